@@ -1,0 +1,105 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
+)
+
+func TestBboltExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := openTestBbolt(t, withDefaultTTL(time.Hour))
+		second, keep := time.Second, time.Duration(0)
+		require.NoError(t, cache.Set(t.Context(), "short", []byte("1"), &second))
+		require.NoError(t, cache.Set(t.Context(), "default", []byte("1"), nil))
+		require.NoError(t, cache.Set(t.Context(), "kept", []byte("1"), &keep))
+		require.NoError(t, cache.Set(t.Context(), "longer", []byte("1"), &second))
+		require.NoError(t, cache.Set(t.Context(), "longer", []byte("2"), nil))
+
+		time.Sleep(second - 1)
+		assertValue(t, cache, "short", "1")
+		require.ErrorIs(t, cache.Add(t.Context(), "short", []byte("2"), nil), service.ErrKeyAlreadyExists)
+		time.Sleep(time.Millisecond)
+		assertAbsent(t, cache, "short")
+		require.NoError(t, cache.Add(t.Context(), "short", []byte("2"), nil), "an expired record is no obstacle")
+
+		time.Sleep(time.Minute) // sweeps must not touch what replaced an expired record
+		assertValue(t, cache, "short", "2")
+		assertValue(t, cache, "longer", "2")
+		time.Sleep(time.Hour)
+		assertAbsent(t, cache, "default")
+		assertAbsent(t, cache, "short")
+		assertValue(t, cache, "kept", "1")
+		assert.Equal(t, [2]int{1, 0}, storedRecords(t, cache), "the sweeper has removed the rest")
+	})
+}
+
+func storedRecords(t *testing.T, cache *bboltCache) (counts [2]int) {
+	t.Helper()
+	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error {
+		records, index := cache.bucket.open(tx)
+		counts = [2]int{records.Stats().KeyN, index.Stats().KeyN}
+		return nil
+	}))
+	return counts
+}
+
+func TestBboltSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := openTestBbolt(t, withDefaultTTL(time.Hour))
+		// A second bucket has nothing to expire and must not be touched.
+		other := openTestBbolt(t, atPath(cache.file.path), inBucket("other"))
+		require.NoError(t, other.Set(t.Context(), "kept", []byte("1"), nil))
+
+		const perRound = 3*boltSweepStep + 1
+		used := make([]int64, 12)
+		for round := range used {
+			items := make([]service.CacheItem, perRound)
+			for i := range items {
+				items[i] = service.CacheItem{Key: fmt.Sprintf("%d-%d", i*7919%perRound, round), Value: make([]byte, 500)}
+			}
+			require.NoError(t, cache.SetMulti(t.Context(), items...))
+			assert.Equal(t, [2]int{perRound, perRound}, storedRecords(t, cache))
+			time.Sleep(time.Hour + 2*boltSweepInterval)
+			assert.Equal(t, [2]int{0, 0}, storedRecords(t, cache))
+			require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error { used[round] = tx.Size(); return nil }))
+		}
+		assertValue(t, other, "kept", "1")
+		assert.Less(t, used[len(used)-1], used[0]*11/10, "the file grows no more: %v", used)
+		checkBolt(t, cache)
+	})
+}
+
+func checkBolt(t *testing.T, cache *bboltCache) {
+	t.Helper()
+	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error {
+		for err := range tx.Check() {
+			t.Error(err)
+		}
+		return nil
+	}))
+}
+
+func TestBboltSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := openTestBbolt(t)
+		require.NoError(t, cache.Set(t.Context(), "a", []byte("live"), nil))
+		require.NoError(t, cache.file.write(t.Context(), func(tx *bbolt.Tx) error {
+			_, index := cache.bucket.open(tx)
+			return errors.Join(
+				index.Put(boltIndexKey(1, []byte("a")), nil),
+				index.Put([]byte{0}, nil),
+			)
+		}))
+		time.Sleep(time.Minute)
+		assertValue(t, cache, "a", "live")
+		assert.Equal(t, [2]int{1, 0}, storedRecords(t, cache))
+	})
+}

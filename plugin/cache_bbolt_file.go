@@ -1,0 +1,214 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	boltMaxGroup      = 1024
+	boltSweepInterval = 10 * time.Second
+	boltSweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
+)
+
+// boltFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
+// next writes gather, and all of them go into the next transaction: under load they share an fsync, alone none waits.
+type boltFile struct {
+	path  string
+	users int // guarded by boltFileSet.mu; at 0 the file is closing for good
+
+	opened  chan struct{} // closed once openErr or db is set
+	openErr error
+	db      *bbolt.DB
+	log     *service.Logger
+
+	writes   chan *boltWrite
+	closing  chan struct{}
+	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
+	closeErr error
+
+	swept       map[boltBucket]struct{} // of the goroutine alone; grows by writes that create a bucket
+	sweepFailed bool
+}
+
+// boltWrite is one caller's change. apply succeeds, or fails without having changed anything: the others in its
+// transaction are committed all the same.
+type boltWrite struct {
+	ctx   context.Context
+	apply func(tx *bbolt.Tx) error
+	done  chan error // buffered: its caller may have left
+}
+
+func newBoltFile(path string, log *service.Logger) *boltFile {
+	return &boltFile{
+		path:    path,
+		users:   1,
+		log:     log,
+		opened:  make(chan struct{}),
+		writes:  make(chan *boltWrite, boltMaxGroup),
+		closing: make(chan struct{}),
+		gone:    make(chan struct{}),
+		swept:   map[boltBucket]struct{}{},
+	}
+}
+
+func (f *boltFile) read(view func(tx *bbolt.Tx) error) error {
+	err := f.db.View(view)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return errBboltClosed
+	}
+	return err
+}
+
+// write returns once the change is on disk.
+func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
+	w := &boltWrite{ctx: ctx, apply: apply, done: make(chan error, 1)}
+	select {
+	case f.writes <- w:
+	case <-f.gone:
+		return errBboltClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.gone:
+	}
+	select { // it may have been among the last that were committed
+	case err := <-w.done:
+		return err
+	default:
+		return errBboltClosed
+	}
+}
+
+func (f *boltFile) closeError() error {
+	select {
+	case <-f.gone:
+		return f.closeErr
+	default:
+		return nil
+	}
+}
+
+// run ends after closing: it commits what is queued and closes the file.
+func (f *boltFile) run() {
+	sweep := time.NewTimer(boltSweepInterval)
+	defer sweep.Stop()
+	for {
+		select {
+		case first := <-f.writes:
+			f.commit(f.gather(first))
+		case <-sweep.C:
+			sweep.Reset(f.sweep())
+		case <-f.closing:
+			for {
+				select {
+				case first := <-f.writes:
+					f.commit(f.gather(first))
+				default:
+					f.closeErr = f.db.Close()
+					return
+				}
+			}
+		}
+	}
+}
+
+func (f *boltFile) gather(first *boltWrite) []*boltWrite {
+	// The last commit has just woken its callers. Letting them run first brings their next writes into this group.
+	runtime.Gosched()
+	group := []*boltWrite{first}
+	for len(group) < boltMaxGroup {
+		select {
+		case next := <-f.writes:
+			group = append(group, next)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (f *boltFile) commit(group []*boltWrite) {
+	results := make([]error, len(group))
+	err := f.update(func(tx *bbolt.Tx) (changed bool, _ error) {
+		for i, w := range group {
+			if results[i] = w.ctx.Err(); results[i] == nil { // nobody waits for a write whose context has ended
+				results[i] = w.apply(tx)
+			}
+			changed = changed || results[i] == nil
+		}
+		return changed, nil
+	})
+	for i, w := range group {
+		if err != nil {
+			results[i] = err
+		}
+		w.done <- results[i]
+	}
+}
+
+// update syncs the file only when something has changed: a group of Adds that all met existing keys costs no fsync.
+func (f *boltFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
+	tx, err := f.db.Begin(true)
+	if err != nil {
+		return fmt.Errorf("writing to %q: %w", f.path, err)
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	changed, err := apply(tx)
+	if err == nil && changed {
+		err = tx.Commit()
+	}
+	if err != nil {
+		return fmt.Errorf("writing to %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// sweep removes one step of expired records and returns when to come back.
+func (f *boltFile) sweep() time.Duration {
+	now := time.Now()
+	var due bool
+	err := f.read(func(tx *bbolt.Tx) error {
+		for bucket := range f.swept {
+			due = due || len(bucket.due(tx, now, 1)) > 0
+		}
+		return nil
+	})
+	room := boltSweepStep
+	if err == nil && due {
+		err = f.update(func(tx *bbolt.Tx) (bool, error) {
+			for bucket := range f.swept {
+				removed, err := bucket.sweep(tx, now, room)
+				if err != nil {
+					return false, err
+				}
+				room -= removed
+			}
+			return true, nil
+		})
+	}
+	if err != nil {
+		if !f.sweepFailed {
+			f.log.Warnf("Removing expired cache records, to be tried again every %s: %v", boltSweepInterval, err)
+		}
+		f.sweepFailed = true
+		return boltSweepInterval
+	}
+	f.sweepFailed = false
+	if room == 0 {
+		return 0
+	}
+	return boltSweepInterval
+}

@@ -1,0 +1,230 @@
+package callsim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+const (
+	opDial      = "createOutboundCall"
+	opDialBatch = "createOutboundCallsBatched"
+)
+
+// maxDialBytes is what the pretend API reads of a dial.
+const maxDialBytes = 64 << 20
+
+// dialRequest is one call asked for, checked.
+type dialRequest struct {
+	raw       json.RawMessage
+	phone     string
+	metadata  json.RawMessage
+	scheduled time.Time
+}
+
+var e164 = regexp.MustCompile(`^\+[1-9]\d{6,14}$`)
+
+// parseDial checks one call as a strict API would.
+func parseDial(raw json.RawMessage) (dialRequest, string) {
+	r := dialRequest{raw: raw}
+	var m map[string]json.RawMessage
+	if json.Unmarshal(raw, &m) != nil || m == nil {
+		return r, "must be an object"
+	}
+	text := func(name string) (string, bool) {
+		var s string
+		ok := len(m[name]) > 0 && json.Unmarshal(m[name], &s) == nil && s != ""
+		return s, ok
+	}
+	for _, name := range []string{"number_id", "use_case_id", "agent_id", "model_id"} {
+		if _, given := m[name]; !given && name != "number_id" {
+			continue
+		}
+		if id, ok := text(name); !ok || len(id) != 24 {
+			return r, name + " must be an id of 24 characters"
+		}
+	}
+	phone, _ := text("phone_number")
+	if !e164.MatchString(phone) {
+		return r, "phone_number must be a number in E.164 form"
+	}
+	r.phone = phone
+	if meta := bytes.TrimSpace(m["metadata"]); len(meta) > 0 && !bytes.Equal(meta, []byte("null")) {
+		if meta[0] != '{' {
+			return r, "metadata must be an object"
+		}
+		r.metadata = meta
+	}
+	if when, given := m["scheduled_for"]; given {
+		var s string
+		var err error
+		if json.Unmarshal(when, &s) != nil {
+			return r, "scheduled_for must be a date and time"
+		}
+		if r.scheduled, err = time.Parse(time.RFC3339, s); err != nil {
+			return r, "scheduled_for must be a date and time"
+		}
+	}
+	if minutes, given := m["max_duration_mins"]; given {
+		var n int
+		if json.Unmarshal(minutes, &n) != nil || n < 1 {
+			return r, "max_duration_mins must be a positive whole number"
+		}
+	}
+	return r, ""
+}
+
+func (s *Sim) dial(operation string) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		// Faults that strike before the body is read cannot know whom it names.
+		if f := s.draw(operation, nil, func(k Kind) bool { return k == CutBefore || k == CutInBody }); f != nil {
+			if f.Kind == CutInBody && req.ContentLength > 1 {
+				_, _ = io.CopyN(io.Discard, req.Body, req.ContentLength/2)
+			}
+			s.cut(operation)
+		}
+		body, err := io.ReadAll(io.LimitReader(req.Body, maxDialBytes))
+		if err != nil {
+			s.cut(operation)
+		}
+		batch, problem, status := s.parseBatch(operation, body)
+		f := s.draw(operation, batch, func(k Kind) bool { return k != CutBefore && k != CutInBody })
+		kind := Kind("")
+		if f != nil {
+			kind = f.Kind
+		}
+		if kind == Delay {
+			s.pause(req, f.delay())
+		}
+		switch kind {
+		case Refuse, ErrorBefore:
+			if f.RetryAfter != "" {
+				w.Header().Set("Retry-After", f.RetryAfter)
+			}
+			s.fail(w, operation, f.Status, "refused on request")
+			return
+		}
+		if problem != "" {
+			s.fail(w, operation, status, problem)
+			return
+		}
+		s.place(w, operation, batch, f)
+	}
+}
+
+func (s *Sim) parseBatch(operation string, body []byte) (batch []dialRequest, problem string, status int) {
+	items := []json.RawMessage{body}
+	if operation == opDialBatch {
+		items = nil
+		if json.Unmarshal(body, &items) != nil || items == nil {
+			return nil, "the body must be a JSON array", http.StatusUnprocessableEntity
+		}
+	}
+	s.mu.Lock()
+	s.largest.calls = max(s.largest.calls, len(items))
+	s.largest.bytes = max(s.largest.bytes, len(body))
+	s.mu.Unlock()
+	for i, item := range items {
+		r, wrong := parseDial(item)
+		if wrong != "" && problem == "" {
+			problem, status = fmt.Sprintf("item %d: %s", i, wrong), http.StatusUnprocessableEntity
+		}
+		batch = append(batch, r)
+	}
+	if s.opts.MaxBatch > 0 && len(items) > s.opts.MaxBatch {
+		problem, status = fmt.Sprintf("at most %d calls in a request", s.opts.MaxBatch), http.StatusRequestEntityTooLarge
+	}
+	return batch, problem, status
+}
+
+// place creates a good batch and answers, or does not, as the fault has it.
+func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest, f *Fault) {
+	if f == nil {
+		f = &Fault{}
+	}
+	if f.Kind == Part {
+		batch = batch[:int(f.Fraction*float64(len(batch)))]
+	}
+	var hide time.Duration
+	if f.Kind == Hide {
+		hide = f.delay()
+	}
+	s.mu.Lock()
+	made := s.create(batch, hide, f.Kind == DropEcho)
+	if !s.opts.KeepOrder {
+		s.rng.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
+	}
+	reply := make([]byte, 0, 1024*(len(made)+1))
+	if operation == opDialBatch {
+		reply = append(reply, '[')
+	}
+	for i, c := range made {
+		if i > 0 {
+			reply = append(reply, ',')
+		}
+		reply = s.appendCreated(reply, c, f.Kind != DropEchoReply)
+	}
+	if operation == opDialBatch {
+		reply = append(reply, ']')
+	}
+	s.mu.Unlock()
+
+	switch f.Kind {
+	case LoseAnswer:
+		s.cut(operation)
+	case ErrorAfter:
+		s.fail(w, operation, f.Status, "failed on request")
+		return
+	case WrongType:
+		s.count(operation, http.StatusOK)
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><body>All is well.</body></html>")
+		return
+	case NotJSON:
+		reply = reply[:len(reply)/2]
+	case CutBody:
+		s.count(operation, http.StatusOK)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", fmt.Sprint(len(reply)))
+		_, _ = w.Write(reply[:len(reply)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case Part:
+		if f.Status != 0 && f.Status != http.StatusOK {
+			s.fail(w, operation, f.Status, "created in part, on request")
+			return
+		}
+	}
+	s.reply(w, operation, reply)
+}
+
+// draw asks the rules under the lock.
+func (s *Sim) draw(operation string, batch []dialRequest, want func(Kind) bool) *Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.strike(operation, batch, want)
+}
+
+// cut ends a connection without an answer. It does not return.
+func (s *Sim) cut(operation string) {
+	s.count(operation, 0)
+	panic(http.ErrAbortHandler)
+}
+
+// pause waits on the wall clock, unless the client leaves or the Sim closes.
+func (s *Sim) pause(req *http.Request, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-req.Context().Done():
+	case <-s.done:
+	}
+}

@@ -1,0 +1,15 @@
+// Package callsim pretends to be the HappyRobot v1 API: the test bed and the
+// offline default of this project. It is hard on its clients: replies come in
+// no order, transcripts come later than the end, and faults can be injected on
+// request. It keeps its own count of calls as ground truth.
+//
+// It shares no types with the client, so that a wrong JSON tag cannot hide.
+//
+//	sim.go       options, the calls there are, ground truth
+//	server.go    routing, a loopback server
+//	dial.go      placing calls, with every fault
+//	fault.go     what can go wrong, and how often it did
+//	life.go      what a call looks like as time passes
+//	read.go      lists, transcripts and the rest
+//	control.go   /_sim/: faults and ground truth over HTTP
+package callsim

@@ -1,0 +1,297 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+const ( // df: dial fields, of the output and the processor
+	dfFieldCallMapping   = "call_mapping"
+	dfFieldDedupeKey     = "dedupe_key"
+	dfFieldDefaultRegion = "default_region"
+	dfFieldLedger        = "ledger"
+	dfFieldDedupeWindow  = "dedupe_window"
+	dfFieldOnUnknown     = "on_unknown"
+	dfFieldSettle        = "settle"
+	dfFieldMaxCalls      = "max_calls_per_request"
+	dfFieldDryRun        = "dry_run"
+)
+
+// Both dials tell the same story; the output adds acks, the processor results.
+const dialDescription = `
+Messages become calls in batches, with ` + "`POST /dial/outbound-batched`" + `. The API has no idempotency key, so this component keeps one: before each request it claims the lead in a ledger, and it looks a call of unknown outcome up among the calls that the API lists instead of repeating the request.
+
+### What becomes of a message
+
+Every message ends with one of these words in the metadata ` + "`happyrobot_outcome`" + `:
+
+| Outcome | When | Then |
+| --- | --- | --- |
+| ` + "`accepted`" + ` | the API has the call | recorded in the ledger |
+| ` + "`duplicate`" + ` | the ledger knows the call already | no request; the same call id is handed on |
+| ` + "`rejected`" + ` | the message makes no valid call, or the API refuses this one call | this message fails; its neighbours are called |
+| ` + "`held`" + ` | the call may have been placed, and ` + "`settle`" + ` later the API does not list it | this message fails with the reason ` + "`unknown`" + ` |
+| ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent |
+
+A failed message carries an error of the form ` + "`outcome: reason: details`" + `, and the metadata ` + "`happyrobot_reason`" + `. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.
+
+### When the API is in trouble
+
+A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it goes on by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
+
+### Deterministic calls
+
+A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.`
+
+func dialFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewBloblangField(dfFieldCallMapping).
+			Description("Makes the call request of a message: an object with `number_id` and `phone_number`, and optionally `use_case_id`, `agent_id`, `model_id`, `prompt_id`, `language`, `params`, `metadata`, `campaign_id`, `scheduled_for` (RFC 3339) and `max_duration_mins`. Other members are sent as they are. `metadata.dial_ref` is set by this component.").
+			Default("root = this").
+			Example(`root.number_id = env("HAPPYROBOT_NUMBER_ID")
+root.phone_number = this.phone
+root.params.customer_name = this.name
+root.metadata.lead_id = this.id`),
+		service.NewInterpolatedStringField(dfFieldDedupeKey).
+			Description("Names the lead: messages with the same key are one call. Empty means that equal calls are one.").
+			Default("").
+			Example(`${! json("id") }`).
+			Example(`${! json("campaign") }/${! json("id") }`),
+		service.NewStringField(dfFieldDefaultRegion).
+			Description("The region, as two letters such as `US`, of numbers that are not international. Empty rejects those.").
+			Default("").
+			LintRule(`root = if this != "" && !this.re_match("^[A-Z]{2}$") { [ "` + "`default_region`" + ` must be two capital letters such as US, or empty" ] }`),
+		service.NewStringField(dfFieldLedger).
+			Description("The label of the `cache` resource that remembers what was dialed: `bbolt` for one process, `redis` or another shared cache with an atomic add for several. Empty keeps it in memory: after a restart, leads that are delivered again are called again.").
+			Default(""),
+		service.NewDurationField(dfFieldDedupeWindow).
+			Description("How long a dial is remembered. It must be longer than `timeout` plus `settle` plus a minute.").
+			Default("168h"),
+		service.NewStringAnnotatedEnumField(dfFieldOnUnknown, map[string]string{
+			string(dialer.Hold):         "Fail the message with the reason `unknown`. Nobody is ever called twice.",
+			string(dialer.RedialAbsent): "Trust that a call which is not listed after `settle` was never placed, and dial again.",
+		}).Description("What to do with a call that may have been placed, and that the API does not list.").
+			Default(string(dialer.Hold)),
+		service.NewDurationField(dfFieldSettle).
+			Description("How long after a request a created call may take to be listed by the API.").
+			Default("30s"),
+		service.NewIntField(dfFieldMaxCalls).
+			Description("The most calls in one request. A larger batch is split.").
+			Default(20).
+			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
+		service.NewBoolField(dfFieldDryRun).
+			Description("Check messages and log what would be dialed, but call nobody. The ledger is not touched.").
+			Default(false),
+	}
+}
+
+// dialEngine turns batches of messages into dial results.
+type dialEngine struct {
+	calls    callBuilder
+	dialer   *dialer.Dialer
+	dryRun   bool
+	log      *service.Logger
+	outcomes *service.MetricCounter
+}
+
+func newDialEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngine, error) {
+	client, err := clientFromParsed(conf, res)
+	if err != nil {
+		return nil, err
+	}
+	e := &dialEngine{
+		log:      res.Logger(),
+		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
+	}
+	if err := e.calls.fromParsed(conf); err != nil {
+		return nil, err
+	}
+	if e.dryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
+		return nil, err
+	}
+	opts, err := dialOptions(conf, client, res)
+	if err != nil {
+		return nil, err
+	}
+	book, err := openLedger(conf, res, opts)
+	if err != nil {
+		return nil, err
+	}
+	posts, err := client.unlimited()
+	if err != nil {
+		return nil, err
+	}
+	reads, err := client.client()
+	if err != nil {
+		return nil, err
+	}
+	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, book, opts)
+	return e, nil
+}
+
+// dialAPI dials without asking the rate limit, which the dialer does before it
+// claims, and asks it for everything else.
+type dialAPI struct {
+	*happyrobot.Client
+	reads *happyrobot.Client
+}
+
+func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error] {
+	return a.reads.ListCalls(ctx, q)
+}
+
+func (b *callBuilder) fromParsed(conf *service.ParsedConfig) (err error) {
+	if b.mapping, err = conf.FieldBloblang(dfFieldCallMapping); err != nil {
+		return err
+	}
+	key, err := conf.FieldString(dfFieldDedupeKey)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		if b.dedupeKey, err = conf.FieldInterpolatedString(dfFieldDedupeKey); err != nil {
+			return err
+		}
+	}
+	if b.region, err = conf.FieldString(dfFieldDefaultRegion); err != nil {
+		return err
+	}
+	if b.region != "" && !knownRegion(b.region) {
+		return fmt.Errorf("%s: %q is no region with phone numbers; give two letters such as US", dfFieldDefaultRegion, b.region)
+	}
+	return nil
+}
+
+func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
+	if o.Settle, err = conf.FieldDuration(dfFieldSettle); err != nil {
+		return o, err
+	}
+	if o.Settle < 0 {
+		return o, fmt.Errorf("%s: must not be negative", dfFieldSettle)
+	}
+	if o.Window, err = positiveDuration(conf, dfFieldDedupeWindow); err != nil {
+		return o, err
+	}
+	if o.MaxCallsPerRequest, err = conf.FieldInt(dfFieldMaxCalls); err != nil {
+		return o, err
+	}
+	if o.MaxCallsPerRequest < 1 {
+		return o, fmt.Errorf("%s: must be at least 1", dfFieldMaxCalls)
+	}
+	onUnknown, err := conf.FieldString(dfFieldOnUnknown)
+	if err != nil {
+		return o, err
+	}
+	o.OnUnknown = dialer.OnUnknown(onUnknown)
+	o.Timeout = client.options.Timeout
+	o.InitialInterval = client.options.Retry.InitialInterval
+	o.MaxInterval = client.options.Retry.MaxInterval
+	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
+	o.Wait = client.wait
+
+	log, held := res.Logger(), res.Metrics().NewGauge("happyrobot_dial_on_hold")
+	o.OnHold = func(why dialer.Trouble, err error) {
+		held.Set(1)
+		log.Warnf("Dialing is on hold (%s); messages wait and none fails for it: %v", why, err)
+	}
+	o.OnResume = func() {
+		held.Set(0)
+		log.Info("Dialing goes on.")
+	}
+	o.OnEchoMissing = func() {
+		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls of unknown outcome cannot be looked up, and are held.")
+	}
+	o.OnPartialRefusal = func() {
+		log.Warn("The API refused a request and created some of its calls all the same. Refused requests are looked up for the time of `settle` from now on.")
+	}
+	return o, nil
+}
+
+// openLedger opens the ledger that the config names.
+func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Options) (*ledger.Ledger, error) {
+	label, err := conf.FieldString(dfFieldLedger)
+	if err != nil {
+		return nil, err
+	}
+	log := res.Logger()
+	opts := ledger.Options{
+		Window: o.Window, Lease: o.Timeout + o.Settle,
+		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
+		OnTrouble:   func(err error) { log.Warnf("The ledger fails, so nobody is called; trying again: %v", err) },
+		OnRecovered: func() { log.Info("The ledger answers again.") },
+	}
+	var store ledger.Store
+	switch {
+	case label == "":
+		store, opts.Exclusive = ledger.NewMemory(), true
+		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and a restart may call leads again that are delivered again.")
+	case !res.HasCache(label):
+		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
+	default:
+		store = ledger.FromCacheResource(res, label)
+		_, opts.Exclusive = res.GetGeneric(singleProcessCache(label))
+	}
+	book, err := ledger.New(store, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
+	}
+	return book, nil
+}
+
+// singleProcessCache is the key under which a cache that no other process can
+// open at the same time says so, by its label.
+type singleProcessCache string
+
+// fate is what became of one message.
+type fate struct {
+	ref string
+	dialer.Result
+}
+
+// dial decides every message of a batch and marks it with the outcome. The error
+// is that of a context that ended; messages whose outcome is then empty are
+// undecided, and safe to deliver again.
+func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
+	fates := make([]fate, len(batch))
+	var calls []dialer.Call
+	var origin []int // calls[j] came from batch[origin[j]]
+	mapping := batch.BloblangExecutor(e.calls.mapping)
+	for i := range batch {
+		call, err := e.calls.build(batch, mapping, i)
+		if err != nil {
+			fates[i].Result = inputFailure(err)
+			continue
+		}
+		fates[i].ref = call.Ref
+		if e.dryRun {
+			e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
+			fates[i].Result = dialer.Result{Outcome: dialer.DryRun}
+			continue
+		}
+		calls, origin = append(calls, call), append(origin, i)
+	}
+	results, err := e.dialer.Dial(ctx, calls)
+	for j, r := range results {
+		fates[origin[j]].Result = r
+	}
+	for i, f := range fates {
+		if f.Outcome == "" {
+			if err == nil {
+				err = errors.New("the call was placed and could not be recorded before the shutdown")
+			}
+			fates[i].Err = fmt.Errorf("not decided before the shutdown: %w", err)
+			continue
+		}
+		setDialMeta(batch[i], f.ref, f.Result)
+		e.outcomes.Incr(1, string(f.Outcome))
+	}
+	return fates, err
+}

@@ -1,0 +1,172 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+// How often the ledger is asked about a call that somebody else is dialing.
+const (
+	firstPatience = 50 * time.Millisecond
+	mostPatience  = 2 * time.Second
+)
+
+// agenda is what a round leaves undecided.
+type agenda struct {
+	now   [][]*job // groups for the rounds right after
+	later []*job   // others are dialing these
+}
+
+// round brings a group of at most one request's calls forward.
+func (r *run) round(group []*job) (agenda, error) {
+	if err := r.awaitOthers(group); err != nil {
+		return agenda{}, err
+	}
+	gateCtx := r.ctx
+	if !r.giveUp.IsZero() {
+		var cancel context.CancelFunc
+		gateCtx, cancel = context.WithDeadline(r.ctx, r.giveUp)
+		defer cancel()
+	}
+	p, err := r.gate.enter(gateCtx)
+	if err != nil {
+		if r.ctx.Err() == nil { // out of patience, which the caller turns into a result
+			return agenda{now: [][]*job{group}}, nil
+		}
+		return agenda{}, err
+	}
+	var next agenda
+	if p.limit < len(group) {
+		group, next.now = group[:p.limit], [][]*job{group[p.limit:]}
+	}
+	if r.opts.Wait != nil {
+		if err := r.opts.Wait(r.ctx); err != nil {
+			r.gate.leave(p)
+			return agenda{}, fmt.Errorf("waiting for the rate limit: %w", err)
+		}
+	}
+	// The wait may have been long, so the gate is asked again before anything is
+	// claimed: claims are best taken at the last moment.
+	if !r.gate.valid(p) {
+		next.now = append([][]*job{group}, next.now...)
+		return next, nil
+	}
+	mine, doubts, busy, err := r.claim(group)
+	if err != nil {
+		r.gate.leave(p)
+		r.release(mine)
+		return agenda{}, err
+	}
+	next.later = busy
+	if len(mine) == 0 {
+		r.gate.leave(p)
+	} else {
+		again, err := r.send(p, mine)
+		if err != nil {
+			return agenda{}, err
+		}
+		next.now = append(again, next.now...)
+	}
+	if len(doubts) > 0 {
+		again, err := r.settle(doubts)
+		if err != nil {
+			return agenda{}, err
+		}
+		if len(again) > 0 {
+			next.now = append([][]*job{again}, next.now...)
+		}
+	}
+	return next, nil
+}
+
+// awaitOthers pauses before the ledger is asked again about calls that somebody
+// else is dialing.
+func (r *run) awaitOthers(group []*job) error {
+	var until time.Time
+	for _, j := range group {
+		if j.lookAgain.After(until) {
+			until = j.lookAgain
+		}
+	}
+	if until.IsZero() {
+		return r.ctx.Err()
+	}
+	return sleep(r.ctx, until)
+}
+
+// claim takes a group's calls in the ledger, all at once, since a durable ledger
+// writes many claims as fast as one. Calls that the ledger decides get their
+// result. With an error, mine are still the claims that were taken.
+func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
+	standings := make([]ledger.Standing, len(group))
+	errs := make([]error, len(group))
+	inParallel(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
+	for i, j := range group {
+		if errs[i] != nil {
+			continue
+		}
+		switch s := standings[i]; s.Kind {
+		case ledger.Claimed:
+			mine = append(mine, j)
+		case ledger.Busy:
+			j.patience = min(max(firstPatience, 2*j.patience), mostPatience)
+			j.lookAgain = time.Now().Add(j.patience)
+			busy = append(busy, j)
+		case ledger.Called, ledger.InDoubt:
+			switch {
+			case s.Fingerprint != "" && s.Fingerprint != j.call.Fingerprint:
+				j.result = Fail(Rejected, ReasonConflict,
+					errors.New("dedupe_key: already used within dedupe_window for a call with other contents"))
+				j.result.CallID = s.CallID
+			case s.Kind == ledger.Called:
+				j.result = Result{Outcome: Duplicate, CallID: s.CallID}
+			default:
+				j.doubt = s
+				doubts = append(doubts, j)
+			}
+		}
+	}
+	return mine, doubts, busy, errors.Join(errs...)
+}
+
+func (r *run) claimOne(j *job) (ledger.Standing, error) {
+	for {
+		claim, standing, err := r.ledger.Claim(r.ctx, j.call.Ref, j.call.Fingerprint)
+		if err != nil {
+			return standing, err
+		}
+		if standing.Kind == ledger.InDoubt && j.ruledOut > 0 && standing.Attempt == j.ruledOut {
+			var won bool
+			if claim, won, err = r.ledger.TakeOver(r.ctx, j.call.Ref, j.call.Fingerprint, standing); err != nil {
+				return standing, err
+			}
+			if !won {
+				continue
+			}
+			standing.Kind = ledger.Claimed
+		}
+		j.claim = claim
+		return standing, nil
+	}
+}
+
+// release gives claims up whose requests certainly created no call. A claim that
+// cannot be released is in doubt, which is safe.
+func (r *run) release(jobs []*job) {
+	ctx, cancel := r.afterwards()
+	defer cancel()
+	inParallel(jobs, func(_ int, j *job) { _ = r.ledger.Release(ctx, j.claim) })
+}
+
+func inParallel(jobs []*job, do func(i int, j *job)) {
+	var wg sync.WaitGroup
+	for i, j := range jobs {
+		wg.Go(func() { do(i, j) })
+	}
+	wg.Wait()
+}

@@ -1,0 +1,231 @@
+package dialer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+// verdict is what a request's answer says about its calls.
+type verdict int
+
+const (
+	answered  verdict = iota // the reply lists what was created
+	notSent                  // certainly not processed: wait and send again
+	throttled                // likewise, and the API asked to slow down
+	setup                    // the key or the URL is wrong: not these calls' fault
+	refused                  // something in the request is wrong
+	unknown                  // it may have been processed
+)
+
+// classify sorts a dial's error. What it does not know is unknown, never refused.
+func classify(err error) verdict {
+	if err == nil {
+		return answered
+	}
+	var e *happyrobot.Error
+	if !errors.As(err, &e) {
+		return unknown
+	}
+	switch s := e.Status; {
+	case s == 0 && e.NotSent():
+		return notSent
+	case s == http.StatusTooManyRequests:
+		return throttled
+	case s == http.StatusRequestTimeout:
+		// A proxy says so, too, when the API behind it was slow.
+		return unknown
+	case s == http.StatusUnauthorized, s == http.StatusPaymentRequired, s == http.StatusForbidden,
+		s == http.StatusNotFound, s == http.StatusMethodNotAllowed,
+		s >= 300 && s < 400: // the base URL points at something that moved
+		return setup
+	case s >= 400 && s < 500:
+		return refused
+	default:
+		return unknown
+	}
+}
+
+// send makes one request for claimed calls. It returns the groups to send again.
+func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
+	oldest := jobs[0].claim.At()
+	calls := make([]happyrobot.OutboundCall, len(jobs))
+	for i, j := range jobs {
+		calls[i] = j.call.Request
+		if j.claim.At().Before(oldest) {
+			oldest = j.claim.At()
+		}
+	}
+	// A claim is good for one timeout. A process that was frozen in between, or
+	// that a slow ledger kept, must not dial on a claim that another replica may
+	// be about to take over: it claims afresh.
+	if time.Since(oldest) > r.opts.Timeout/2 || !r.gate.valid(p) {
+		r.release(jobs)
+		r.gate.leave(p)
+		return [][]*job{jobs}, nil
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.ctx), oldest.Add(r.opts.Timeout))
+	defer cancel()
+	created, err := r.api.CreateOutboundCalls(ctx, calls)
+	ended := time.Now()
+
+	var e *happyrobot.Error
+	var asked time.Duration
+	status := http.StatusOK
+	if errors.As(err, &e) {
+		status, asked = e.Status, e.RetryAfter
+	}
+	switch classify(err) {
+	case answered:
+		r.gate.answered(p)
+		hits, echoed := match(jobs, created)
+		if !echoed {
+			r.noteEchoMissing()
+		}
+		return r.lookUp(r.acceptCreated(hits), ended)
+	case notSent:
+		r.gate.close(p, Unreachable, asked, err)
+	case throttled:
+		r.gate.close(p, RateLimited, asked, err)
+	case setup:
+		r.gate.close(p, SetupWrong, asked, err)
+	case refused:
+		r.gate.answered(p)
+		if len(jobs) == 1 {
+			r.release(jobs)
+			jobs[0].result = Fail(Rejected, ReasonRefused, err)
+			jobs[0].result.HTTPStatus = status
+			return nil, nil
+		}
+		return r.isolate(jobs, ended)
+	case unknown:
+		r.gate.close(p, Unanswered, asked, err)
+		return r.lookUp(jobs, ended)
+	}
+	r.release(jobs)
+	return [][]*job{jobs}, nil
+}
+
+// lookUp decides those of a request's jobs that its answer left open.
+func (r *run) lookUp(open []*job, ended time.Time) (again [][]*job, err error) {
+	if len(open) == 0 {
+		return nil, nil
+	}
+	absent, err := r.reconcile(open, oldestClaim(open), ended.Add(r.opts.Settle))
+	if err != nil {
+		return nil, err
+	}
+	return r.onUnknown(absent)
+}
+
+// isolate handles a refusal of several calls: whichever was created all the same
+// is kept, and the rest is sent again in two halves, until the refused call
+// stands alone.
+func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) {
+	settled := ended // one look
+	if r.partialRefusals.Load() {
+		settled = ended.Add(r.opts.Settle)
+	}
+	absent, err := r.reconcile(jobs, oldestClaim(jobs), settled)
+	if err == nil && len(absent) < len(jobs) && settled.Equal(ended) {
+		// This API creates part of what it refuses, and may list it late.
+		if r.partialRefusals.CompareAndSwap(false, true) && r.opts.OnPartialRefusal != nil {
+			r.opts.OnPartialRefusal()
+		}
+		if len(absent) > 0 {
+			absent, err = r.reconcile(absent, oldestClaim(absent), ended.Add(r.opts.Settle))
+		}
+	}
+	if err != nil || len(absent) == 0 {
+		return nil, err
+	}
+	r.release(absent)
+	if len(absent) == 1 {
+		return [][]*job{absent}, nil
+	}
+	half := len(absent) / 2
+	return [][]*job{absent[:half], absent[half:]}, nil
+}
+
+// acceptCreated accepts what a reply lists and returns the jobs it does not.
+func (r *run) acceptCreated(hits []hit) (open []*job) {
+	var found []hit
+	for _, h := range hits {
+		if h.callID == "" {
+			open = append(open, h.job)
+			continue
+		}
+		found = append(found, h)
+	}
+	r.accept(found)
+	return open
+}
+
+// hit is a job with the call that was found for it.
+type hit struct {
+	job    *job
+	callID string
+	raw    json.RawMessage
+}
+
+// accept records calls that the API has. A call that cannot be recorded before
+// the shutdown's grace ends stays undecided, and its claim in doubt.
+func (r *run) accept(hits []hit) {
+	ctx, cancel := r.afterwards()
+	defer cancel()
+	jobs := make([]*job, len(hits))
+	for i, h := range hits {
+		jobs[i] = h.job
+	}
+	inParallel(jobs, func(i int, j *job) {
+		if err := r.ledger.Complete(ctx, j.claim, hits[i].callID); err != nil {
+			return
+		}
+		j.result = Result{Outcome: Accepted, CallID: hits[i].callID, HTTPStatus: http.StatusOK, Call: hits[i].raw}
+	})
+}
+
+// onUnknown decides calls of ours that may have been placed and are not listed.
+func (r *run) onUnknown(absent []*job) (again [][]*job, err error) {
+	if len(absent) == 0 {
+		return nil, r.ctx.Err()
+	}
+	ctx, cancel := r.afterwards()
+	defer cancel()
+	// Whichever way it goes, this attempt is over: whoever comes next need not
+	// wait for its claim to grow stale.
+	inParallel(absent, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) })
+	var redial []*job
+	for _, j := range absent {
+		if r.mayRedial(j) {
+			j.ruledOut = j.claim.Attempt()
+			redial = append(redial, j)
+			continue
+		}
+		j.result = r.held()
+	}
+	if len(redial) > 0 {
+		again = [][]*job{redial}
+	}
+	return again, nil
+}
+
+func (r *run) held() Result {
+	return Fail(Held, ReasonUnknown, fmt.Errorf(
+		"the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle))
+}
+
+func oldestClaim(jobs []*job) time.Time {
+	oldest := jobs[0].claim.At()
+	for _, j := range jobs {
+		if j.claim.At().Before(oldest) {
+			oldest = j.claim.At()
+		}
+	}
+	return oldest
+}

@@ -1,0 +1,16 @@
+// Package plugin adds the HappyRobot components to Benthos:
+//
+//	import _ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
+//
+//	fields.go            config that every component which calls the API shares
+//	dial.go              config and engine of both dials
+//	output_dial.go       place the call in each message
+//	processor_dial.go    the same, mid-pipeline
+//	processor_call.go    look a call up and attach it
+//	message.go           the only place where a message becomes a call, or a call a message
+//	cache_bbolt*.go      a durable local cache
+//	bloblang_phone.go    parse_phone_number
+//
+// Imports point one way: plugin → dialer → happyrobot, ledger. Only plugin and
+// ledger know Benthos; callsim is a pretend API for tests and trials.
+package plugin

@@ -1,0 +1,229 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+const ( // cf: client fields, which every component that calls the API has
+	cfFieldAPIKey          = "api_key"
+	cfFieldBaseURL         = "base_url"
+	cfFieldTimeout         = "timeout"
+	cfFieldRateLimit       = "rate_limit"
+	cfFieldHeaders         = "headers"
+	cfFieldTLS             = "tls"
+	cfFieldRetry           = "retry"
+	cfFieldInitialInterval = "initial_interval"
+	cfFieldMaxInterval     = "max_interval"
+	cfFieldMaxElapsedTime  = "max_elapsed_time"
+)
+
+func clientFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewStringField(cfFieldAPIKey).
+			Description("The API key of the organization. `Bearer ` is added. Take it from an environment variable or a secret store.").
+			Example("${HAPPYROBOT_API_KEY}").
+			Secret().
+			LintRule(`root = if this.trim() == "" { [ "` + "`api_key`" + ` must not be empty" ] }`),
+		service.NewStringField(cfFieldBaseURL).
+			Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
+			Default(happyrobot.DefaultBaseURL),
+		service.NewDurationField(cfFieldTimeout).
+			Description("The longest that one request may take, from connecting to the end of the reply.").
+			Default("30s"),
+		service.NewStringField(cfFieldRateLimit).
+			Description("The label of a `rate_limit` resource that every request waits for. Empty is no limit.").
+			Default(""),
+		service.NewStringMapField(cfFieldHeaders).
+			Description("Headers to send with every request. `Authorization` is always the key.").
+			Default(map[string]any{}).
+			Advanced(),
+		service.NewTLSToggledField(cfFieldTLS),
+		service.NewObjectField(cfFieldRetry,
+			service.NewDurationField(cfFieldInitialInterval).
+				Description("The longest first pause. Pauses are drawn at random up to an interval that doubles each time; a longer `Retry-After` wins.").
+				Default("500ms"),
+			service.NewDurationField(cfFieldMaxInterval).
+				Description("The largest that the interval grows to.").
+				Default("30s"),
+			service.NewDurationField(cfFieldMaxElapsedTime).
+				Description("When to stop waiting for the API and fail messages instead. `0s` waits for ever, so that an outage or a revoked key holds the stream and fails nothing.").
+				Default("0s"),
+		).Description("Pauses while the API cannot be reached, is rate limited, or refuses the key. A request that may have placed a call is never repeated; see `on_unknown` of `happyrobot_dial`.").
+			Advanced(),
+	}
+}
+
+// clientConfig is what clientFields say.
+type clientConfig struct {
+	options happyrobot.Options
+	wait    func(context.Context) error // the rate limit, nil for none
+}
+
+func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c clientConfig, err error) {
+	o := &c.options
+	if o.APIKey, err = conf.FieldString(cfFieldAPIKey); err != nil {
+		return c, err
+	}
+	if o.BaseURL, err = conf.FieldString(cfFieldBaseURL); err != nil {
+		return c, err
+	}
+	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
+		return c, err
+	}
+	if o.Timeout, err = positiveDuration(conf, cfFieldTimeout); err != nil {
+		return c, err
+	}
+	if o.Retry.InitialInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldInitialInterval); err != nil {
+		return c, err
+	}
+	if o.Retry.MaxInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldMaxInterval); err != nil {
+		return c, err
+	}
+	if o.Retry.MaxElapsedTime, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxElapsedTime); err != nil {
+		return c, err
+	}
+	label, err := conf.FieldString(cfFieldRateLimit)
+	if err != nil {
+		return c, err
+	}
+	if label != "" {
+		if !res.HasRateLimit(label) {
+			return c, fmt.Errorf("%s: no rate_limit resource is labelled %q", cfFieldRateLimit, label)
+		}
+		c.wait = rateLimit(res, label)
+	}
+	if o.HTTP, err = sharedHTTP(conf, *o); err != nil {
+		return c, err
+	}
+	requests := res.Metrics().NewCounter("happyrobot_requests", "operation", "status")
+	latency := res.Metrics().NewTimer("happyrobot_request_latency_ns", "operation")
+	o.OnRequest = func(op string, status int, took time.Duration) {
+		requests.Incr(1, op, strconv.Itoa(status))
+		latency.Timing(took.Nanoseconds(), op)
+	}
+	o.OnRetry, o.OnAnswer = logChanges(res.Logger())
+	return c, nil
+}
+
+// client makes a client that waits for the rate limit before each request.
+func (c clientConfig) client() (*happyrobot.Client, error) {
+	o := c.options
+	o.Wait = c.wait
+	return happyrobot.New(o)
+}
+
+// unlimited makes a client whose user waits for the rate limit itself.
+func (c clientConfig) unlimited() (*happyrobot.Client, error) {
+	return happyrobot.New(c.options)
+}
+
+// logChanges tells once when reads begin to fail, and once when they are answered again.
+func logChanges(log *service.Logger) (failed func(string, error, time.Duration), answered func(string)) {
+	var mu sync.Mutex
+	var trouble string
+	failed = func(_ string, err error, _ time.Duration) {
+		now := "no answer"
+		var e *happyrobot.Error
+		if errors.As(err, &e) && e.Status != 0 {
+			now = "status " + strconv.Itoa(e.Status)
+		}
+		mu.Lock()
+		changed := trouble != now
+		trouble = now
+		mu.Unlock()
+		if changed {
+			log.Warnf("Reading from the API fails and is tried again: %v", err)
+		}
+	}
+	answered = func(string) {
+		mu.Lock()
+		resumed := trouble != ""
+		trouble = ""
+		mu.Unlock()
+		if resumed {
+			log.Info("The API answers again.")
+		}
+	}
+	return failed, answered
+}
+
+func positiveDuration(conf *service.ParsedConfig, path ...string) (time.Duration, error) {
+	d, err := conf.FieldDuration(path...)
+	if err == nil && d <= 0 {
+		return 0, fmt.Errorf("%s: must be longer than 0s", path[len(path)-1])
+	}
+	return d, err
+}
+
+// transports holds one connection pool for each base URL, key and TLS setting of
+// this process, for as long as it lives: streams come and go, the host stays.
+var transports sync.Map
+
+func sharedHTTP(conf *service.ParsedConfig, o happyrobot.Options) (*http.Client, error) {
+	tlsConf, enabled, err := conf.FieldTLSToggled(cfFieldTLS)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
+	}
+	if !enabled {
+		tlsConf = nil
+	}
+	setting, err := conf.FieldAny(cfFieldTLS)
+	if err != nil {
+		return nil, err
+	}
+	written, err := json.Marshal([]any{o.BaseURL, o.APIKey, setting})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
+	}
+	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
+	return &http.Client{Transport: pool.(*http.Transport)}, nil
+}
+
+// rateLimit waits for a rate limit resource. One that fails is asked again: it
+// must not fail messages, and must not let requests through.
+func rateLimit(res *service.Resources, label string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			var wait time.Duration
+			var err error
+			if aerr := res.AccessRateLimit(ctx, label, func(l service.RateLimit) { wait, err = l.Access(ctx) }); aerr != nil {
+				err = aerr
+			}
+			if err != nil {
+				res.Logger().Warnf("Asking rate limit %q: %v", label, err)
+				wait = time.Second
+			}
+			if wait <= 0 {
+				return ctx.Err()
+			}
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// resultFields are set on every message that a dial or a lookup decided.
+const (
+	metaOutcome    = "happyrobot_outcome"
+	metaReason     = "happyrobot_reason"
+	metaCallID     = "happyrobot_call_id"
+	metaHTTPStatus = "happyrobot_http_status"
+	metaDialRef    = "happyrobot_dial_ref"
+)

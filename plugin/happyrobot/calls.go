@@ -1,0 +1,201 @@
+package happyrobot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CallType is a call's direction.
+type CallType string
+
+// Directions of a call.
+const (
+	Inbound  CallType = "Inbound"
+	Outbound CallType = "Outbound"
+)
+
+// Status of a call: an open word. Three generations of the documentation list
+// different ones.
+type Status string
+
+// Documented statuses.
+const (
+	StatusScheduled     Status = "Scheduled"
+	StatusQueued        Status = "Queued"
+	StatusInitiated     Status = "Initiated"
+	StatusRinging       Status = "Ringing"
+	StatusInProgress    Status = "In progress"
+	StatusTransferred   Status = "Transferred"
+	StatusCompleted     Status = "Completed"
+	StatusAMDTerminated Status = "AMD Terminated"
+	StatusBusy          Status = "Busy"
+	StatusNoAnswer      Status = "No answer"
+	StatusCanceled      Status = "Canceled"
+	StatusFailed        Status = "Failed"
+
+	// Oldest generation.
+	StatusDialing   Status = "Dialing"
+	StatusConnected Status = "Connected"
+	StatusEnded     Status = "Ended"
+	StatusMissed    Status = "Missed"
+	StatusAbandoned Status = "Abandoned"
+)
+
+// final says of each known status whether the call is over; the API does not,
+// so it is read from the words.
+var final = map[Status]bool{
+	StatusScheduled: false, StatusQueued: false, StatusInitiated: false, StatusRinging: false,
+	StatusInProgress: false, StatusDialing: false, StatusConnected: false,
+	StatusTransferred: true, StatusCompleted: true, StatusAMDTerminated: true, StatusBusy: true,
+	StatusNoAnswer: true, StatusCanceled: true, StatusFailed: true,
+	StatusEnded: true, StatusMissed: true, StatusAbandoned: true,
+}
+
+// Final says whether a call with this status is over. Unknown words are not.
+func (s Status) Final() bool { return final[s] }
+
+// Known says whether any documentation lists the word.
+func (s Status) Known() bool { _, ok := final[s]; return ok }
+
+// CallMetadata is telephony data and the caller's own.
+type CallMetadata struct {
+	CallSID string
+	From    string
+	To      string
+	Custom  map[string]any // OutboundCall.Metadata, as far as is known
+}
+
+// UnmarshalJSON reads what can be read.
+func (m *CallMetadata) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		CallSID lenient[string]         `json:"call_sid"`
+		From    lenient[string]         `json:"from"`
+		To      lenient[string]         `json:"to"`
+		Custom  lenient[map[string]any] `json:"custom"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*m = CallMetadata{CallSID: raw.CallSID.v, From: raw.From.v, To: raw.To.v, Custom: raw.Custom.v}
+	return nil
+}
+
+// Call is a call as the API tells it. Only what this module acts on is typed;
+// Raw has everything.
+type Call struct {
+	ID       string
+	Type     CallType
+	Status   Status
+	Metadata CallMetadata
+	Created  time.Time
+	Raw      json.RawMessage // secrets removed
+}
+
+// UnmarshalJSON reads what can be read.
+func (c *Call) UnmarshalJSON(b []byte) error {
+	var m struct {
+		ID       lenient[string]       `json:"id"`
+		Type     lenient[CallType]     `json:"type"`
+		Status   lenient[Status]       `json:"status"`
+		Metadata lenient[CallMetadata] `json:"metadata"`
+		Created  timestamp             `json:"created"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	*c = Call{ID: m.ID.v, Type: m.Type.v, Status: m.Status.v, Metadata: m.Metadata.v, Created: m.Created.Time, Raw: Redact(bytes.Clone(b))}
+	return nil
+}
+
+// GetCall reads one call.
+func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) {
+	path, err := callPath(id, "")
+	if err != nil {
+		return Call{}, err
+	}
+	err = c.read(ctx, request{op: "getCall", path: path, limit: maxReplyBytes}, &call)
+	return call, err
+}
+
+// ListCallsQuery narrows a list. Zero members do not. How the bounds From and To
+// are compared is not documented: ask for more and compare yourself.
+type ListCallsQuery struct {
+	Type      CallType
+	Statuses  []Status
+	UseCases  []string
+	Campaigns []string
+	From, To  time.Time
+	Sort      string // asc or desc, by creation as far as is known
+	Limit     int    // calls a page; below 2000
+	Skip      int
+}
+
+func (q ListCallsQuery) values() url.Values {
+	v := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	set("type", string(q.Type))
+	statuses := make([]string, len(q.Statuses))
+	for i, s := range q.Statuses {
+		statuses[i] = string(s)
+	}
+	set("statuses", strings.Join(statuses, ","))
+	set("use_cases", strings.Join(q.UseCases, ","))
+	set("campaigns", strings.Join(q.Campaigns, ","))
+	if !q.From.IsZero() {
+		v.Set("from", q.From.UTC().Format(time.RFC3339Nano))
+	}
+	if !q.To.IsZero() {
+		v.Set("to", q.To.UTC().Format(time.RFC3339Nano))
+	}
+	set("sort", q.Sort)
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.Skip > 0 {
+		v.Set("skip", strconv.Itoa(q.Skip))
+	}
+	return v
+}
+
+// ListCalls reads all calls of a query, page by page, and ends at the first
+// error. Paging is by offset: in ascending order new calls do not shift pages.
+func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call, error] {
+	return func(yield func(Call, error) bool) {
+		for {
+			var page struct {
+				Calls *[]json.RawMessage `json:"calls"`
+			}
+			err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes}, &page)
+			if err == nil && page.Calls == nil {
+				err = &Error{Op: "listCalls", Status: 200, Err: fmt.Errorf("decoding the reply: it has no list of calls")}
+			}
+			if err != nil {
+				yield(Call{}, err)
+				return
+			}
+			for _, raw := range *page.Calls {
+				var call Call
+				if json.Unmarshal(raw, &call) == nil && !yield(call, nil) {
+					return
+				}
+			}
+			// A page may be shorter than asked for, if the API caps it: only an
+			// empty one is the end.
+			if len(*page.Calls) == 0 {
+				return
+			}
+			q.Skip += len(*page.Calls)
+		}
+	}
+}

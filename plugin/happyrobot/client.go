@@ -1,0 +1,269 @@
+package happyrobot
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// DefaultBaseURL is the only base URL that the v1 pages show.
+const DefaultBaseURL = "https://app.happyrobot.ai/api/v1"
+
+// Largest replies that are read. A larger one is an error, never a cut.
+const (
+	maxListBytes  = 32 << 20 // lists and dials
+	maxReplyBytes = 8 << 20
+)
+
+// maxUnreadable is how often a read is repeated because its 2xx could not be
+// read: that is rarely a passing fault.
+const maxUnreadable = 3
+
+// Options of a Client.
+type Options struct {
+	BaseURL string            // default DefaultBaseURL
+	APIKey  string            // without "Bearer "
+	Headers map[string]string // sent with every request; Authorization cannot be replaced
+	HTTP    *http.Client      // nil for one of its own; redirects are never followed
+	Timeout time.Duration     // of one request, to the end of its reply; default 30s
+	Retry   Retry             // of reads
+
+	Wait      func(context.Context) error                     // a rate limit, asked before each request
+	OnRequest func(op string, status int, took time.Duration) // status 0: no answer
+	OnRetry   func(op string, err error, wait time.Duration)  // before a read is repeated
+	OnAnswer  func(op string)                                 // a read succeeded
+}
+
+// Retry spaces repeated reads with full jitter. MaxElapsedTime 0 is for ever.
+type Retry struct {
+	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
+}
+
+// Client calls the API. Safe for concurrent use.
+type Client struct {
+	opts Options
+	base string
+	http *http.Client
+}
+
+// New makes a client.
+func New(opts Options) (*Client, error) {
+	if opts.APIKey == "" {
+		return nil, errors.New("api_key: must not be empty")
+	}
+	if strings.ContainsFunc(opts.APIKey, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return nil, errors.New("api_key: must not contain blanks or control characters; give the key without \"Bearer \"")
+	}
+	if opts.BaseURL == "" {
+		opts.BaseURL = DefaultBaseURL
+	}
+	u, err := url.Parse(opts.BaseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("base_url: must be an http or https URL such as " + DefaultBaseURL)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("base_url: must have no query and no fragment")
+	}
+	if opts.Timeout <= 0 {
+		opts.Timeout = 30 * time.Second
+	}
+	if opts.Retry.InitialInterval <= 0 {
+		opts.Retry.InitialInterval = 500 * time.Millisecond
+	}
+	if opts.Retry.MaxInterval <= 0 {
+		opts.Retry.MaxInterval = 30 * time.Second
+	}
+	c := &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/"), http: &http.Client{}}
+	if opts.HTTP != nil {
+		*c.http = *opts.HTTP
+	}
+	if c.http.Transport == nil {
+		c.http.Transport = NewTransport(nil)
+	}
+	c.http.Timeout = 0 // each request has its own deadline
+	// Following would turn a dial into a GET (301) or repeat it (307).
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c, nil
+}
+
+// NewTransport makes a transport with a connection pool wide enough for many
+// batches in flight to one host.
+func NewTransport(conf *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       conf,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          256,
+		MaxIdleConnsPerHost:   128,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// request is one call of an operation.
+type request struct {
+	op     string
+	method string
+	path   string // escaped
+	query  url.Values
+	body   []byte // JSON, or nil
+	limit  int64
+}
+
+// once makes one request and reads its whole reply.
+func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
+	if c.opts.Wait != nil {
+		if err := c.opts.Wait(ctx); err != nil {
+			return nil, &Error{Op: r.op, Err: fmt.Errorf("waiting for the rate limit: %w", err), notSent: true}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+
+	// Nothing of a request can have left before it was given a connection.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	req, err := c.build(ctx, r)
+	if err != nil {
+		return nil, &Error{Op: r.op, Err: err, notSent: true}
+	}
+	began := time.Now()
+	res, err := c.http.Do(req)
+	if err != nil {
+		c.observe(r.op, 0, began)
+		return nil, &Error{Op: r.op, Err: scrub(err), notSent: !connected.Load()}
+	}
+	defer res.Body.Close()
+	c.observe(r.op, res.StatusCode, began)
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
+		return nil, replyError(r.op, res, excerpt)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, r.limit+1))
+	if err == nil && int64(len(body)) > r.limit {
+		err = fmt.Errorf("the reply is larger than %d MiB", r.limit>>20)
+	}
+	if err != nil {
+		return nil, &Error{Op: r.op, Status: res.StatusCode, Err: fmt.Errorf("reading the reply: %w", scrub(err))}
+	}
+	return body, nil
+}
+
+func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
+	target := c.base + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	if err != nil {
+		return nil, errors.New("building the request failed")
+	}
+	for k, v := range c.opts.Headers {
+		req.Header.Set(k, v)
+	}
+	req.Header.Set("Authorization", "Bearer "+c.opts.APIKey)
+	req.Header.Set("Accept", "application/json")
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", "benthos-happyrobot")
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+func (c *Client) observe(op string, status int, began time.Time) {
+	if c.opts.OnRequest != nil {
+		c.opts.OnRequest(op, status, time.Since(began))
+	}
+}
+
+// read repeats a GET until it is answered, and decodes the answer.
+func (c *Client) read(ctx context.Context, r request, into any) error {
+	r.method = http.MethodGet
+	pause := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(c.opts.Retry.InitialInterval), backoff.WithMaxInterval(c.opts.Retry.MaxInterval),
+		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(c.opts.Retry.MaxElapsedTime))
+	unreadable := 0
+	for {
+		body, err := c.once(ctx, r)
+		if err == nil {
+			if err = json.Unmarshal(body, into); err == nil {
+				if c.opts.OnAnswer != nil {
+					c.opts.OnAnswer(r.op)
+				}
+				return nil
+			}
+			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
+		}
+		var e *Error
+		if !errors.As(err, &e) || !e.repeatable() {
+			return err
+		}
+		if e.Status >= 200 && e.Status < 300 {
+			if unreadable++; unreadable > maxUnreadable {
+				return err
+			}
+		}
+		interval := pause.NextBackOff()
+		if interval == backoff.Stop {
+			return err
+		}
+		wait := max(1+rand.N(max(interval, 1)), e.RetryAfter) //nolint:gosec // spreads load, keeps no secret
+		if c.opts.OnRetry != nil {
+			c.opts.OnRetry(r.op, err, wait)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
+		}
+	}
+}
+
+// idLength is what the API documents of its ids; their alphabet is opaque.
+const idLength = 24
+
+// ValidateID says what is wrong with an object id, without repeating it.
+func ValidateID(id string) error {
+	if len(id) != idLength {
+		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, len(id))
+	}
+	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("must be an id without blanks or control characters")
+	}
+	return nil
+}
+
+// callPath is the path of a call or of a part of it.
+func callPath(id, part string) (string, error) {
+	if err := ValidateID(id); err != nil {
+		return "", fmt.Errorf("call id: %w", err)
+	}
+	return "/calls/" + url.PathEscape(id) + part, nil
+}

@@ -1,0 +1,135 @@
+package happyrobot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxExcerptRead = 4 << 10 // read of an error's body
+	maxExcerpt     = 256     // kept of it
+	maxRetryAfter  = time.Hour
+)
+
+// Error is a request that did not succeed.
+type Error struct {
+	Op         string        // operation id
+	Status     int           // 0 when there was no answer
+	Message    string        // the API's own words, short, numbers masked
+	RetryAfter time.Duration // 0 when not asked for; at most an hour
+	Body       string        // beginning of the reply, numbers masked
+	Err        error         // what went wrong here, if not the API's answer
+
+	notSent bool
+}
+
+// Error tells what failed, without key, number or transcript.
+func (e *Error) Error() string {
+	switch {
+	case e.Err != nil && e.Status != 0:
+		return fmt.Sprintf("%s: status %d: %v", e.Op, e.Status, e.Err)
+	case e.Err != nil:
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	case e.Message != "":
+		return fmt.Sprintf("%s: status %d: %s", e.Op, e.Status, e.Message)
+	default:
+		return fmt.Sprintf("%s: status %d %s", e.Op, e.Status, http.StatusText(e.Status))
+	}
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// NotSent says that certainly no byte of the request left: the connection was
+// refused, the name or the certificate was not good, or the time ran out first.
+func (e *Error) NotSent() bool { return e.notSent }
+
+// repeatable says whether asking again may help a read. A refused key counts:
+// waiting until somebody mends it beats failing a stream of messages.
+func (e *Error) repeatable() bool {
+	switch e.Status {
+	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests,
+		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
+		return true
+	}
+	return e.Status >= 500 || (e.Status >= 200 && e.Status < 300)
+}
+
+// IsNotFound says whether the API does not know the object.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+func replyError(op string, res *http.Response, body []byte) *Error {
+	e := &Error{Op: op, Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()), Body: Excerpt(string(body))}
+	var told struct {
+		Message any `json:"message"`
+		Error   any `json:"error"`
+	}
+	if json.Unmarshal(body, &told) == nil {
+		if s, ok := told.Message.(string); ok {
+			e.Message = Excerpt(s)
+		} else if s, ok := told.Error.(string); ok {
+			e.Message = Excerpt(s)
+		}
+	}
+	return e
+}
+
+// retryAfter reads seconds or an HTTP date.
+func retryAfter(header string, now time.Time) time.Duration {
+	header = strings.TrimSpace(header)
+	if header == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.ParseFloat(header, 64); err == nil {
+		if !(seconds < maxRetryAfter.Seconds()) { // also NaN
+			return maxRetryAfter
+		}
+		wait = time.Duration(seconds * float64(time.Second))
+	} else if at, err := http.ParseTime(header); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// numbers finds what may be a phone number: seven or more digits, however they
+// are punctuated.
+var numbers = regexp.MustCompile(`\+?\(?\d(?:[\s().\-/]{0,2}\d){6,}`)
+
+// Excerpt shortens text of the API's for an error, and masks numbers in it.
+func Excerpt(s string) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+	s = numbers.ReplaceAllString(s, "(number)")
+	if len(s) > maxExcerpt {
+		s = strings.ToValidUTF8(s[:maxExcerpt], "") + "..."
+	}
+	return s
+}
+
+// scrub takes the URL out of a transport error: it may hold a number searched for.
+func scrub(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// decodeError keeps the value that did not fit out of the words.
+func decodeError(err error) error {
+	var t *json.UnmarshalTypeError
+	if errors.As(err, &t) {
+		return fmt.Errorf("%s: unexpected type, not %s", t.Field, t.Type)
+	}
+	return errors.New("not JSON, or cut short")
+}

@@ -1,0 +1,20 @@
+// Package ledger remembers what became of each dial, so that no lead is called
+// twice. The API has no idempotency key; this is ours.
+//
+// A dial is known by its reference, a digest of the lead's dedupe key. Its
+// history is one record per attempt, under the keys "<ref>", "<ref>/2",
+// "<ref>/3" and so on:
+//
+//	claimed  somebody is about to send the request, or did and never said more
+//	called   the API has the call; its id is in the record
+//	held     sent, never answered, never found: the owner gave it up
+//	void     claimed, but certainly never sent
+//
+// Two rules make this safe on any cache with an atomic Add:
+//
+//   - An attempt is begun by adding its record, so one process owns it, and only
+//     the owner writes that record afterwards. (The one exception heals the
+//     first record with the call id that a later attempt brought.)
+//   - A record is removed only while nobody can have begun the next attempt, so
+//     the history never has a hole.
+package ledger

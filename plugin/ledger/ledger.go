@@ -1,0 +1,327 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// owner names this process in this run, for all its ledgers: two components on
+// one exclusive store must not take each other for dead.
+var owner = rand.Text()
+
+// claims numbers the claims of this process, so that each has a token of its own.
+var claims atomic.Uint64
+
+// clockSkew is how far the clocks of two replicas may differ before one of them
+// could mistake the other's live claim for a stale one.
+const clockSkew = time.Minute
+
+// Options of a Ledger.
+type Options struct {
+	Window time.Duration // how long a dial is remembered
+	// Lease is how long after a claim its owner may still be dialing, and the
+	// API still be showing what came of it: a dial's timeout plus settle.
+	Lease time.Duration
+	// Exclusive says that no other process can be using the store, so whoever
+	// made a claim that is not ours is dead, and its claim is stale at once.
+	Exclusive bool
+	// InitialInterval and MaxInterval space the tries while the store fails.
+	InitialInterval, MaxInterval time.Duration
+	OnTrouble                    func(error) // before each such pause
+	OnRecovered                  func()      // when the store answers again
+}
+
+// Ledger keeps the history of dials in a Store. No ledger, no call: while the
+// store fails, every method tries again until its context ends. Safe for
+// concurrent use.
+type Ledger struct {
+	store   Store
+	opts    Options
+	failing atomic.Bool
+}
+
+// New makes a ledger on a store.
+func New(store Store, opts Options) (*Ledger, error) {
+	if opts.Window <= opts.Lease+clockSkew {
+		return nil, fmt.Errorf("remembering a dial for %v is too short: a claim alone may last %v", opts.Window, opts.Lease+clockSkew)
+	}
+	return &Ledger{store: store, opts: opts}, nil
+}
+
+// Claim is this process' right to send one dial request.
+type Claim struct {
+	ref         string
+	attempt     int
+	token       string
+	fingerprint string
+	at          time.Time
+}
+
+// At is when the claim was made, by this machine's wall clock.
+func (c Claim) At() time.Time { return c.at }
+
+// Attempt is the claim's number in the history of its dial, from 1.
+func (c Claim) Attempt() int { return c.attempt }
+
+// Standing is what the ledger knows of a dial that cannot simply be claimed.
+type Standing struct {
+	Kind        Kind
+	CallID      string // Called
+	Fingerprint string // "" when a record could not be read
+
+	// InDoubt: the attempts that nobody vouches for began at Since, the last of
+	// them at Last. Both are zero when a record in doubt has no readable time.
+	Since, Last time.Time
+	Attempt     int // number of the newest attempt
+}
+
+// Kind of a Standing.
+type Kind int
+
+// Kinds of a Standing.
+const (
+	Claimed Kind = iota // by us, just now
+	Called              // the API has the call
+	Busy                // somebody else may be dialing right now
+	InDoubt             // somebody may have dialed, and is not going to tell
+)
+
+// Claim begins the first attempt of a dial, or says why it cannot.
+func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
+	for {
+		claim, won, err := l.begin(ctx, ref, 1, fingerprint)
+		if err != nil {
+			return Claim{}, Standing{}, err
+		}
+		if won {
+			return claim, Standing{Kind: Claimed}, nil
+		}
+		standing, found, err := l.look(ctx, ref)
+		if err != nil {
+			return Claim{}, Standing{}, err
+		}
+		if !found {
+			continue // expired or released since: try again
+		}
+		if standing.Kind == Claimed { // every earlier attempt was void
+			claim, won, err = l.begin(ctx, ref, standing.Attempt+1, fingerprint)
+			if err != nil {
+				return Claim{}, Standing{}, err
+			}
+			if !won {
+				continue
+			}
+			return claim, standing, nil
+		}
+		return Claim{}, standing, nil
+	}
+}
+
+// TakeOver begins the attempt after one in doubt. It answers false when the
+// history has moved on since; ask Claim again then.
+func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt Standing) (Claim, bool, error) {
+	now, found, err := l.look(ctx, ref)
+	if err != nil || !found || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
+		return Claim{}, false, err
+	}
+	return l.begin(ctx, ref, doubt.Attempt+1, fingerprint)
+}
+
+// begin adds the record of an attempt. The token is drawn once, so a cache whose
+// Add fails after writing, or meets its own write on an inner retry, is seen
+// through: a record with our token is our claim.
+func (l *Ledger) begin(ctx context.Context, ref string, attempt int, fingerprint string) (c Claim, won bool, err error) {
+	c = Claim{
+		ref: ref, attempt: attempt, fingerprint: fingerprint,
+		token: owner + "-" + strconv.FormatUint(claims.Add(1), 36),
+		at:    time.Now().Round(0), // wall time: it is compared across processes
+	}
+	err = l.until(ctx, func() error {
+		addErr := l.store.Add(ctx, key(ref, attempt), c.record(stateClaimed, "").encode(), &l.opts.Window)
+		if won = addErr == nil; won {
+			return nil
+		}
+		// Not only for ErrKeyAlreadyExists: some caches report a duplicate key in
+		// the words of their database.
+		stored, err := l.store.Get(ctx, key(ref, attempt))
+		switch {
+		case err == nil:
+			r, derr := decodeRecord(stored)
+			won = derr == nil && r.Token == c.token
+			return nil
+		case !errors.Is(err, service.ErrKeyNotFound):
+			return fmt.Errorf("reading ledger: %w", err)
+		case errors.Is(addErr, service.ErrKeyAlreadyExists):
+			return nil // it was there and is gone: the caller looks again
+		default:
+			return fmt.Errorf("claiming in ledger: %w", addErr)
+		}
+	})
+	return c, won, err
+}
+
+// look reads a dial's history to its end.
+func (l *Ledger) look(ctx context.Context, ref string) (s Standing, found bool, err error) {
+	var unresolved, unreadable bool
+	var newest record
+	for n := 1; ; n++ {
+		stored, exists, err := l.read(ctx, key(ref, n))
+		if err != nil {
+			return Standing{}, false, err
+		}
+		if !exists {
+			break
+		}
+		found, s.Attempt = true, n
+		r, derr := decodeRecord(stored)
+		newest = r
+		if derr != nil {
+			unresolved, unreadable = true, true
+			continue
+		}
+		switch r.State {
+		case stateCalled:
+			if n > 1 {
+				l.heal(ctx, ref, r)
+			}
+			return Standing{Kind: Called, CallID: r.CallID, Fingerprint: r.Fingerprint, Attempt: n}, true, nil
+		case stateClaimed, stateHeld:
+			unresolved = true
+			s.Fingerprint = r.Fingerprint
+			if s.Since.IsZero() {
+				s.Since = r.At
+			}
+			s.Last = r.At
+		case stateVoid:
+		}
+	}
+	switch {
+	case !unresolved:
+		s.Kind = Claimed // nothing stands in the way of the next attempt
+	case newest.State == stateClaimed && l.alive(newest):
+		s.Kind = Busy
+	default:
+		s.Kind = InDoubt
+		if unreadable {
+			s.Since, s.Last = time.Time{}, time.Time{}
+		}
+	}
+	return s, found, nil
+}
+
+// alive says whether a claim's owner may still be at work.
+func (l *Ledger) alive(r record) bool {
+	if l.opts.Exclusive && !strings.HasPrefix(r.Token, owner+"-") {
+		return false
+	}
+	return time.Since(r.At) < l.opts.Lease+clockSkew
+}
+
+// heal gives the first record the call id that a later attempt brought, so that
+// it does not expire before that later record and leave the lead to be called
+// again. Best effort: the next look tries again.
+func (l *Ledger) heal(ctx context.Context, ref string, called record) {
+	if first, err := l.store.Get(ctx, ref); err == nil {
+		if r, err := decodeRecord(first); err == nil && r.State == stateCalled {
+			return
+		}
+	}
+	_ = l.store.Set(ctx, ref, called.encode(), &l.opts.Window)
+}
+
+// Complete records the call that came of a claim.
+func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
+	r := c.record(stateCalled, callID)
+	if err := l.write(ctx, c.attempt, c.ref, r); err != nil {
+		return err
+	}
+	if c.attempt > 1 {
+		return l.write(ctx, 1, c.ref, r)
+	}
+	return nil
+}
+
+// Hold records that a claim's request was sent, and that nothing is known of it.
+func (l *Ledger) Hold(ctx context.Context, c Claim) error {
+	return l.write(ctx, c.attempt, c.ref, c.record(stateHeld, ""))
+}
+
+// Release gives up a claim whose request certainly created no call.
+func (l *Ledger) Release(ctx context.Context, c Claim) error {
+	// Past its lease somebody may have begun the next attempt; taking ours away
+	// would then leave a hole in the history, so it is voided instead.
+	if time.Since(c.at) < l.opts.Lease {
+		tctx, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
+		defer cancel()
+		err := l.until(tctx, func() error { return l.store.Delete(tctx, key(c.ref, c.attempt)) })
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return l.write(ctx, c.attempt, c.ref, c.record(stateVoid, ""))
+}
+
+func (l *Ledger) read(ctx context.Context, key string) (value []byte, exists bool, err error) {
+	err = l.until(ctx, func() error {
+		value, err = l.store.Get(ctx, key)
+		if exists = err == nil; exists || errors.Is(err, service.ErrKeyNotFound) {
+			return nil
+		}
+		return fmt.Errorf("reading ledger: %w", err)
+	})
+	return value, exists, err
+}
+
+func (l *Ledger) write(ctx context.Context, attempt int, ref string, r record) error {
+	return l.until(ctx, func() error {
+		if err := l.store.Set(ctx, key(ref, attempt), r.encode(), &l.opts.Window); err != nil {
+			return fmt.Errorf("writing ledger: %w", err)
+		}
+		return nil
+	})
+}
+
+// until repeats a store operation until it succeeds or ctx ends.
+func (l *Ledger) until(ctx context.Context, op func() error) error {
+	var pause *backoff.ExponentialBackOff
+	for {
+		err := op()
+		if err == nil {
+			if l.failing.CompareAndSwap(true, false) && l.opts.OnRecovered != nil {
+				l.opts.OnRecovered()
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
+		}
+		if l.failing.Store(true); l.opts.OnTrouble != nil {
+			l.opts.OnTrouble(err)
+		}
+		if pause == nil {
+			pause = backoff.NewExponentialBackOff(
+				backoff.WithInitialInterval(l.opts.InitialInterval),
+				backoff.WithMaxInterval(l.opts.MaxInterval),
+				backoff.WithMaxElapsedTime(0))
+		}
+		timer := time.NewTimer(pause.NextBackOff())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+func (c Claim) record(s state, callID string) record {
+	return record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.fingerprint, At: c.at, CallID: callID}
+}

@@ -1,0 +1,240 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/nyaruka/phonenumbers/v2"
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+// maxCallBytes bounds one call of a request. The API documents no limit, and a
+// prompt's variables need far less.
+const maxCallBytes = 256 << 10
+
+// Reasons of calls that are rejected before the ledger or the API is asked.
+const (
+	reasonInvalidJSON  = "invalid_json"
+	reasonMapping      = "mapping_failed"
+	reasonDedupeKey    = "dedupe_key_failed"
+	reasonMissingField = "missing_field"
+	reasonInvalidField = "invalid_field"
+	reasonInvalidPhone = "invalid_phone_number"
+	reasonInvalidDate  = "invalid_date"
+	reasonTooLarge     = "too_large"
+)
+
+// callBuilder makes call requests of messages.
+type callBuilder struct {
+	mapping   *bloblang.Executor
+	dedupeKey *service.InterpolatedString // nil: the call itself is the key
+	region    string                      // of numbers that are not international
+}
+
+// inputError is bad input, with the word that goes into the metadata.
+type inputError struct {
+	reason string
+	err    error
+}
+
+func (e *inputError) Error() string { return e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+func badInput(reason, format string, args ...any) error {
+	return &inputError{reason: reason, err: fmt.Errorf(format, args...)}
+}
+
+// build makes the call that a message asks for; mapping is call_mapping, for this
+// batch. Its errors name the field and the problem, never the value.
+func (b *callBuilder) build(batch service.MessageBatch, mapping *service.MessageBatchBloblangExecutor, i int) (dialer.Call, error) {
+	mapped, err := mapping.Query(i)
+	if err != nil {
+		if _, jsonErr := batch[i].AsStructured(); jsonErr != nil {
+			return dialer.Call{}, badInput(reasonInvalidJSON, "the message is not JSON, which call_mapping needs")
+		}
+		return dialer.Call{}, badInput(reasonMapping, "call_mapping: %s", withoutValues(err))
+	}
+	if mapped == nil {
+		return dialer.Call{}, badInput(reasonMapping, "call_mapping: deleted the message; filter messages before this component")
+	}
+	value, err := mapped.AsStructured()
+	if err != nil {
+		return dialer.Call{}, badInput(reasonInvalidJSON, "call_mapping: gave no JSON, but must give an object, the call request")
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return dialer.Call{}, badInput(reasonMapping, "call_mapping: must give an object, the call request")
+	}
+	body, err := json.Marshal(object)
+	if err != nil {
+		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
+	}
+	if len(body) > maxCallBytes {
+		return dialer.Call{}, badInput(reasonTooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), len(body), maxCallBytes)
+	}
+	var request happyrobot.OutboundCall
+	if err := json.Unmarshal(body, &request); err != nil {
+		return dialer.Call{}, &inputError{reason: reasonInvalidField, err: err}
+	}
+	if err := b.check(&request); err != nil {
+		return dialer.Call{}, err
+	}
+	key := ""
+	if b.dedupeKey != nil {
+		key, err = batch.TryInterpolatedString(i, b.dedupeKey)
+		if err != nil {
+			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: %s", withoutValues(err))
+		}
+		// A lookup of an absent field interpolates to these; as keys they would
+		// make one call of many leads.
+		if key = strings.TrimSpace(key); key == "" || key == "null" {
+			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: is empty for this message")
+		}
+	}
+	call, err := dialer.NewCall(key, request)
+	if err != nil {
+		return dialer.Call{}, badInput(reasonInvalidField, "%w", err)
+	}
+	return call, nil
+}
+
+// check validates a request and puts its number into E.164 form.
+func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
+	ids := []struct {
+		field, value string
+		required     bool
+	}{
+		{"number_id", c.NumberID, true},
+		{"use_case_id", c.UseCaseID, false},
+		{"agent_id", c.AgentID, false},
+		{"model_id", c.ModelID, false},
+	}
+	for _, id := range ids {
+		if id.value == "" {
+			if id.required {
+				return badInput(reasonMissingField, "%s: is missing", id.field)
+			}
+			continue
+		}
+		if err := happyrobot.ValidateID(id.value); err != nil {
+			return badInput(reasonInvalidField, "%s: %w", id.field, err)
+		}
+	}
+	if c.PhoneNumber == "" {
+		return badInput(reasonMissingField, "phone_number: is missing")
+	}
+	number, err := parsePhone(c.PhoneNumber, b.region)
+	if err != nil {
+		return badInput(reasonInvalidPhone, "phone_number: %w", err)
+	}
+	// A number that is possible and not valid may only be newer than the tables
+	// of this program: the API decides.
+	if !phonenumbers.IsPossibleNumber(number.parsed) {
+		return badInput(reasonInvalidPhone, "phone_number: is no number that can be called")
+	}
+	c.PhoneNumber = number.E164
+	if c.ScheduledFor != "" {
+		at, err := time.Parse(time.RFC3339, c.ScheduledFor)
+		if err != nil {
+			return badInput(reasonInvalidDate, "scheduled_for: must be a date and time with a zone, such as 2026-03-10T15:30:00Z")
+		}
+		c.ScheduledFor = at.UTC().Format(time.RFC3339)
+	}
+	if c.MaxDurationMins != nil && *c.MaxDurationMins < 1 {
+		return badInput(reasonInvalidField, "max_duration_mins: must be at least 1")
+	}
+	return nil
+}
+
+// quoted finds the values that Bloblang repeats in its errors.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+func withoutValues(err error) string {
+	return happyrobot.Excerpt(quoted.ReplaceAllString(err.Error(), "(value)"))
+}
+
+func largestMember(call map[string]any) (name string) {
+	most := -1
+	for member, value := range call {
+		if b, err := json.Marshal(value); err == nil && len(b) > most {
+			name, most = member, len(b)
+		}
+	}
+	return name
+}
+
+// setDialMeta puts a dial's outcome on a message.
+func setDialMeta(msg *service.Message, ref string, r dialer.Result) {
+	for name, value := range map[string]string{
+		metaOutcome: string(r.Outcome),
+		metaReason:  r.Reason,
+		metaCallID:  r.CallID,
+		metaDialRef: ref,
+	} {
+		if value == "" {
+			msg.MetaDelete(name) // an earlier dial of this message may have set it
+			continue
+		}
+		msg.MetaSetMut(name, value)
+	}
+	msg.MetaDelete(metaHTTPStatus)
+	if r.HTTPStatus != 0 {
+		msg.MetaSetMut(metaHTTPStatus, r.HTTPStatus)
+	}
+}
+
+// dialResult is what result_map and receipts see of a dial:
+// {outcome, dial_ref, call_id, reason, call}, the last three where they exist.
+func dialResult(ref string, r dialer.Result) map[string]any {
+	result := map[string]any{"outcome": string(r.Outcome), "dial_ref": ref}
+	if r.CallID != "" {
+		result["call_id"] = r.CallID
+	}
+	if r.Reason != "" {
+		result["reason"] = r.Reason
+	}
+	if call, err := structured(r.Call); err == nil {
+		result["call"] = call
+	}
+	return result
+}
+
+// structured decodes JSON as Benthos does: numbers stay exact.
+func structured(raw json.RawMessage) (any, error) {
+	if len(raw) == 0 {
+		return nil, errors.New("no JSON")
+	}
+	return service.NewMessage(raw).AsStructuredMut()
+}
+
+// overlay maps a result into a message, as branch does.
+func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error {
+	from := service.NewMessage(nil)
+	from.SetStructured(result)
+	mapped, err := msg.BloblangMutateFrom(mapping, from)
+	if err != nil {
+		return badInput(reasonMapping, "%s: %s", fieldResultMap, withoutValues(err))
+	}
+	if mapped == nil {
+		return badInput(reasonMapping, "%s: must not delete the message", fieldResultMap)
+	}
+	return nil
+}
+
+// inputFailure is the result of a message that no call could be made of.
+func inputFailure(err error) dialer.Result {
+	var bad *inputError
+	reason := reasonInvalidField
+	if errors.As(err, &bad) {
+		reason = bad.reason
+	}
+	return dialer.Fail(dialer.Rejected, reason, err)
+}

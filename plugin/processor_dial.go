@@ -1,0 +1,91 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+const fieldResultMap = "result_map"
+
+func init() {
+	service.MustRegisterBatchProcessor("happyrobot_dial", processorDialSpec(), newDialProcessorFromParsed)
+}
+
+func processorDialSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Summary("Places one phone call per message, never a second one, and goes on with the created call.").
+		Description(dialDescription+`
+
+### In a pipeline
+
+Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`, to send several calls in one request. Failed messages go on with their error set: handle them with `+"`catch`"+` or `+"`switch`"+`, or let a `+"`reject_errored`"+` output refuse them.`).
+		Categories("Integration").
+		Fields(clientFields()...).
+		Fields(dialFields()...).
+		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API tells it (absent for a duplicate)")).
+		Example("Call and go on", "Each message keeps its content and gains the call's id.", `
+pipeline:
+  processors:
+    - happyrobot_dial:
+        api_key: ${HAPPYROBOT_API_KEY}
+        ledger: ledger
+        dedupe_key: ${! json("id") }
+        call_mapping: |
+          root.number_id = env("HAPPYROBOT_NUMBER_ID")
+          root.phone_number = this.phone
+        result_map: root.call_id = this.call_id
+
+cache_resources:
+  - label: ledger
+    bbolt:
+      path: ./ledger.db
+`)
+}
+
+func resultMapField(result string) *service.ConfigField {
+	return service.NewBloblangField(fieldResultMap).
+		Description("Puts the result into the message: `this` is the result, " + result + ", and `root` the message.").
+		Default("root.call = this").
+		Example("root.call_id = this.call_id")
+}
+
+func newDialProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+	engine, err := newDialEngine(conf, res)
+	if err != nil {
+		return nil, err
+	}
+	resultMap, err := conf.FieldBloblang(fieldResultMap)
+	if err != nil {
+		return nil, err
+	}
+	return &dialProcessor{engine: engine, resultMap: resultMap}, nil
+}
+
+// dialProcessor places the call in each message, mid-pipeline.
+type dialProcessor struct {
+	engine    *dialEngine
+	resultMap *bloblang.Executor
+}
+
+// ProcessBatch places the calls of a batch. When the pipeline is stopped with
+// messages undecided, the whole batch is given back to the input.
+func (p *dialProcessor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	fates, err := p.engine.dial(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range fates {
+		if f.Err == nil {
+			f.Err = overlay(batch[i], dialResult(f.ref, f.Result), p.resultMap)
+		}
+		if f.Err != nil {
+			batch[i].SetError(f.Err)
+		}
+	}
+	return []service.MessageBatch{batch}, nil
+}
+
+// Close has nothing to end: calls are finished within ProcessBatch.
+func (p *dialProcessor) Close(context.Context) error { return nil }
