@@ -160,9 +160,6 @@ func phoneType(t phonenumbers.PhoneNumberType) string {
 	}
 }
 
-// possible asks for less than Valid: the length fits the country, whatever its current numbering plan says.
-func (n phoneNumber) possible() bool { return phonenumbers.IsPossibleNumber(n.parsed) }
-
 // timezones are looked up on demand: placing a call does not need them.
 func (n phoneNumber) timezones() []string {
 	zones, err := timezone.GetTimeZonesForNumber(n.parsed)

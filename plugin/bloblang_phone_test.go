@@ -77,17 +77,9 @@ func TestParsePhoneMarksNumbersThatCannotExist(t *testing.T) {
 	number, err := parsePhone("+1 415 555 010", "")
 	require.NoError(t, err)
 	assert.False(t, number.Valid)
-	assert.False(t, number.possible())
 	assert.Equal(t, "unknown", number.Type)
 	assert.Empty(t, number.Country)
 	assert.Empty(t, number.timezones(), "the library's word for unknown is no time zone")
-}
-
-func TestParsePhoneTellsAFictionalNumberFromOneThatIsTooShort(t *testing.T) {
-	number, err := parsePhone("+1 555 555 0100", "")
-	require.NoError(t, err)
-	assert.False(t, number.Valid, "no such area")
-	assert.True(t, number.possible())
 }
 
 func TestParsePhoneErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {

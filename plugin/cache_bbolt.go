@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ Keep the file on a local disk. Network file systems often do not honour fsync or
 
 ### One process
 
-The file belongs to one process at a time: a second one fails at start with an error that names the file. Within one process any number of caches may name the same file, with the same bucket or different ones, which also holds for the streams of streams mode.
+The file belongs to one process at a time: a second one gets an error that names the file when it opens it, which Benthos does when a component first uses the cache. Within one process any number of caches may name the same file, with the same bucket or different ones, which also holds for the streams of streams mode.
 
 ### Expiry
 
@@ -59,7 +60,11 @@ An item with a TTL is absent as soon as the TTL has passed by the system clock. 
 				Description("How long an item is kept when it is written without a TTL of its own, as a duration such as `168h`. Empty keeps it until it is deleted. A TTL of zero on a single item keeps that item until it is deleted.").
 				Default("").
 				Example("168h").
-				LintRule("root = if this.re_match(\"^[-+]?[0.]+[a-zµ]*$\") || this.has_prefix(\"-\") { [ \"`default_ttl` must be longer than zero; leave it empty to keep items until they are deleted\" ] }"),
+				LintRule(`root = match {
+  this == "" => []
+  !this.re_match("^([0-9.]+(ns|us|µs|ms|s|m|h))+$") && !this.re_match("^[-+]?[0.]+$") && !this.has_prefix("-") => [ "`+"`default_ttl`"+` must be a duration such as 168h" ]
+  this.has_prefix("-") || !this.re_match("[1-9]") => [ "`+"`default_ttl`"+` must be longer than zero; leave it empty to keep items until they are deleted" ]
+}`),
 			service.NewStringField(cbFieldFileMode).
 				Description("Permissions of the file when it is created, in octal and before the umask. The owner must be able to read and write. A folder that is created is open to the same users as the file.").
 				Default("0600").
@@ -93,6 +98,9 @@ type bboltConfig struct {
 func bboltConfigFromParsed(parsed *service.ParsedConfig) (conf bboltConfig, err error) {
 	if conf.path, err = parsed.FieldString(cbFieldPath); err != nil {
 		return conf, err
+	}
+	if strings.TrimSpace(conf.path) == "" {
+		return conf, fmt.Errorf("field %s: must name a file", cbFieldPath)
 	}
 	if conf.bucket, err = parsed.FieldString(cbFieldBucket); err != nil {
 		return conf, err

@@ -56,7 +56,9 @@ func startGroupedAdd(b *testing.B) func(string) error {
 }
 
 func startBboltAdd(b *testing.B, commit func(*bbolt.DB, func(*bbolt.Tx) error) error) func(string) error {
-	db, err := openBolt(filepath.Join(b.TempDir(), "bench.db"), 0o600)
+	path, err := prepareBoltFile(filepath.Join(b.TempDir(), "bench.db"), 0o600)
+	require.NoError(b, err)
+	db, err := openBolt(path, 0o600)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	bucket := boltBucket("cache")

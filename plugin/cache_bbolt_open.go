@@ -136,9 +136,6 @@ func checkBoltIsWhole(path string) error {
 
 // prepareBoltFile makes sure the file exists and returns the one path by which this process knows it.
 func prepareBoltFile(path string, mode fs.FileMode) (string, error) {
-	if path == "" {
-		return "", errors.New("must name a file")
-	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

@@ -141,7 +141,7 @@ func TestBboltSaysWhichFileItMayNotOpen(t *testing.T) {
 
 func TestBboltNamesABucketThatIsSomethingElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "foreign.db")
-	db, err := openBolt(path, 0o600)
+	db, err := bbolt.Open(path, 0o600, nil)
 	require.NoError(t, err)
 	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
 		foreign, err := tx.CreateBucket([]byte("cache"))

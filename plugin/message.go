@@ -219,7 +219,9 @@ func structured(raw json.RawMessage) (any, error) {
 func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error {
 	from := service.NewMessage(nil)
 	from.SetStructured(result)
-	mapped, err := msg.BloblangMutateFrom(mapping, from)
+	// Mapped parts stay connected to their source: messages that share a result
+	// must not share what they may change later.
+	mapped, err := msg.BloblangMutateFrom(mapping, from.DeepCopy())
 	if err != nil {
 		return badInput(reasonMapping, "%s: %s", fieldResultMap, withoutValues(err))
 	}

@@ -1,5 +1,5 @@
 // Command benthos-happyrobot is Benthos with the HappyRobot components and the
-// connectors a lead-to-call pipeline needs.
+// connectors that a lead-to-call pipeline needs.
 package main
 
 import (
@@ -7,8 +7,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "github.com/lib/pq"
+	_ "github.com/jackc/pgx/v5/stdlib" // PostgreSQL, as driver pgx
+	_ "github.com/lib/pq"              // PostgreSQL, as driver postgres
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
@@ -21,6 +21,16 @@ import (
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
 )
 
+// Set by the linker in releases.
+var (
+	version   = "dev"
+	dateBuilt = "unknown"
+)
+
 func main() {
-	service.RunCLI(context.Background())
+	service.RunCLI(context.Background(),
+		service.CLIOptSetVersion(version, dateBuilt),
+		service.CLIOptSetBinaryName("benthos-happyrobot"),
+		service.CLIOptSetProductName("Benthos HappyRobot"),
+	)
 }

@@ -64,6 +64,12 @@ func (s Status) Final() bool { return final[s] }
 // Known says whether any documentation lists the word.
 func (s Status) Known() bool { _, ok := final[s]; return ok }
 
+// ExpectsTranscript says whether a call that ended so was a talk, whose
+// transcript is worth waiting for. Others may have one, or never.
+func (s Status) ExpectsTranscript() bool {
+	return s == StatusCompleted || s == StatusTransferred || s == StatusEnded
+}
+
 // CallMetadata is telephony data and the caller's own.
 type CallMetadata struct {
 	CallSID string

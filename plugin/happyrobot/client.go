@@ -78,6 +78,13 @@ func New(opts Options) (*Client, error) {
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("base_url: must have no query and no fragment")
 	}
+	for name := range opts.Headers {
+		switch http.CanonicalHeaderKey(name) {
+		case "Idempotency-Key", "X-Idempotency-Key":
+			// They make net/http repeat a POST of its own accord.
+			return nil, fmt.Errorf("headers: %s must not be set: a dial that carries it may be sent twice", name)
+		}
+	}
 	if opts.Timeout <= 0 {
 		opts.Timeout = 30 * time.Second
 	}
@@ -153,7 +160,7 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	c.observe(r.op, res.StatusCode, began)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
-		return nil, replyError(r.op, res, excerpt)
+		return nil, replyError(r.op, res, c.withoutKey(excerpt))
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.limit+1))
 	if err == nil && int64(len(body)) > r.limit {
@@ -190,6 +197,20 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return req, nil
+}
+
+// withoutKey masks the key in the beginning of an error's body: an API may
+// repeat the key that it refuses.
+func (c *Client) withoutKey(excerpt []byte) []byte {
+	key := []byte(c.opts.APIKey)
+	cut := len(excerpt) == maxExcerptRead
+	excerpt = bytes.ReplaceAll(excerpt, key, []byte("(key)"))
+	for n := len(key) - 1; cut && n > 0; n-- { // it may begin where the excerpt ends
+		if bytes.HasSuffix(excerpt, key[:n]) {
+			return excerpt[:len(excerpt)-n]
+		}
+	}
+	return excerpt
 }
 
 func (c *Client) observe(op string, status int, began time.Time) {
@@ -233,6 +254,9 @@ func (c *Client) read(ctx context.Context, r request, into any) error {
 			return err
 		}
 		wait := max(1+rand.N(max(interval, 1)), e.RetryAfter) //nolint:gosec // spreads load, keeps no secret
+		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && pause.GetElapsedTime()+wait > limit {
+			return err
+		}
 		if c.opts.OnRetry != nil {
 			c.opts.OnRetry(r.op, err, wait)
 		}

@@ -116,14 +116,25 @@ func Excerpt(s string) string {
 	return s
 }
 
-// scrub takes the URL out of a transport error: it may hold a number searched for.
+// scrub takes the URL out of a transport error, which may hold a number searched
+// for, and masks the numbers in what it quotes of the peer's answer.
 func scrub(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	return transportError{err}
 }
+
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+type transportError struct{ cause error }
+
+func (e transportError) Error() string {
+	return quoted.ReplaceAllStringFunc(e.cause.Error(), Excerpt)
+}
+
+func (e transportError) Unwrap() error { return e.cause }
 
 // decodeError keeps the value that did not fit out of the words.
 func decodeError(err error) error {

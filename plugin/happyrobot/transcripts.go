@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -89,8 +91,8 @@ func (r *Recording) UnmarshalJSON(b []byte) error {
 			r.URL = u
 			break
 		}
-		for _, m := range v {
-			if u, ok := m.(string); ok && (strings.HasPrefix(u, "https://") || strings.HasPrefix(u, "http://")) {
+		for _, name := range slices.Sorted(maps.Keys(v)) { // the same one each time
+			if u, ok := v[name].(string); ok && r.URL == "" && (strings.HasPrefix(u, "https://") || strings.HasPrefix(u, "http://")) {
 				r.URL = u
 			}
 		}

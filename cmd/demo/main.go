@@ -1,0 +1,88 @@
+// Command demo runs the main job with nothing to install: a pretend API
+// (callsim), a Kafka broker in this process, and the pipelines of config/ as
+// they are. It calls the leads of leads.jsonl, enriches what comes back, and
+// checks the result against what the pretend API knows to have happened.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+)
+
+// limit is how long the demo may take before it is taken for stuck.
+const limit = 2 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
+	defer cancel()
+	leads, err := readLeads()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "happyrobot-demo-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the results: %w", err)
+	}
+	sim, err := callsim.Listen("127.0.0.1:0", callsim.Options{Speed: 30})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sim.Close()) }()
+	// A day at an API: answers get lost, and now and then it is too busy.
+	sim.Sim.Inject(callsim.Fault{Kind: callsim.LoseAnswer, After: 2, Times: 2})
+	sim.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: 429, RetryAfter: "1", After: 5, Times: 1})
+
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, leadsTopic, callsTopic, failedTopic, enrichedTopic, eventsFailedTopic))
+	if err != nil {
+		return fmt.Errorf("starting the in-process Kafka: %w", err)
+	}
+	defer broker.Close()
+	kafka, err := connect(broker.ListenAddrs())
+	if err != nil {
+		return err
+	}
+	defer kafka.close()
+
+	fmt.Printf("Pretend API at %s, Kafka at %s\n", sim.URL, broker.ListenAddrs()[0])
+	if err := kafka.produce(ctx, leads.lines); err != nil {
+		return err
+	}
+	settings := map[string]string{
+		"HAPPYROBOT_API_KEY": "demo-key", "HAPPYROBOT_BASE_URL": sim.URL,
+		"HAPPYROBOT_NUMBER_ID": "64f0c0de00000000000000c1", "HAPPYROBOT_USE_CASE_ID": "64f0c0de00000000000000b1",
+		"HAPPYROBOT_REQUESTS_PER_SECOND": "1000", "HAPPYROBOT_SETTLE": "2s", "POLL_INTERVAL": "200ms",
+		"KAFKA_BROKERS": broker.ListenAddrs()[0], "STATE_DIR": filepath.Join(dir, "state"),
+		"CRM_EVENTS_TOPIC": callsTopic, // a receipt names its call, as a CRM event would
+	}
+	pipelines, err := start(ctx, settings, "config/kafka_to_calls.yaml", "config/enrich_crm_events.yaml")
+	if err != nil {
+		return err
+	}
+	watchErr := kafka.watch(ctx, pipelines.failed, len(leads.lines), func(t tally) {
+		fmt.Printf("  receipts %3d   failed %3d   enriched %3d of %d leads\n", t.receipts(), len(t.failed), len(t.enriched), len(leads.lines))
+	})
+	if err := errors.Join(watchErr, pipelines.stop()); err != nil {
+		return err
+	}
+	return report(leads, kafka.tally(), sim.Sim, filepath.Join(dir, "enriched_events.jsonl"))
+}

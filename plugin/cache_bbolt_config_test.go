@@ -1,0 +1,135 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestBboltLintAndParserNameTheField(t *testing.T) {
+	cases := []struct {
+		name, fields string
+		lint, parse  string // "" = accepted
+	}{
+		{"defaults", `path: a.db`, "", ""},
+		{"everything", `{path: a.db, bucket: leads, default_ttl: 168h, file_mode: "0640"}`, "", ""},
+		{"a mode without quotes", `{path: a.db, file_mode: 0600}`, "", ""},
+		{"a mode without the leading zero", `{path: a.db, file_mode: 640}`, "", ""},
+		{"a ttl in parts", `{path: a.db, default_ttl: 1h30m}`, "", ""},
+		{"a fraction as ttl", `{path: a.db, default_ttl: 0.5s}`, "", ""},
+		{"no ttl", `{path: a.db, default_ttl: ""}`, "", ""},
+		{"no path", `{bucket: leads}`, "field path is required", "path"},
+		{"an empty path", `path: ""`, "`path` must name a file", "field path: "},
+		{"a blank path", `path: " "`, "`path` must name a file", "field path: "},
+		{"an empty bucket", `{path: a.db, bucket: ""}`, "`bucket` must not be empty", "field bucket: "},
+		{"a negative ttl", `{path: a.db, default_ttl: -1h}`, "`default_ttl` must be longer than zero", "field default_ttl: "},
+		{"a ttl of zero", `{path: a.db, default_ttl: 0s}`, "`default_ttl` must be longer than zero", "field default_ttl: "},
+		{"a bare zero as ttl", `{path: a.db, default_ttl: 0}`, "`default_ttl` must be longer than zero", "field default_ttl: "},
+		{"a ttl that is none", `{path: a.db, default_ttl: soon}`, "`default_ttl` must be a duration", "field default_ttl: "},
+		{"a mode that is none", `{path: a.db, file_mode: rw}`, "`file_mode` must be", "field file_mode: "},
+		{"a mode that is not octal", `{path: a.db, file_mode: "0680"}`, "`file_mode` must be", "field file_mode: "},
+		{"a mode without write", `{path: a.db, file_mode: "0444"}`, "`file_mode` must be", "field file_mode: "},
+		{"a mode with too many digits", `{path: a.db, file_mode: "10600"}`, "`file_mode` must be", "field file_mode: "},
+		{"an unknown field", `{path: a.db, ttl: 1h}`, "field ttl not recognised", ""},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintCacheYAML([]byte("bbolt: " + bboltYAML(tc.fields)))
+			require.NoError(t, err)
+			if tc.lint == "" {
+				assert.Empty(t, lints)
+			} else if assert.Len(t, lints, 1) {
+				assert.Contains(t, lints[0].What, tc.lint)
+			}
+
+			resources := service.NewResourceBuilder()
+			resources.DisableLinting()
+			require.NoError(t, resources.AddCacheYAML("label: ledger\nbbolt: "+bboltYAML(tc.fields)))
+			built, closeAll, err := resources.Build()
+			require.NoError(t, err)
+			err = built.AccessCache(t.Context(), "ledger", func(service.Cache) {}) // Benthos makes a cache when it is first used
+			if tc.parse == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, tc.parse)
+			}
+			require.NoError(t, closeAll(t.Context()))
+		})
+	}
+}
+
+func bboltYAML(fields string) string {
+	if strings.HasPrefix(fields, "{") {
+		return fields
+	}
+	return "{" + fields + "}"
+}
+
+func TestBboltDefaultTTLAndBucketApplyThroughYAML(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	resources := service.NewResourceBuilder()
+	require.NoError(t, resources.AddCacheYAML(fmt.Sprintf("label: brief\nbbolt: {path: %q, default_ttl: 1ms}", path)))
+	require.NoError(t, resources.AddCacheYAML(fmt.Sprintf("label: kept\nbbolt: {path: %q, bucket: kept}", path)))
+	built, closeAll, err := resources.Build()
+	require.NoError(t, err)
+
+	for _, label := range []string{"brief", "kept"} {
+		require.NoError(t, built.AccessCache(t.Context(), label, func(cache service.Cache) {
+			require.NoError(t, cache.Add(t.Context(), "a", []byte(label), nil))
+		}))
+	}
+	require.NoError(t, built.AccessCache(t.Context(), "brief", func(cache service.Cache) {
+		assert.Eventually(t, func() bool {
+			return cache.Add(t.Context(), "a", []byte("again"), nil) == nil
+		}, 10*time.Second, time.Millisecond, "an expired key can be added again")
+	}))
+	require.NoError(t, built.AccessCache(t.Context(), "kept", func(cache service.Cache) {
+		assertValue(t, cache, "a", "kept")
+		assert.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), service.ErrKeyAlreadyExists)
+	}))
+	require.NoError(t, closeAll(t.Context()))
+}
+
+func TestBboltDeduplicatesAcrossStreamsAndRestarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	run := func(ids ...string) []string {
+		var mu sync.Mutex
+		var passed []string
+		stream := service.NewStreamBuilder()
+		require.NoError(t, stream.SetLoggerYAML(`level: "off"`))
+		require.NoError(t, stream.AddCacheYAML(fmt.Sprintf("label: seen\nbbolt: {path: %q}", path)))
+		require.NoError(t, stream.AddProcessorYAML(`dedupe: {cache: seen, key: '${! content() }', drop_on_err: false}`))
+		send, err := stream.AddProducerFunc()
+		require.NoError(t, err)
+		require.NoError(t, stream.AddConsumerFunc(func(_ context.Context, msg *service.Message) error {
+			body, err := msg.AsBytes()
+			mu.Lock()
+			defer mu.Unlock()
+			passed = append(passed, string(bytes.Clone(body)))
+			return err
+		}))
+		built, err := stream.Build()
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- built.Run(context.WithoutCancel(t.Context())) }()
+		for _, id := range ids {
+			require.NoError(t, send(t.Context(), service.NewMessage([]byte(id))))
+		}
+		require.NoError(t, built.Stop(t.Context()))
+		require.NoError(t, <-ended)
+		return passed
+	}
+	assert.Equal(t, []string{"anna", "ben"}, run("anna", "ben", "anna"))
+	assert.Equal(t, []string{"carl"}, run("ben", "carl", "anna"))
+}

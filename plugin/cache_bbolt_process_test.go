@@ -1,0 +1,128 @@
+package plugin
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	bboltChildPath = "BBOLT_TEST_CHILD_PATH"
+	bboltChildRun  = "BBOLT_TEST_CHILD_RUN"
+)
+
+// TestBboltChildProcess is the program of startBboltChild: it writes until it is killed and prints what is acknowledged.
+func TestBboltChildProcess(t *testing.T) {
+	path, run := os.Getenv(bboltChildPath), os.Getenv(bboltChildRun)
+	if path == "" {
+		t.Skip("runs as a child process of other tests")
+	}
+	cache, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+	require.NoError(t, err)
+	fmt.Println("open")
+	for writer := range 16 {
+		go func() {
+			for n := 0; ; n++ {
+				key := fmt.Sprintf("%s-%d-%d", run, writer, n)
+				var err error
+				if n%4 == 3 {
+					err = cache.SetMulti(context.Background(), service.CacheItem{Key: key, Value: []byte(key)}, service.CacheItem{Key: key + "-twin", Value: []byte(key)})
+				} else {
+					err = cache.Add(context.Background(), key, []byte(key), nil)
+				}
+				if err != nil {
+					panic(err)
+				}
+				fmt.Println("stored", key)
+			}
+		}()
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent, should it die first
+}
+
+func startBboltChild(t *testing.T, path, run string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	child := exec.Command(os.Args[0], "-test.run=^TestBboltChildProcess$", "-test.v")
+	child.Env = append(os.Environ(), bboltChildPath+"="+path, bboltChildRun+"="+run)
+	child.Stderr = os.Stderr
+	_, err := child.StdinPipe()
+	require.NoError(t, err)
+	output, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	})
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if lines.Text() == "open" {
+			return child, lines
+		}
+	}
+	require.Fail(t, "the child has not opened the file")
+	return nil, nil
+}
+
+func TestBboltKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	var acknowledged []string
+	for run := range 5 {
+		child, lines := startBboltChild(t, path, fmt.Sprint("run", run))
+		for seen := 0; lines.Scan(); {
+			key, stored := strings.CutPrefix(lines.Text(), "stored ")
+			if !stored {
+				continue
+			}
+			acknowledged = append(acknowledged, key)
+			if seen++; seen == 100+37*run { // in the middle of other writes
+				require.NoError(t, child.Process.Kill())
+			}
+		}
+		require.Error(t, child.Wait(), "killed")
+	}
+
+	require.Greater(t, len(acknowledged), 800)
+	cache := openTestBbolt(t, atPath(path))
+	for _, key := range acknowledged {
+		assertValue(t, cache, key, key)
+		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), service.ErrKeyAlreadyExists)
+	}
+	for run := range 5 { // acknowledged or not, a SetMulti has happened whole or not at all
+		for writer := range 16 {
+			for n := 3; ; n += 4 {
+				key := fmt.Sprintf("run%d-%d-%d", run, writer, n)
+				_, err := cache.Get(t.Context(), key)
+				_, twinErr := cache.Get(t.Context(), key+"-twin")
+				require.Equal(t, err == nil, twinErr == nil, key)
+				if err != nil {
+					break
+				}
+			}
+		}
+	}
+	checkBolt(t, cache)
+}
+
+func TestBboltRefusesAFileThatAnotherProcessHasOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	startBboltChild(t, path, "run")
+
+	began := time.Now()
+	_, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+	require.ErrorContains(t, err, "field path: ")
+	assert.ErrorContains(t, err, path)
+	assert.ErrorContains(t, err, "another process has it open")
+	assert.Less(t, time.Since(began), 3*time.Second)
+}
