@@ -128,6 +128,9 @@ func knownRegion(region string) bool {
 }
 
 func unknownRegionError(region string) error {
+	if len(region) > 3 { // no code at all: in a mapping with swapped arguments it can be the number
+		return errors.New("unknown region: give two letters such as US or GB")
+	}
 	return fmt.Errorf("unknown region %q: give two letters such as US or GB", region)
 }
 

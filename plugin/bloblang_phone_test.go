@@ -92,6 +92,7 @@ func TestParsePhoneErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {
 		{"+999 415 555 0100", "", "country code that does not exist"},
 		{"(415) 555-0100", "UK", `unknown region "UK"`},
 		{"+1 415 555 0100", "001", `unknown region "001"`},
+		{"US", "(415) 555-0100", "unknown region"},
 	}
 	for _, tc := range cases {
 		_, err := parsePhone(tc.number, tc.region)

@@ -16,12 +16,15 @@ import (
 func TestBboltExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := openTestBbolt(t, withDefaultTTL(time.Hour))
-		second, keep := time.Second, time.Duration(0)
+		second, keep := time.Second+300*time.Microsecond, time.Duration(0)
 		require.NoError(t, cache.Set(t.Context(), "short", []byte("1"), &second))
 		require.NoError(t, cache.Set(t.Context(), "default", []byte("1"), nil))
 		require.NoError(t, cache.Set(t.Context(), "kept", []byte("1"), &keep))
 		require.NoError(t, cache.Set(t.Context(), "longer", []byte("1"), &second))
 		require.NoError(t, cache.Set(t.Context(), "longer", []byte("2"), nil))
+		require.NoError(t, cache.Set(t.Context(), "deleted", []byte("1"), nil))
+		require.NoError(t, cache.Delete(t.Context(), "deleted"))
+		assert.Equal(t, [2]int{4, 3}, storedRecords(t, cache), "what is replaced or deleted leaves the expiry index")
 
 		time.Sleep(second - 1)
 		assertValue(t, cache, "short", "1")

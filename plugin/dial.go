@@ -236,6 +236,11 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	case !res.HasCache(label):
 		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
 	default:
+		// Benthos opens a cache when it is first used: better a bad ledger stops
+		// the start than the first lead.
+		if err := res.AccessCache(context.Background(), label, func(service.Cache) {}); err != nil {
+			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
+		}
 		store = ledger.FromCacheResource(res, label)
 		_, opts.Exclusive = res.GetGeneric(singleProcessCache(label))
 	}

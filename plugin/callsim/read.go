@@ -13,6 +13,7 @@ import (
 const maxPage = 1999
 
 func (s *Sim) routeReads() {
+	s.routeOther()
 	s.api("GET /calls", "listCalls", s.listCalls)
 	s.call("GET /calls/{id}", "getCall", func(c *call, _ life) (int, []byte) { return http.StatusOK, s.appendCall(nil, c) })
 	s.call("GET /calls/{id}/transcript", "getTranscript", func(c *call, l life) (int, []byte) {

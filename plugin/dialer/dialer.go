@@ -108,7 +108,10 @@ type run struct {
 }
 
 func (r *run) all(jobs []*job) error {
-	queue := slices.Collect(slices.Chunk(jobs, max(1, r.opts.MaxCallsPerRequest)))
+	var queue [][]*job
+	for _, wave := range waves(jobs) {
+		queue = slices.AppendSeq(queue, slices.Chunk(wave, max(1, r.opts.MaxCallsPerRequest)))
+	}
 	for len(queue) > 0 {
 		group := queue[0]
 		if r.gaveUp() {
@@ -129,6 +132,21 @@ func (r *run) all(jobs []*job) error {
 		}
 	}
 	return nil
+}
+
+// waves splits jobs so that none holds a call twice: the first of equal calls is
+// dialed first, and the others find it in the ledger.
+func waves(jobs []*job) (split [][]*job) {
+	seen := make(map[string]int, len(jobs))
+	for _, j := range jobs {
+		wave := seen[j.call.Ref]
+		seen[j.call.Ref]++
+		if wave == len(split) {
+			split = append(split, nil)
+		}
+		split[wave] = append(split[wave], j)
+	}
+	return split
 }
 
 func (r *run) gaveUp() bool {

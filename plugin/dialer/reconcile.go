@@ -150,7 +150,7 @@ func (r *run) find(jobs []*job, since time.Time) (hits []hit, err error) {
 				break
 			}
 		}
-		if ref == "" && !call.Created.Before(from) {
+		if ref == "" && (call.Created.IsZero() || !call.Created.Before(from)) {
 			// Perhaps ours without its reference, perhaps somebody else's: a call
 			// to this number cannot be ruled out any more.
 			for _, j := range numbers[digits(call.Metadata.To)] {

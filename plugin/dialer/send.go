@@ -141,15 +141,30 @@ func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) 
 			absent, err = r.reconcile(absent, oldestClaim(absent), ended.Add(r.opts.Settle))
 		}
 	}
-	if err != nil || len(absent) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	r.release(absent)
-	if len(absent) == 1 {
-		return [][]*job{absent}, nil
+	// A call that may be among those listed without a reference, or that could
+	// not be looked up at all, must not be sent again on a refusal's word.
+	var free, blind []*job
+	for _, j := range absent {
+		if j.blind {
+			blind = append(blind, j)
+		} else {
+			free = append(free, j)
+		}
 	}
-	half := len(absent) / 2
-	return [][]*job{absent[:half], absent[half:]}, nil
+	r.release(free)
+	if _, err := r.onUnknown(blind); err != nil { // none of these is redialed
+		return nil, err
+	}
+	switch half := len(free) / 2; {
+	case half > 0:
+		return [][]*job{free[:half], free[half:]}, nil
+	case len(free) == 1:
+		return [][]*job{free}, nil
+	}
+	return nil, nil
 }
 
 // acceptCreated accepts what a reply lists and returns the jobs it does not.

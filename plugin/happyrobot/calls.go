@@ -106,6 +106,9 @@ type Call struct {
 
 // UnmarshalJSON reads what can be read.
 func (c *Call) UnmarshalJSON(b []byte) error {
+	if !isObject(b) {
+		return errNoObject
+	}
 	var m struct {
 		ID       lenient[string]       `json:"id"`
 		Type     lenient[CallType]     `json:"type"`

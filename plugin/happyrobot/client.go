@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,7 +39,7 @@ type Options struct {
 	BaseURL string            // default DefaultBaseURL
 	APIKey  string            // without "Bearer "
 	Headers map[string]string // sent with every request; Authorization cannot be replaced
-	HTTP    *http.Client      // nil for one of its own; redirects are never followed
+	HTTP    *http.Client      // its transport is used, nil for one of its own; redirects are never followed
 	Timeout time.Duration     // of one request, to the end of its reply; default 30s
 	Retry   Retry             // of reads
 
@@ -57,8 +58,10 @@ type Retry struct {
 type Client struct {
 	opts Options
 	base string
-	http *http.Client
+	http http.RoundTripper
 }
+
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 // New makes a client.
 func New(opts Options) (*Client, error) {
@@ -72,13 +75,21 @@ func New(opts Options) (*Client, error) {
 		opts.BaseURL = DefaultBaseURL
 	}
 	u, err := url.Parse(opts.BaseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, errors.New("base_url: must be an http or https URL such as " + DefaultBaseURL)
+	if err != nil || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("base_url: must be an http or https URL without user and password, such as " + DefaultBaseURL)
 	}
 	if u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("base_url: must have no query and no fragment")
 	}
-	for name := range opts.Headers {
+	for name, value := range opts.Headers {
+		// A header that cannot be sent would fail every request before it leaves,
+		// which looks like an outage.
+		if !headerName.MatchString(name) {
+			return nil, fmt.Errorf("headers: %q is not the name of a header", name)
+		}
+		if strings.ContainsFunc(value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
+			return nil, fmt.Errorf("headers: the value of %s must not contain control characters", name)
+		}
 		switch http.CanonicalHeaderKey(name) {
 		case "Idempotency-Key", "X-Idempotency-Key":
 			// They make net/http repeat a POST of its own accord.
@@ -94,32 +105,38 @@ func New(opts Options) (*Client, error) {
 	if opts.Retry.MaxInterval <= 0 {
 		opts.Retry.MaxInterval = 30 * time.Second
 	}
-	c := &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/"), http: &http.Client{}}
+	c := &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}
+	// Of a caller's client only the transport is used. An http.Client follows
+	// redirects, which turns a dial into a GET (301) or repeats it (307), and asks
+	// for the body again before it can be told not to.
 	if opts.HTTP != nil {
-		*c.http = *opts.HTTP
+		c.http = opts.HTTP.Transport
 	}
-	if c.http.Transport == nil {
-		c.http.Transport = NewTransport(nil)
+	if c.http == nil {
+		c.http = NewTransport(nil)
 	}
-	c.http.Timeout = 0 // each request has its own deadline
-	// Following would turn a dial into a GET (301) or repeat it (307).
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c, nil
 }
 
 // NewTransport makes a transport with a connection pool wide enough for many
 // batches in flight to one host.
+//
+// It speaks HTTP/1.1 only: over HTTP/2 all requests share one connection, so a
+// stalled one, or a server that says goodbye, makes every dial in flight unknown.
+// Idle connections are given up sooner than load balancers do (60s is common):
+// a dial that meets one being closed is unknown, too.
 func NewTransport(conf *tls.Config) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          256,
-		MaxIdleConnsPerHost:   128,
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:     conf.Clone(),
+		TLSHandshakeTimeout: 10 * time.Second,
+		Protocols:           &protocols,
+		MaxIdleConns:        256,
+		MaxIdleConnsPerHost: 128,
+		IdleConnTimeout:     45 * time.Second,
 	}
 }
 
@@ -129,7 +146,7 @@ type request struct {
 	method string
 	path   string // escaped
 	query  url.Values
-	body   []byte // JSON, or nil
+	body   *dialBody // nil for a read
 	limit  int64
 }
 
@@ -151,10 +168,10 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		return nil, &Error{Op: r.op, Err: err, notSent: true}
 	}
 	began := time.Now()
-	res, err := c.http.Do(req)
+	res, err := c.http.RoundTrip(req)
 	if err != nil {
 		c.observe(r.op, 0, began)
-		return nil, &Error{Op: r.op, Err: scrub(err), notSent: !connected.Load()}
+		return nil, &Error{Op: r.op, Err: scrub(err), notSent: !connected.Load() || r.body != nil && r.body.withhold()}
 	}
 	defer res.Body.Close()
 	c.observe(r.op, res.StatusCode, began)
@@ -163,11 +180,13 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		return nil, replyError(r.op, res, c.withoutKey(excerpt))
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, r.limit+1))
-	if err == nil && int64(len(body)) > r.limit {
-		err = fmt.Errorf("the reply is larger than %d MiB", r.limit>>20)
+	if err != nil {
+		err = scrub(err)
+	} else if int64(len(body)) > r.limit {
+		err = fmt.Errorf("%w than %d MiB", errTooLarge, r.limit>>20)
 	}
 	if err != nil {
-		return nil, &Error{Op: r.op, Status: res.StatusCode, Err: fmt.Errorf("reading the reply: %w", scrub(err))}
+		return nil, &Error{Op: r.op, Status: res.StatusCode, Err: fmt.Errorf("reading the reply: %w", err)}
 	}
 	return body, nil
 }
@@ -177,11 +196,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if len(r.query) > 0 {
 		target += "?" + r.query.Encode()
 	}
-	var body io.Reader
-	if r.body != nil {
-		body = bytes.NewReader(r.body)
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
+	req, err := http.NewRequestWithContext(ctx, r.method, target, http.NoBody)
 	if err != nil {
 		return nil, errors.New("building the request failed")
 	}
@@ -195,6 +210,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	}
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
+		req.Body, req.GetBody, req.ContentLength = r.body.reader(), r.body.again, int64(len(r.body.json))
 	}
 	return req, nil
 }

@@ -149,6 +149,9 @@ type CreatedCall struct {
 
 // UnmarshalJSON reads what can be read.
 func (c *CreatedCall) UnmarshalJSON(b []byte) error {
+	if !isObject(b) {
+		return errNoObject
+	}
 	var m struct {
 		ID             lenient[string]       `json:"id"`
 		OrganizationID lenient[string]       `json:"organization_id"`
@@ -172,7 +175,7 @@ func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) 
 	if err != nil {
 		return nil, &Error{Op: op, Err: fmt.Errorf("encoding the calls: %w", err), notSent: true}
 	}
-	reply, err := c.once(ctx, request{op: op, method: http.MethodPost, path: "/dial/outbound-batched", body: body, limit: maxListBytes})
+	reply, err := c.once(ctx, request{op: op, method: http.MethodPost, path: "/dial/outbound-batched", body: &dialBody{json: body}, limit: maxListBytes})
 	if err != nil {
 		return nil, err
 	}

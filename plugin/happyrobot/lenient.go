@@ -1,7 +1,9 @@
 package happyrobot
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -15,6 +17,14 @@ func (l *lenient[T]) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// isObject asks it of valid JSON. encoding/json takes null for any type.
+func isObject(b []byte) bool {
+	b = bytes.TrimLeft(b, " \t\r\n")
+	return len(b) > 0 && b[0] == '{'
+}
+
+var errNoObject = fmt.Errorf("%w: no object", errShape)
 
 // timestamp is an RFC 3339 time, zero when it is anything else.
 type timestamp struct{ time.Time }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,17 +30,20 @@ func (t *Transcript) UnmarshalJSON(b []byte) error {
 	var m struct {
 		ID       lenient[string] `json:"id"`
 		CallID   lenient[string] `json:"call_id"`
-		Messages lenient[[]struct {
+		Messages lenient[[]lenient[struct {
 			Role    lenient[string] `json:"role"`
 			Content lenient[string] `json:"content"`
-		}] `json:"messages"`
+		}]] `json:"messages"` // one odd message must not lose the others
+	}
+	if !isObject(b) {
+		return errNoObject
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		return err
 	}
 	*t = Transcript{ID: m.ID.v, CallID: m.CallID.v, Raw: bytes.Clone(b)}
 	for _, msg := range m.Messages.v {
-		t.Messages = append(t.Messages, TranscriptMessage{Role: msg.Role.v, Content: msg.Content.v})
+		t.Messages = append(t.Messages, TranscriptMessage{Role: msg.v.Role.v, Content: msg.v.Content.v})
 	}
 	return nil
 }
@@ -98,7 +101,7 @@ func (r *Recording) UnmarshalJSON(b []byte) error {
 		}
 	}
 	if r.URL == "" {
-		return errors.New("no URL in the reply")
+		return fmt.Errorf("%w: no URL", errShape)
 	}
 	return nil
 }
@@ -120,5 +123,5 @@ func (c *Client) GetCallLogs(ctx context.Context, id string) (logs json.RawMessa
 		return nil, err
 	}
 	err = c.read(ctx, request{op: "getCallLogs", path: path, limit: maxReplyBytes}, &logs)
-	return logs, err
+	return Redact(logs), err // a log may show the hooks that were called
 }

@@ -262,12 +262,46 @@ func (l *Ledger) Release(ctx context.Context, c Claim) error {
 	if time.Since(c.at) < l.opts.Lease {
 		tctx, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
 		defer cancel()
-		err := l.until(tctx, func() error { return l.store.Delete(tctx, key(c.ref, c.attempt)) })
+		tried := false
+		err := l.until(tctx, func() error {
+			if tried {
+				if ours, err := l.stillOurs(tctx, c); err != nil || !ours {
+					return err
+				}
+			}
+			tried = true
+			if err := l.store.Delete(tctx, key(c.ref, c.attempt)); err != nil {
+				return fmt.Errorf("releasing in ledger: %w", err)
+			}
+			return nil
+		})
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 	}
-	return l.write(ctx, c.attempt, c.ref, c.record(stateVoid, ""))
+	return l.until(ctx, func() error {
+		if ours, err := l.stillOurs(ctx, c); err != nil || !ours {
+			return err
+		}
+		if err := l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window); err != nil {
+			return fmt.Errorf("writing ledger: %w", err)
+		}
+		return nil
+	})
+}
+
+// stillOurs reads whose a claim's record is. A delete whose answer was lost may
+// have freed the dial for somebody else, whose record must stay.
+func (l *Ledger) stillOurs(ctx context.Context, c Claim) (bool, error) {
+	stored, err := l.store.Get(ctx, key(c.ref, c.attempt))
+	if errors.Is(err, service.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading ledger: %w", err)
+	}
+	r, err := decodeRecord(stored)
+	return err == nil && r.Token == c.token, nil
 }
 
 func (l *Ledger) read(ctx context.Context, key string) (value []byte, exists bool, err error) {

@@ -1,0 +1,24 @@
+# A static binary on distroless, as nonroot. The default config calls the leads
+# of /data/leads.jsonl; mount a volume at /data, which also keeps the ledger.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY cmd ./cmd
+COPY plugin ./plugin
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /benthos-happyrobot ./cmd/benthos-happyrobot \
+    && mkdir /data
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /benthos-happyrobot /benthos-happyrobot
+COPY --from=build --chown=nonroot:nonroot /data /data
+COPY config /config
+COPY resources /resources
+ENV STATE_DIR=/data/state LEADS_FILE=/data/leads.jsonl FAILED_FILE=/data/failed.jsonl
+WORKDIR /data
+USER nonroot
+EXPOSE 4195
+VOLUME /data
+ENTRYPOINT ["/benthos-happyrobot"]
+CMD ["run", "-r", "/resources/local.yaml", "/config/quickstart.yaml"]

@@ -1,0 +1,81 @@
+package dialer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+func TestWithoutAnEchoCallsAreKnownByTheirNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, calls := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer { return answer{dropsEcho: true} }}, leads(t, 3)
+		warned := 0
+		d := open(t, api, ledger.NewMemory(), func(o *Options) { o.OnEchoMissing = func() { warned++ } })
+		for i, r := range dial(t, d, calls...) {
+			assert.Equal(t, Accepted, r.Outcome)
+			assert.Equal(t, api.placed[i].ID, r.CallID)
+		}
+		dial(t, d, lead(t, 4))
+		assert.Equal(t, 1, warned)
+		assert.Empty(t, api.lists())
+	})
+}
+
+func TestWithoutAnEchoANumberAskedForTwiceIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{onPost: first(answer{dropsEcho: true})}
+		a, err := NewCall("a", happyrobot.OutboundCall{PhoneNumber: "+12025550101"})
+		require.NoError(t, err)
+		b, err := NewCall("b", happyrobot.OutboundCall{PhoneNumber: "+1 202 555 0101"})
+		require.NoError(t, err)
+		results := dial(t, open(t, api, ledger.NewMemory(), redial), a, b, lead(t, 2))
+		assert.Equal(t, []Outcome{Held, Held, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, []Call{a, b, lead(t, 2)})
+	})
+}
+
+func TestOnceTheEchoIsMissingNoUnknownIsRedialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{onPost: first(answer{dropsEcho: true}, answer{creates: none, err: lost})}
+		d := open(t, api, ledger.NewMemory(), redial)
+		dial(t, d, lead(t, 1))
+		assert.Equal(t, []Outcome{Held}, outcomes(dial(t, d, lead(t, 2))), "that it is not listed proves nothing")
+		assert.Len(t, api.requests(), 2)
+	})
+}
+
+// A dialer that saw no reply yet cannot know that the echo is missing, but it
+// sees a call to this number that could be its own.
+func TestANumberListedWithoutAReferenceIsNotRedialed(t *testing.T) {
+	for name, a := range map[string]answer{
+		"at once":                 {err: lost, dropsEcho: true},
+		"late":                    {err: lost, dropsEcho: true, listedIn: settle / 2},
+		"without a readable time": {err: lost, dropsEcho: true, dropsTime: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api, one := &fakeAPI{onPost: first(a)}, lead(t, 1)
+				assert.Equal(t, []Outcome{Held}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), one)))
+				assertOneCallEach(t, api, []Call{one})
+			})
+		})
+	}
+}
+
+func TestAnOldCallToTheSameNumberStandsInNobodysWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, one := &fakeAPI{}, lead(t, 1)
+		api.create([]happyrobot.OutboundCall{one.Request}, answer{dropsEcho: true})
+		api.placed[0].ref = "somebody else's"
+		time.Sleep(lookBack + time.Second)
+		api.onPost = first(answer{creates: none, err: lost})
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), one)))
+		assertOneCallEach(t, api, []Call{one})
+	})
+}

@@ -1,0 +1,251 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+const (
+	timeout = 30 * time.Second
+	settle  = 20 * time.Second
+	window  = 168 * time.Hour
+)
+
+// answer is what the fake API makes of one dial request. The zero value creates
+// all calls and says so.
+type answer struct {
+	takes     time.Duration
+	creates   func(happyrobot.OutboundCall) bool // nil: all
+	err       error                              // told instead of the calls created
+	omits     func(happyrobot.OutboundCall) bool // created, but not in the reply
+	listedIn  time.Duration
+	dropsEcho bool // from the reply and the list
+	dropsTime bool // likewise
+}
+
+// post is a dial request as the API saw it.
+type post struct {
+	at    time.Time
+	calls []happyrobot.OutboundCall
+}
+
+type placed struct {
+	happyrobot.Call
+	ref    string // ground truth, echoed or not
+	listed time.Time
+}
+
+// fakeAPI is the API in memory, on the time of a synctest bubble.
+type fakeAPI struct {
+	onPost func(n int, calls []happyrobot.OutboundCall) answer // n counts from 1; nil: all is well
+	onList func(n int) error
+
+	mu     sync.Mutex
+	posts  []post
+	listed []time.Time
+	placed []placed
+}
+
+func (f *fakeAPI) CreateOutboundCalls(ctx context.Context, calls []happyrobot.OutboundCall) ([]happyrobot.CreatedCall, error) {
+	f.mu.Lock()
+	f.posts = append(f.posts, post{at: time.Now(), calls: slices.Clone(calls)})
+	n := len(f.posts)
+	f.mu.Unlock()
+	var a answer
+	if f.onPost != nil {
+		a = f.onPost(n, calls)
+	}
+	created := f.create(calls, a)
+	select {
+	case <-time.After(a.takes):
+	case <-ctx.Done():
+		return nil, &happyrobot.Error{Op: "dial", Err: ctx.Err()}
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return created, nil
+}
+
+func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []happyrobot.CreatedCall) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range calls {
+		if a.creates != nil && !a.creates(c) {
+			continue
+		}
+		call := happyrobot.Call{
+			ID: fmt.Sprintf("call-%d", len(f.placed)+1), Type: happyrobot.Outbound, Created: time.Now(),
+			Metadata: happyrobot.CallMetadata{To: c.PhoneNumber},
+		}
+		if !a.dropsEcho {
+			call.Metadata.Custom = c.Metadata
+		}
+		if a.dropsTime {
+			call.Created = time.Time{}
+		}
+		f.placed = append(f.placed, placed{Call: call, ref: refIn(c), listed: time.Now().Add(a.takes + a.listedIn)})
+		if a.omits == nil || !a.omits(c) {
+			reply = append(reply, happyrobot.CreatedCall{ID: call.ID, Metadata: call.Metadata, Created: call.Created})
+		}
+	}
+	slices.Reverse(reply) // the order is nobody's promise
+	return reply
+}
+
+func (f *fakeAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error] {
+	return func(yield func(happyrobot.Call, error) bool) {
+		f.mu.Lock()
+		f.listed = append(f.listed, time.Now())
+		n, all := len(f.listed), slices.Clone(f.placed)
+		f.mu.Unlock()
+		err := ctx.Err()
+		if err == nil && f.onList != nil {
+			err = f.onList(n)
+		}
+		if err != nil {
+			yield(happyrobot.Call{}, err)
+			return
+		}
+		for _, p := range all {
+			if (!p.Created.IsZero() && p.Created.Before(q.From)) || p.listed.After(time.Now()) {
+				continue
+			}
+			if !yield(p.Call, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeAPI) requests() []post {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.posts)
+}
+
+func (f *fakeAPI) lists() []time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.listed)
+}
+
+// callsOf counts the calls really placed for a lead.
+func (f *fakeAPI) callsOf(c Call) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.placed {
+		if p.ref == c.Ref {
+			n++
+		}
+	}
+	return n
+}
+
+func refIn(c happyrobot.OutboundCall) string {
+	ref, _ := c.Metadata[RefMember].(string)
+	return ref
+}
+
+func status(code int) error { return &happyrobot.Error{Op: "dial", Status: code} }
+
+// lost is a request that left and was never answered.
+var lost = &happyrobot.Error{Op: "dial", Err: errors.New("connection reset")}
+
+// neverSent is a request that certainly did not leave.
+func neverSent(t *testing.T) error {
+	t.Helper()
+	client, err := happyrobot.New(happyrobot.Options{APIKey: "key", Wait: func(context.Context) error { return errors.New("no") }})
+	require.NoError(t, err)
+	_, err = client.CreateOutboundCalls(t.Context(), nil)
+	var e *happyrobot.Error
+	require.ErrorAs(t, err, &e)
+	require.True(t, e.NotSent())
+	return e
+}
+
+// first gives the answers in turn, and then all is well.
+func first(answers ...answer) func(int, []happyrobot.OutboundCall) answer {
+	return func(n int, _ []happyrobot.OutboundCall) answer {
+		if n > len(answers) {
+			return answer{}
+		}
+		return answers[n-1]
+	}
+}
+
+func none(happyrobot.OutboundCall) bool { return false }
+
+func lead(t *testing.T, n int) Call {
+	t.Helper()
+	c, err := NewCall(fmt.Sprintf("lead-%d", n), happyrobot.OutboundCall{PhoneNumber: fmt.Sprintf("+1202555%04d", n)})
+	require.NoError(t, err)
+	return c
+}
+
+func leads(t *testing.T, count int) []Call {
+	t.Helper()
+	calls := make([]Call, count)
+	for i := range calls {
+		calls[i] = lead(t, i+1)
+	}
+	return calls
+}
+
+func open(t *testing.T, api API, store ledger.Store, change ...func(*Options)) *Dialer {
+	t.Helper()
+	opts := Options{
+		Timeout: timeout, Settle: settle, Window: window, OnUnknown: Hold, MaxCallsPerRequest: 20,
+		InitialInterval: 500 * time.Millisecond, MaxInterval: 30 * time.Second,
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	l, err := ledger.New(store, ledger.Options{
+		Window: opts.Window, Lease: opts.Timeout + opts.Settle,
+		InitialInterval: opts.InitialInterval, MaxInterval: opts.MaxInterval,
+	})
+	require.NoError(t, err)
+	return New(api, l, opts)
+}
+
+// dial decides every call.
+func dial(t *testing.T, d *Dialer, calls ...Call) []Result {
+	t.Helper()
+	results, err := d.Dial(t.Context(), calls)
+	require.NoError(t, err)
+	require.Len(t, results, len(calls))
+	return results
+}
+
+func outcomes(results []Result) []Outcome {
+	all := make([]Outcome, len(results))
+	for i, r := range results {
+		all[i] = r.Outcome
+	}
+	return all
+}
+
+func redial(o *Options) { o.OnUnknown = RedialAbsent }
+
+func assertOneCallEach(t *testing.T, api *fakeAPI, calls []Call) {
+	t.Helper()
+	for i, c := range calls {
+		assert.Equal(t, 1, api.callsOf(c), "calls of lead %d", i)
+	}
+}
+
+var tooMany = &happyrobot.Error{Op: "dial", Status: http.StatusTooManyRequests, RetryAfter: time.Minute}

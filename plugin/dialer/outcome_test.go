@@ -1,0 +1,224 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
+	metadata := map[string]any{"lead_id": "1"}
+	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
+	a, err := NewCall("key", request)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]any{"lead_id": "1", RefMember: a.Ref}, a.Request.Metadata)
+	assert.Equal(t, map[string]any{"lead_id": "1"}, metadata, "the caller's own map is left alone")
+
+	request.PhoneNumber = "+12025550102"
+	b, err := NewCall("key", request)
+	require.NoError(t, err)
+	assert.Equal(t, a.Ref, b.Ref)
+	assert.NotEqual(t, a.Fingerprint, b.Fingerprint)
+
+	c, err := NewCall("", request)
+	require.NoError(t, err)
+	d, err := NewCall("", request)
+	require.NoError(t, err)
+	assert.Equal(t, c, d, "without a key, equal requests are the same call")
+	assert.NotEqual(t, b.Ref, c.Ref)
+
+	_, err = NewCall("key", happyrobot.OutboundCall{Params: func() {}})
+	assert.Error(t, err)
+}
+
+func TestEveryLeadOfALargeBatchIsCalledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, calls := &fakeAPI{}, leads(t, 45)
+		d := open(t, api, ledger.NewMemory())
+		results := dial(t, d, calls...)
+		assertOneCallEach(t, api, calls)
+		for i, r := range results {
+			assert.Equal(t, Accepted, r.Outcome)
+			assert.Equal(t, http.StatusOK, r.HTTPStatus)
+			for _, p := range api.placed {
+				if p.ref == calls[i].Ref {
+					assert.Equal(t, p.ID, r.CallID, "each lead gets its own call's id")
+				}
+			}
+		}
+		require.Len(t, api.requests(), 3)
+		for _, p := range api.requests() {
+			assert.LessOrEqual(t, len(p.calls), 20)
+		}
+
+		again := dial(t, d, calls...)
+		for i, r := range again {
+			assert.Equal(t, Result{Outcome: Duplicate, CallID: results[i].CallID}, r)
+		}
+		assert.Len(t, api.requests(), 3, "a duplicate makes no request")
+		assert.Empty(t, api.lists())
+	})
+}
+
+func TestALeadTwiceInABatchIsCalledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, one := &fakeAPI{}, lead(t, 1)
+		results := dial(t, open(t, api, ledger.NewMemory()), one, one, one)
+		assertOneCallEach(t, api, []Call{one})
+		assert.Equal(t, []Outcome{Accepted, Duplicate, Duplicate}, outcomes(results))
+		for _, r := range results {
+			assert.Equal(t, "call-1", r.CallID)
+		}
+	})
+}
+
+func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, one := &fakeAPI{}, lead(t, 1)
+		d := open(t, api, ledger.NewMemory())
+		dial(t, d, one)
+		other := one
+		other.Fingerprint = "other"
+		r := dial(t, d, other)[0]
+		assert.Equal(t, Rejected, r.Outcome)
+		assert.Equal(t, ReasonConflict, r.Reason)
+		assert.Equal(t, "call-1", r.CallID)
+		assert.ErrorContains(t, r.Err, "rejected: dedupe_conflict: ")
+		assert.Len(t, api.requests(), 1)
+	})
+}
+
+func TestARefusedCallFailsAloneAndCanBeDialedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, one := &fakeAPI{onPost: first(answer{creates: none, err: status(422)})}, lead(t, 1)
+		d := open(t, api, ledger.NewMemory())
+		r := dial(t, d, one)[0]
+		assert.Equal(t, Rejected, r.Outcome)
+		assert.Equal(t, ReasonRefused, r.Reason)
+		assert.Equal(t, 422, r.HTTPStatus)
+		assert.ErrorIs(t, r.Err, r.Err.(*Error).Err)
+		assert.ErrorAs(t, r.Err, new(*happyrobot.Error))
+
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, one)), "the claim was given up")
+		assertOneCallEach(t, api, []Call{one})
+	})
+}
+
+func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		why  Trouble
+		wait time.Duration // at least, between two tries
+	}{
+		"429":              {tooMany, RateLimited, time.Minute},
+		"429 without time": {status(429), RateLimited, 0},
+		"401":              {status(401), SetupWrong, 0},
+		"402":              {status(402), SetupWrong, 0},
+		"403":              {status(403), SetupWrong, 0},
+		"404":              {status(404), SetupWrong, 0},
+		"405":              {status(405), SetupWrong, 0},
+		"301":              {status(301), SetupWrong, 0},
+		"not sent":         {neverSent(t), Unreachable, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				api, calls := &fakeAPI{}, leads(t, 3)
+				api.onPost = func(int, []happyrobot.OutboundCall) answer {
+					if time.Since(began) < time.Hour {
+						return answer{creates: none, err: tt.err}
+					}
+					return answer{}
+				}
+				var held []Trouble
+				resumed := 0
+				results := dial(t, open(t, api, ledger.NewMemory(), func(o *Options) {
+					o.OnHold = func(why Trouble, err error) {
+						held = append(held, why)
+						assert.ErrorIs(t, err, tt.err)
+					}
+					o.OnResume = func() { resumed++ }
+				}), calls...)
+				assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(results))
+				assertOneCallEach(t, api, calls)
+				assert.Equal(t, []Trouble{tt.why}, held, "told once")
+				assert.Equal(t, 1, resumed)
+				assert.Empty(t, api.lists(), "nothing is unknown")
+				assert.Less(t, time.Since(began), time.Hour+time.Minute+time.Second)
+				requests := api.requests()
+				assert.Less(t, len(requests), 600, "tries keep apart")
+				for i := 1; i < len(requests); i++ {
+					assert.GreaterOrEqual(t, requests[i].at.Sub(requests[i-1].at), tt.wait)
+				}
+			})
+		})
+	}
+}
+
+func TestNothingIsClaimedWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, one := ledger.NewMemory(), lead(t, 1)
+		api := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}
+		var looked atomic.Int32
+		unclaimed := func() {
+			looked.Add(1)
+			_, err := store.Get(t.Context(), one.Ref)
+			assert.ErrorIs(t, err, service.ErrKeyNotFound)
+		}
+		time.AfterFunc(30*time.Second, unclaimed)
+		dial(t, open(t, api, store, func(o *Options) {
+			o.Wait = func(context.Context) error { unclaimed(); return nil }
+		}), one)
+		assert.EqualValues(t, 3, looked.Load(), "the rate limit is asked before each of two requests")
+	})
+}
+
+func TestAFailingRateLimitEndsTheDialWithNothingSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{}
+		broken := errors.New("no such rate limit")
+		d := open(t, api, ledger.NewMemory(), func(o *Options) { o.Wait = func(context.Context) error { return broken } })
+		results, err := d.Dial(t.Context(), leads(t, 2))
+		assert.ErrorIs(t, err, broken)
+		assert.Equal(t, []Outcome{"", ""}, outcomes(results))
+		assert.Empty(t, api.requests())
+	})
+}
+
+func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, recovered := time.Now(), false
+		api, calls := &fakeAPI{}, leads(t, 3)
+		api.onPost = func(int, []happyrobot.OutboundCall) answer {
+			if recovered {
+				return answer{}
+			}
+			return answer{creates: none, err: status(401)}
+		}
+		d := open(t, api, ledger.NewMemory(), func(o *Options) {
+			o.MaxElapsedTime, o.MaxCallsPerRequest = 10*time.Minute, 2
+		})
+		for _, r := range dial(t, d, calls...) {
+			assert.Equal(t, Rejected, r.Outcome)
+			assert.Equal(t, ReasonGaveUp, r.Reason)
+			assert.ErrorContains(t, r.Err, "rejected: gave_up: ")
+		}
+		assert.InDelta(t, 10*time.Minute, time.Since(began), float64(time.Second))
+
+		recovered = true
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls...)), "no claim was left behind")
+		assertOneCallEach(t, api, calls)
+	})
+}

@@ -1,0 +1,155 @@
+package dialer
+
+import (
+	"fmt"
+	"math/bits"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+// refuses answers 422 to every request that holds one of these leads.
+func refuses(poison ...Call) func(int, []happyrobot.OutboundCall) answer {
+	return func(_ int, calls []happyrobot.OutboundCall) answer {
+		for _, c := range calls {
+			for _, p := range poison {
+				if refIn(c) == p.Ref {
+					return answer{creates: none, err: status(422)}
+				}
+			}
+		}
+		return answer{}
+	}
+}
+
+func TestARefusedCallIsIsolatedInFewRequests(t *testing.T) {
+	for _, n := range []int{2, 3, 16, 20} {
+		most := 2*bits.Len(uint(n-1)) + 1 // bits.Len(n-1) is log2, rounded up
+		for bad := range n {
+			t.Run(fmt.Sprintf("%d of %d", bad, n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					calls := leads(t, n)
+					api := &fakeAPI{onPost: refuses(calls[bad])}
+					began := time.Now()
+					for i, r := range dial(t, open(t, api, ledger.NewMemory()), calls...) {
+						if i == bad {
+							assert.Equal(t, ReasonRefused, r.Reason)
+							assert.Zero(t, api.callsOf(calls[i]))
+							continue
+						}
+						assert.Equal(t, Accepted, r.Outcome)
+						assert.Equal(t, 1, api.callsOf(calls[i]))
+					}
+					assert.LessOrEqual(t, len(api.requests()), most)
+					assert.Less(t, time.Since(began), time.Second, "a refusal is looked up once, not for settle")
+				})
+			})
+		}
+	}
+}
+
+func TestOnlyTheRefusedFailOfABadBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 20)
+		api := &fakeAPI{onPost: refuses(calls[2], calls[3], calls[17])}
+		for i, r := range dial(t, open(t, api, ledger.NewMemory()), calls...) {
+			if i == 2 || i == 3 || i == 17 {
+				assert.Equal(t, Rejected, r.Outcome)
+				continue
+			}
+			assert.Equal(t, Accepted, r.Outcome)
+			assert.Equal(t, 1, api.callsOf(calls[i]))
+		}
+	})
+}
+
+// Half of what the API refuses it creates all the same, and lists it at once or
+// late: once it was seen doing so, every refusal is looked up for settle.
+func TestAPartialRefusalDoublesNothing(t *testing.T) {
+	for name, listedIn := range map[string]time.Duration{"listed at once": 0, "listed one by one": settle - time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := leads(t, 16)
+				api := &fakeAPI{}
+				api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+					a := refuses(calls[9])(n, batch)
+					if a.err != nil && len(batch) > 1 {
+						at := map[string]int{}
+						for i, c := range batch {
+							at[refIn(c)] = i
+						}
+						a.creates = func(c happyrobot.OutboundCall) bool { return at[refIn(c)] < len(batch)/2 && refIn(c) != calls[9].Ref }
+						if n > 1 { // the first is seen at once, or nobody could know
+							a.listedIn = listedIn
+						}
+					}
+					return a
+				}
+				warned := 0
+				d := open(t, api, ledger.NewMemory(), func(o *Options) { o.OnPartialRefusal = func() { warned++ } })
+				for i, r := range dial(t, d, calls...) {
+					if i == 9 {
+						assert.Equal(t, Rejected, r.Outcome)
+						continue
+					}
+					assert.Equal(t, Accepted, r.Outcome)
+					assert.Equal(t, 1, api.callsOf(calls[i]), "lead %d", i)
+				}
+				assert.Equal(t, 1, warned)
+			})
+		})
+	}
+}
+
+func TestARefusalIsNotSentAgainBeforeItCouldBeLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, calls := time.Now(), leads(t, 2)
+		api := &fakeAPI{onPost: refuses(calls[1])}
+		api.onList = func(int) error {
+			if time.Since(began) < time.Hour {
+				return status(503)
+			}
+			return nil
+		}
+		assert.Equal(t, []Outcome{Accepted, Rejected}, outcomes(dial(t, open(t, api, ledger.NewMemory()), calls...)))
+		assert.GreaterOrEqual(t, api.requests()[1].at.Sub(began), time.Hour)
+	})
+}
+
+func TestARefusalThatCannotBeLookedUpInTimeIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, store := leads(t, 2), ledger.NewMemory()
+		down := true
+		api := &fakeAPI{onPost: first(answer{err: status(422)})}
+		api.onList = func(int) error {
+			if down {
+				return status(503)
+			}
+			return nil
+		}
+		d := open(t, api, store, func(o *Options) { o.MaxElapsedTime = time.Minute })
+		assert.Equal(t, []Outcome{Held, Held}, outcomes(dial(t, d, calls...)), "the refusal may have created calls")
+		down = false
+		assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, d, calls...)))
+		assertOneCallEach(t, api, calls)
+	})
+}
+
+func TestARefusalIsHeldWhereItsCallsAreListedWithoutAReference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 4)
+		api := &fakeAPI{}
+		api.onPost = first(answer{err: status(422), dropsEcho: true, creates: func(c happyrobot.OutboundCall) bool {
+			return refIn(c) == calls[0].Ref || refIn(c) == calls[1].Ref
+		}})
+		results := dial(t, open(t, api, ledger.NewMemory(), redial), calls...)
+		require.Equal(t, []Outcome{Held, Held, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+	})
+}

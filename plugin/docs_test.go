@@ -1,0 +1,111 @@
+package plugin_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDocsAreFresh compares plugin/docs with the components' specs. Run it with
+// UPDATE_DOCS=1 to write them.
+func TestDocsAreFresh(t *testing.T) {
+	env := service.NewEnvironment()
+	pages := map[string][]byte{}
+	component := func(name string, view *service.ConfigView, ok bool) {
+		require.True(t, ok, name)
+		data, err := view.TemplateData()
+		require.NoError(t, err)
+		pages[name+".md"] = componentPage(data)
+	}
+	view, ok := env.GetOutputConfig("happyrobot_dial")
+	component("output_happyrobot_dial", view, ok)
+	view, ok = env.GetProcessorConfig("happyrobot_dial")
+	component("processor_happyrobot_dial", view, ok)
+	view, ok = env.GetProcessorConfig("happyrobot_call")
+	component("processor_happyrobot_call", view, ok)
+	view, ok = env.GetCacheConfig("bbolt")
+	component("cache_bbolt", view, ok)
+	bloblang.NewEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
+		if name == "parse_phone_number" {
+			pages["bloblang_parse_phone_number.md"] = methodPage(name, view.TemplateData())
+		}
+	})
+	require.Len(t, pages, 5)
+
+	for name, want := range pages {
+		file := filepath.Join("docs", name)
+		if os.Getenv("UPDATE_DOCS") != "" {
+			require.NoError(t, os.MkdirAll("docs", 0o755))
+			require.NoError(t, os.WriteFile(file, want, 0o644))
+		}
+		have, err := os.ReadFile(file)
+		require.NoError(t, err, "write it with `make docs`")
+		assert.Equal(t, string(want), string(have), "%s is stale: run `make docs`", file)
+	}
+	files, err := os.ReadDir("docs")
+	require.NoError(t, err)
+	assert.Len(t, files, len(pages), "a page documents nothing")
+}
+
+func componentPage(c service.TemplateDataPlugin) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s\n\nType: %s\n\n%s\n\n```yaml\n%s```\n", c.Name, c.Type, c.Summary, c.CommonConfigYAML)
+	if d := strings.TrimSpace(c.Description); d != "" {
+		fmt.Fprintf(&b, "\n%s\n", d)
+	}
+	for i, e := range c.Examples {
+		if i == 0 {
+			b.WriteString("\n## Examples\n")
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n", e.Title)
+		if e.Summary != "" {
+			fmt.Fprintf(&b, "%s\n\n", e.Summary)
+		}
+		fmt.Fprintf(&b, "```yaml\n%s\n```\n", strings.TrimSpace(e.Config))
+	}
+	b.WriteString("\n## Fields\n")
+	for _, f := range c.Fields {
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\nType: `%s`", f.FullName, f.Description, f.Type)
+		if f.DefaultMarshalled != "" {
+			fmt.Fprintf(&b, ", default `%s`", f.DefaultMarshalled)
+		}
+		if f.IsSecret {
+			b.WriteString(", secret")
+		}
+		b.WriteString(".\n")
+		for _, option := range f.AnnotatedOptions {
+			fmt.Fprintf(&b, "\n- `%s`: %s", option[0], option[1])
+		}
+		if len(f.AnnotatedOptions) > 0 {
+			b.WriteString("\n")
+		}
+		if len(f.ExamplesMarshalled) > 0 {
+			fmt.Fprintf(&b, "\n```yaml\n%s\n```\n", strings.TrimSpace(strings.Join(f.ExamplesMarshalled, "\n")))
+		}
+	}
+	return b.Bytes()
+}
+
+func methodPage(name string, m bloblang.TemplateMethodData) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s\n\nA Bloblang method.\n\n%s\n", name, m.Description)
+	for _, p := range m.Params.Definitions {
+		fmt.Fprintf(&b, "\n- `%s`: %s\n", p.Name, p.Description)
+	}
+	for _, e := range m.Examples {
+		fmt.Fprintf(&b, "\n%s\n\n```coffee\n%s\n", e.Summary, e.Mapping)
+		for _, r := range e.Results {
+			fmt.Fprintf(&b, "\n# In:  %s\n# Out: %s\n", r[0], r[1])
+		}
+		b.WriteString("```\n")
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,44 @@
+package happyrobot
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOneOddMessageDoesNotLoseTheTranscript(t *testing.T) {
+	var transcript Transcript
+	require.NoError(t, json.Unmarshal([]byte(`{"messages":[null, 3, "x", [], {"role":"user","content":"Hello\r\n there"},
+		{"role":"assistant","content":null}, {"role":"assistant","content":"Hi"}]}`), &transcript))
+	assert.Equal(t, "user: Hello there\nassistant: Hi", transcript.Text())
+}
+
+func TestWhatIsNoObjectIsNoCall(t *testing.T) {
+	for _, raw := range []string{`null`, `7`, `"x"`, `[]`} {
+		assert.Error(t, new(Call).UnmarshalJSON([]byte(raw)), raw)
+		assert.Error(t, new(CreatedCall).UnmarshalJSON([]byte(raw)), raw)
+		assert.Error(t, new(Transcript).UnmarshalJSON([]byte(raw)), raw)
+	}
+}
+
+func TestHeadersAndAddressesThatCannotWorkAreRefusedAtStart(t *testing.T) {
+	for problem, o := range map[string]Options{
+		"base_url: must be an http": {APIKey: "k", BaseURL: "https://user:pw-secret@x"},
+		"headers: \"a b\"":          {APIKey: "k", Headers: map[string]string{"a b": "v"}},
+		"headers: the value of X-A": {APIKey: "k", Headers: map[string]string{"X-A": "pw-secret\n"}},
+	} {
+		_, err := New(o)
+		require.ErrorContains(t, err, problem)
+		assert.NotContains(t, err.Error(), "pw-secret")
+	}
+}
+
+func TestAReplyThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
+	e := &Error{Status: 200, Err: errTooLarge}
+	assert.False(t, e.repeatable())
+	assert.True(t, (&Error{Status: 200, Err: errShape}).repeatable())
+	assert.True(t, strings.Contains(e.Error(), "larger"))
+}

@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestADialIsClaimedOnceAndItsCallRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		l := open(t, store)
+		c := claim(t, l, "ref")
+		assert.Equal(t, 1, c.Attempt())
+		assert.True(t, c.At().Equal(time.Now()))
+		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
+
+		for _, l := range []*Ledger{l, open(t, store)} {
+			_, standing := ask(t, l, "ref")
+			assert.Equal(t, Standing{Kind: Called, CallID: "call-1", Fingerprint: "print", Attempt: 1}, standing)
+		}
+	})
+}
+
+func TestADialIsForgottenAfterItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, NewMemory())
+		require.NoError(t, l.Complete(t.Context(), claim(t, l, "ref"), "call-1"))
+		time.Sleep(window - time.Nanosecond)
+		_, standing := ask(t, l, "ref")
+		assert.Equal(t, Called, standing.Kind)
+		time.Sleep(time.Nanosecond)
+		assert.Equal(t, 1, claim(t, l, "ref").Attempt())
+	})
+}
+
+func TestAWindowMustOutlastAClaim(t *testing.T) {
+	_, err := New(NewMemory(), Options{Window: lease + clockSkew, Lease: lease})
+	assert.Error(t, err)
+	_, err = New(NewMemory(), Options{Window: lease + clockSkew + 1, Lease: lease})
+	assert.NoError(t, err)
+}
+
+func TestOfManyWhoClaimOneWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		var won, busy atomic.Int32
+		var wg sync.WaitGroup
+		for range 50 {
+			l := open(t, store)
+			wg.Go(func() {
+				_, standing, err := l.Claim(t.Context(), "ref", "print")
+				assert.NoError(t, err)
+				switch standing.Kind {
+				case Claimed:
+					won.Add(1)
+				case Busy:
+					busy.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		assert.EqualValues(t, 1, won.Load())
+		assert.EqualValues(t, 49, busy.Load())
+	})
+}
+
+func TestALiveClaimOfSomebodyElseIsBusyAndAStaleOneInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		began := time.Now()
+		put(t, store, "ref", foreign(began).encode())
+		l := open(t, store)
+
+		time.Sleep(lease + clockSkew - time.Nanosecond)
+		_, standing := ask(t, l, "ref")
+		assert.Equal(t, Busy, standing.Kind)
+		_, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+		require.NoError(t, err)
+		assert.False(t, won, "a live claim cannot be taken over")
+
+		time.Sleep(time.Nanosecond)
+		_, standing = ask(t, l, "ref")
+		assert.Equal(t, InDoubt, standing.Kind)
+		assert.Equal(t, "print", standing.Fingerprint)
+		assert.True(t, standing.Since.Equal(began) && standing.Last.Equal(began))
+	})
+}
+
+func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		put(t, store, "ref", foreign(time.Now()).encode())
+		time.Sleep(lease + clockSkew)
+
+		const many = 50
+		var winners []Claim
+		var mu sync.Mutex
+		var ready, wg sync.WaitGroup
+		ready.Add(many)
+		for range many {
+			l := open(t, store)
+			wg.Go(func() {
+				_, standing, err := l.Claim(t.Context(), "ref", "print")
+				ready.Done()
+				assert.NoError(t, err)
+				assert.Equal(t, InDoubt, standing.Kind)
+				ready.Wait()
+				c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+				assert.NoError(t, err)
+				if won {
+					mu.Lock()
+					winners = append(winners, c)
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		require.Len(t, winners, 1)
+		assert.Equal(t, 2, winners[0].Attempt())
+
+		l := open(t, store)
+		_, standing := ask(t, l, "ref")
+		assert.Equal(t, Busy, standing.Kind, "the new attempt is live")
+		require.NoError(t, l.Complete(t.Context(), winners[0], "call-2"))
+		_, standing = ask(t, l, "ref")
+		assert.Equal(t, "call-2", standing.CallID)
+	})
+}
+
+func TestAnExclusiveStoreHasNoOtherLivingOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		exclusive := func(o *Options) { o.Exclusive = true }
+		put(t, store, "ref", foreign(time.Now()).encode())
+		_, standing := ask(t, open(t, store, exclusive), "ref")
+		assert.Equal(t, InDoubt, standing.Kind, "whoever wrote this is dead")
+
+		claim(t, open(t, store, exclusive), "ours")
+		_, standing = ask(t, open(t, store, exclusive), "ours")
+		assert.Equal(t, Busy, standing.Kind, "another ledger of this process is alive")
+	})
+}
+
+func TestAHeldDialIsInDoubtAtOnceForTheWholeHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, NewMemory())
+		first := claim(t, l, "ref")
+		require.NoError(t, l.Hold(t.Context(), first))
+		_, standing := ask(t, l, "ref")
+		require.Equal(t, InDoubt, standing.Kind)
+
+		time.Sleep(time.Hour)
+		second, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+		require.NoError(t, err)
+		require.True(t, won)
+		require.NoError(t, l.Hold(t.Context(), second))
+		_, standing = ask(t, l, "ref")
+		assert.Equal(t, InDoubt, standing.Kind)
+		assert.Equal(t, 2, standing.Attempt)
+		assert.True(t, standing.Since.Equal(first.At()))
+		assert.True(t, standing.Last.Equal(second.At()))
+
+		_, won, err = l.TakeOver(t.Context(), "ref", "print", Standing{Kind: InDoubt, Attempt: 1})
+		require.NoError(t, err)
+		assert.False(t, won, "what was known of the first attempt is out of date")
+	})
+}
+
+func TestAReleasedClaimIsGoneWithinItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		l := open(t, store)
+		require.NoError(t, l.Release(t.Context(), claim(t, l, "ref")))
+		_, err := store.Get(t.Context(), "ref")
+		assert.ErrorIs(t, err, service.ErrKeyNotFound)
+		assert.Equal(t, 1, claim(t, l, "ref").Attempt())
+	})
+}
+
+func TestAClaimReleasedPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		l := open(t, store)
+		slow := claim(t, l, "ref")
+		time.Sleep(lease + clockSkew)
+		_, standing := ask(t, l, "ref")
+		next, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+		require.NoError(t, err)
+		require.True(t, won)
+		require.NoError(t, l.Release(t.Context(), slow))
+		assert.Equal(t, stateVoid, stored(t, store, "ref").State)
+
+		_, standing = ask(t, l, "ref")
+		assert.Equal(t, Busy, standing.Kind, "the second attempt is seen past the void one")
+		require.NoError(t, l.Release(t.Context(), next))
+		assert.Equal(t, 2, claim(t, l, "ref").Attempt(), "a void attempt stands in nobody's way")
+	})
+}

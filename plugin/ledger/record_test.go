@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// unreadable are records that this program does not fully understand.
+var unreadable = map[string]string{
+	"empty":         "",
+	"null":          "null",
+	"cut":           `{"v":1,"state":"called","owner":"elsewhere-1","at":"2026-0`,
+	"newer version": `{"v":2,"state":"called","owner":"elsewhere-1","at":"2026-01-02T03:04:05Z","call_id":"call-1"}`,
+	"no version":    `{"state":"called","owner":"elsewhere-1","at":"2026-01-02T03:04:05Z","call_id":"call-1"}`,
+	"no call id":    `{"v":1,"state":"called","owner":"elsewhere-1","at":"2026-01-02T03:04:05Z"}`,
+	"unknown state": `{"v":1,"state":"paused","owner":"elsewhere-1","at":"2026-01-02T03:04:05Z"}`,
+	"no time":       `{"v":1,"state":"void","owner":"elsewhere-1"}`,
+	"another shape": `["called"]`,
+}
+
+func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
+	for name, record := range unreadable {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := NewMemory()
+				put(t, store, "ref", []byte(record))
+				l := open(t, store)
+				_, standing := ask(t, l, "ref")
+				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1}, standing, "no time and no print that could mislead")
+
+				c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+				require.NoError(t, err)
+				require.True(t, won)
+				assert.Equal(t, 2, c.Attempt(), "the record itself stays as it is")
+				kept, err := store.Get(t.Context(), "ref")
+				require.NoError(t, err)
+				assert.Equal(t, record, string(kept))
+			})
+		})
+	}
+}
+
+func TestAnUnreadableRecordLeavesTheHistoryWithoutATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		put(t, store, "ref", nil)
+		held := foreign(time.Now())
+		held.State = stateHeld
+		put(t, store, "ref/2", held.encode())
+		_, standing := ask(t, open(t, store), "ref")
+		assert.Equal(t, Standing{Kind: InDoubt, Fingerprint: "print", Attempt: 2}, standing)
+	})
+}
+
+func TestAnUnreadableFirstRecordDoesNotHideALaterCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		put(t, store, "ref", nil)
+		called := foreign(time.Now())
+		called.State, called.CallID = stateCalled, "call-2"
+		put(t, store, "ref/2", called.encode())
+		_, standing := ask(t, open(t, store), "ref")
+		assert.Equal(t, "call-2", standing.CallID)
+		assert.Equal(t, "call-2", stored(t, store, "ref").CallID, "the first record is healed")
+	})
+}
+
+func TestTheFirstRecordLastsAsLongAsTheCallThatALaterAttemptBrought(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		put(t, store, "ref", foreign(time.Now()).encode())
+		l := open(t, store)
+		time.Sleep(window / 2)
+		_, standing := ask(t, l, "ref")
+		c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+		require.NoError(t, err)
+		require.True(t, won)
+		require.NoError(t, l.Complete(t.Context(), c, "call-2"))
+		assert.Equal(t, "call-2", stored(t, store, "ref/2").CallID)
+
+		time.Sleep(window - time.Minute)
+		_, standing = ask(t, l, "ref")
+		assert.Equal(t, "call-2", standing.CallID, "the first claim alone would be forgotten by now")
+	})
+}
+
+func TestAFirstRecordThatAnotherProcessDidNotHealIsHealedOnSight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := NewMemory()
+		put(t, store, "ref", foreign(time.Now()).encode())
+		time.Sleep(window / 2)
+		called := foreign(time.Now())
+		called.State, called.CallID = stateCalled, "call-2"
+		put(t, store, "ref/2", called.encode())
+
+		_, standing := ask(t, open(t, store), "ref")
+		assert.Equal(t, "call-2", standing.CallID)
+		time.Sleep(window - time.Minute)
+		assert.Equal(t, "call-2", stored(t, store, "ref").CallID)
+	})
+}
+
+func TestARecordSurvivesItsEncoding(t *testing.T) {
+	r := foreign(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
+	got, err := decodeRecord(r.encode())
+	require.NoError(t, err)
+	assert.Equal(t, r, got)
+	assert.NotContains(t, string(r.encode()), "call_id", "a claim has no call")
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	for _, record := range unreadable {
+		f.Add([]byte(record))
+	}
+	r := foreign(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
+	f.Add(r.encode())
+	r.State, r.CallID = stateCalled, "call-1"
+	f.Add(r.encode())
+	f.Add([]byte(strings.Replace(string(r.encode()), "Z", "+23:59", 1)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRecord(b)
+		if err != nil {
+			require.ErrorIs(t, err, errUnreadable)
+			require.Zero(t, r)
+			return
+		}
+		require.False(t, r.At.IsZero())
+		require.False(t, r.State == stateCalled && r.CallID == "", "a call has an id")
+		require.Contains(t, []state{stateClaimed, stateCalled, stateHeld, stateVoid}, r.State)
+		again, err := decodeRecord(r.encode()) // as healing does
+		require.NoError(t, err)
+		require.True(t, r.At.Equal(again.At))
+		again.At = r.At
+		require.Equal(t, r, again)
+	})
+}

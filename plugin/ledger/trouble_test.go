@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAnAddThatFailsAfterWritingIsKnownByItsToken(t *testing.T) {
+	for name, told := range map[string]error{
+		"lost answer":                 errors.New("i/o timeout"),
+		"its own write on a repeat":   service.ErrKeyAlreadyExists,
+		"a duplicate, in other words": errors.New("UNIQUE constraint failed"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFragile()
+				store.onAdd = once(true, told)
+				began := time.Now()
+				assert.Equal(t, 1, claim(t, open(t, store), "ref").Attempt())
+				assert.Zero(t, time.Since(began), "no pause was needed")
+			})
+		})
+	}
+}
+
+func TestADuplicateReportedInOtherWordsIsADuplicate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		l := open(t, store, func(o *Options) { o.OnTrouble = func(err error) { t.Errorf("not trouble: %v", err) } })
+		require.NoError(t, l.Complete(t.Context(), claim(t, l, "ref"), "call-1"))
+		store.onAdd = func(string) (bool, error) { return false, errors.New("UNIQUE constraint failed") }
+		_, standing := ask(t, l, "ref")
+		assert.Equal(t, Called, standing.Kind)
+		assert.Equal(t, "call-1", standing.CallID)
+	})
+}
+
+func TestAnAddThatWroteNothingIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		store.onAdd = once(false, errors.New("connection refused"))
+		var troubles int
+		l := open(t, store, func(o *Options) { o.OnTrouble = func(error) { troubles++ } })
+		claim(t, l, "ref")
+		assert.Equal(t, 1, troubles)
+	})
+}
+
+func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		var troubles, recovered atomic.Int32
+		l := open(t, store, func(o *Options) {
+			o.OnTrouble = func(err error) {
+				assert.ErrorIs(t, err, errStoreDown)
+				troubles.Add(1)
+			}
+			o.OnRecovered = func() { recovered.Add(1) }
+		})
+		store.setDown(true)
+		began := time.Now()
+		time.AfterFunc(time.Minute, func() { store.setDown(false) })
+		c := claim(t, l, "ref")
+		waited := time.Since(began)
+		assert.GreaterOrEqual(t, waited, time.Minute)
+		assert.LessOrEqual(t, waited, time.Minute+15*time.Second, "pauses do not outgrow max_interval")
+		assert.GreaterOrEqual(t, troubles.Load(), int32(4))
+		assert.EqualValues(t, 1, recovered.Load())
+
+		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
+		assert.EqualValues(t, 1, recovered.Load(), "told once, not at each success")
+	})
+}
+
+func TestACallThatCannotBeRecordedIsTriedUntilItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		l := open(t, store)
+		c := claim(t, l, "ref")
+		store.setDown(true)
+		time.AfterFunc(time.Hour, func() { store.setDown(false) })
+		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
+		_, standing := ask(t, l, "ref")
+		assert.Equal(t, "call-1", standing.CallID)
+	})
+}
+
+func TestWaitingForTheStoreEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		l := open(t, store)
+		c := claim(t, l, "other")
+		store.setDown(true)
+		for name, op := range map[string]func(context.Context) error{
+			"claim":    func(ctx context.Context) error { _, _, err := l.Claim(ctx, "ref", "print"); return err },
+			"complete": func(ctx context.Context) error { return l.Complete(ctx, c, "call-1") },
+			"hold":     func(ctx context.Context) error { return l.Hold(ctx, c) },
+			"release":  func(ctx context.Context) error { return l.Release(ctx, c) },
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			err := op(ctx)
+			assert.ErrorIs(t, err, context.DeadlineExceeded, name)
+			assert.ErrorIs(t, err, errStoreDown, name)
+			cancel()
+		}
+	})
+}
+
+func TestAReleaseThatTakesTooLongVoidsTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newFragile()
+		l := open(t, store)
+		c := claim(t, l, "ref")
+		store.setDown(true)
+		time.AfterFunc(2*lease, func() { store.setDown(false) })
+		require.NoError(t, l.Release(t.Context(), c))
+		assert.Equal(t, stateVoid, stored(t, store, "ref").State)
+		assert.Equal(t, 2, claim(t, l, "ref").Attempt())
+	})
+}
+
+func TestAReleaseWhoseAnswerIsLostTakesNobodyElsesClaim(t *testing.T) {
+	for name, fails := range map[string]time.Duration{"deleting again": 0, "voiding": 2 * lease} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newFragile()
+				released, other := open(t, store), open(t, store)
+				c := claim(t, released, "ref")
+				began := time.Now()
+				store.onDelete = func(string) (bool, error) {
+					if store.onAdd == nil { // the first time: deleted, and somebody else is at once there
+						store.onAdd = func(string) (bool, error) { return true, nil }
+						require.NoError(t, store.Memory.Delete(t.Context(), "ref"))
+						claim(t, other, "ref")
+						return false, errStoreDown
+					}
+					if time.Since(began) < fails {
+						return false, errStoreDown
+					}
+					return true, nil
+				}
+				require.NoError(t, released.Release(t.Context(), c))
+				assert.Equal(t, stateClaimed, stored(t, store, "ref").State, "the other's claim still stands")
+			})
+		})
+	}
+}

@@ -1,0 +1,79 @@
+package plugin_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Every lint rule has a config that passes and one that fails. The linter is
+// asked, since parsing a config does not lint it.
+func TestLintRefusesMistakesByFieldName(t *testing.T) {
+	linter := service.NewEnvironment().NewComponentConfigLinter()
+	lint := map[string]func([]byte) ([]service.Lint, error){
+		"output": linter.LintOutputYAML, "processor": linter.LintProcessorYAML, "cache": linter.LintCacheYAML,
+	}
+	for _, tc := range []struct{ kind, good, bad, names string }{
+		{"output", `happyrobot_dial: {api_key: k}`, `happyrobot_dial: {api_key: ""}`, "api_key"},
+		{"output", `happyrobot_dial: {api_key: k}`, `happyrobot_dial: {base_url: "http://localhost"}`, "api_key"},
+		{"output", `happyrobot_dial: {api_key: k, default_region: US}`, `happyrobot_dial: {api_key: k, default_region: usa}`, "default_region"},
+		{"output", `happyrobot_dial: {api_key: k, on_unknown: hold}`, `happyrobot_dial: {api_key: k, on_unknown: guess}`, "guess"},
+		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
+		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
+		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
+		{"processor", `happyrobot_dial: {api_key: k}`, `happyrobot_dial: {api_key: " "}`, "api_key"},
+		{"processor", `happyrobot_call: {api_key: k, call_id: x}`, `happyrobot_call: {api_key: k}`, "call_id"},
+		{"processor", `happyrobot_call: {api_key: k, call_id: x, include: [logs]}`, `happyrobot_call: {api_key: k, call_id: x, include: [video]}`, "include"},
+		{"processor", `happyrobot_call: {api_key: k, call_id: x, wait: finished}`, `happyrobot_call: {api_key: k, call_id: x, wait: ages}`, "ages"},
+		{"processor", `happyrobot_call: {api_key: k, call_id: x, parallelism: 1}`, `happyrobot_call: {api_key: k, call_id: x, parallelism: 0}`, "parallelism"},
+		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
+	} {
+		t.Run(tc.bad, func(t *testing.T) {
+			lints, err := lint[tc.kind]([]byte(tc.good))
+			require.NoError(t, err)
+			assert.Empty(t, lints)
+
+			lints, err = lint[tc.kind]([]byte(tc.bad))
+			require.NoError(t, err)
+			require.NotEmpty(t, lints)
+			var said []string
+			for _, l := range lints {
+				said = append(said, l.Error())
+			}
+			assert.Contains(t, strings.Join(said, "\n"), tc.names)
+		})
+	}
+}
+
+// What no linter can know is refused at start, by the field's name.
+func TestStartRefusesMistakesByFieldName(t *testing.T) {
+	for config, names := range map[string]string{
+		`happyrobot_dial: {api_key: k, ledger: nowhere}`:                           "ledger",
+		`happyrobot_dial: {api_key: k, rate_limit: nowhere}`:                       "rate_limit",
+		`happyrobot_dial: {api_key: "", ledger: ""}`:                               "api_key",
+		`happyrobot_dial: {api_key: k, base_url: "ftp://localhost"}`:               "base_url",
+		`happyrobot_dial: {api_key: k, timeout: 0s}`:                               "timeout",
+		`happyrobot_dial: {api_key: k, default_region: XX}`:                        "default_region",
+		`happyrobot_dial: {api_key: k, dedupe_window: 1m}`:                         "dedupe_window",
+		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
+		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",
+		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:            "poll_interval",
+	} {
+		t.Run(config, func(t *testing.T) {
+			b := service.NewStreamBuilder()
+			b.DisableLinting()
+			require.NoError(t, b.AddInputYAML(`generate: {mapping: "root = {}", count: 1}`))
+			require.NoError(t, b.AddOutputYAML(`drop: {}`))
+			require.NoError(t, b.AddProcessorYAML(config))
+			stream, err := b.Build()
+			if err == nil {
+				err = stream.Run(t.Context())
+			}
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), names)
+		})
+	}
+}
