@@ -206,7 +206,7 @@ func batchError(batch service.MessageBatch, errs []error) error {
 		if all == nil {
 			all = service.NewBatchError(batch, err)
 		}
-		all.Failed(i, &messageError{err: err, batch: all})
+		_ = all.Failed(i, &messageError{err: err, batch: all})
 	}
 	if all == nil {
 		return nil

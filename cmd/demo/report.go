@@ -29,7 +29,7 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 
 	fmt.Println()
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(what string, n int) { fmt.Fprintf(w, "%s\t%5d\n", what, n) }
+	row := func(what string, n int) { _, _ = fmt.Fprintf(w, "%s\t%5d\n", what, n) }
 	row("leads read", len(l.lines))
 	row("calls placed", total)
 	row("duplicates not dialed", t.outcomes["duplicate"])

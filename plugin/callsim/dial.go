@@ -92,7 +92,13 @@ func (s *Sim) dial(operation string) http.HandlerFunc {
 			s.cut(operation)
 		}
 		batch, problem, status := s.parseBatch(operation, body)
-		f := s.draw(operation, batch, func(k Kind) bool { return k != CutBefore && k != CutInBody })
+		// What a request is refused for comes before anything that creates its calls.
+		f := s.draw(operation, batch, func(k Kind) bool { return k == Refuse || k == ErrorBefore })
+		if f == nil {
+			f = s.draw(operation, batch, func(k Kind) bool {
+				return k != Refuse && k != ErrorBefore && k != CutBefore && k != CutInBody
+			})
+		}
 		kind := Kind("")
 		if f != nil {
 			kind = f.Kind

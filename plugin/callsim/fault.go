@@ -68,7 +68,8 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes "200ms".
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Inject adds a rule. When several strike a request, the first added wins.
+// Inject adds a rule. A refusal comes before
+// whatever creates the calls; else, of several that strike, the first added wins.
 func (s *Sim) Inject(f Fault) (id int) {
 	if f.Status == 0 {
 		switch f.Kind {
@@ -135,7 +136,7 @@ func (s *Sim) strike(operation string, batch []dialRequest, want func(Kind) bool
 
 func (f *FaultState) meant(operation string, batch []dialRequest) bool {
 	dial := operation == opDial || operation == opDialBatch
-	if f.Operation != "*" && f.Operation != operation && !(f.Operation == "" && dial) {
+	if f.Operation != "*" && f.Operation != operation && (f.Operation != "" || !dial) {
 		return false
 	}
 	if f.To == "" {

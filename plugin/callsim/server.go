@@ -1,6 +1,7 @@
 package callsim
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Server struct {
 
 // Listen serves a new Sim on an address such as 127.0.0.1:0.
 func Listen(address string, opts Options) (*Server, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}

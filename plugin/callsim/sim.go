@@ -98,7 +98,7 @@ func (s *Sim) create(requests []dialRequest, hide time.Duration, dropEcho bool) 
 	for i, r := range requests {
 		seq := uint64(len(s.calls)) + 1
 		c := &call{
-			id: fmt.Sprintf("%08x%016x", uint32(s.opts.Seed), seq), seq: seq, //nolint:gosec // only to differ between runs
+			id: fmt.Sprintf("%08x%016x", uint32(s.opts.Seed), seq), seq: seq,
 			request: r.raw, to: r.phone, custom: r.metadata, scheduled: r.scheduled,
 			echoDropped: dropEcho, created: now, listedAt: now.Add(s.opts.Visibility + hide),
 		}

@@ -103,8 +103,8 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 // run is one Dial.
 type run struct {
 	*Dialer
-	ctx    context.Context //nolint:containedctx // the life of one Dial
-	giveUp time.Time       // zero: never
+	ctx    context.Context
+	giveUp time.Time // zero: never
 }
 
 func (r *run) all(jobs []*job) error {

@@ -140,7 +140,7 @@ func TestClaimsTakenBeforeTheLedgerFailedAreGivenBack(t *testing.T) {
 		calls := leads(t, 2)
 		store := &refusesKey{Memory: ledger.NewMemory(), key: calls[1].Ref}
 		api := &fakeAPI{}
-		_, err := dialUntil(t, open(t, api, store), time.Minute, calls)
+		_, err := dialUntil(t, open(t, api, store), 10*time.Second, calls)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, api.requests(), "no ledger, no call")
 		_, err = store.Get(t.Context(), calls[0].Ref)

@@ -173,7 +173,7 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		c.observe(r.op, 0, began)
 		return nil, &Error{Op: r.op, Err: scrub(err), notSent: !connected.Load() || r.body != nil && r.body.withhold()}
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	c.observe(r.op, res.StatusCode, began)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))

@@ -17,7 +17,7 @@ import (
 )
 
 // requireNotSent dials and wants to be told that nothing left.
-func requireNotSent(t *testing.T, ctx context.Context, c *happyrobot.Client) error { //nolint:revive // t first reads better
+func requireNotSent(t *testing.T, ctx context.Context, c *happyrobot.Client) error {
 	t.Helper()
 	_, err := c.CreateOutboundCalls(ctx, oneCall())
 	var e *happyrobot.Error

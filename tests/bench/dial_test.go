@@ -94,7 +94,7 @@ func makeLeads(kind string, n int) [][][]byte {
 func (s *side) dial(b *testing.B, leads, warmUp [][][]byte) usage {
 	b.Helper()
 	srv := listen(b, 0)
-	defer srv.Close() //nolint:errcheck // it served its purpose
+	defer srv.Close()
 	pipeline := start(b, func(builder *service.StreamBuilder) error { return s.configure(b, builder, srv.URL) })
 	pipeline.feed(b, producers, warmUp)
 	used := measure(func() { pipeline.feed(b, producers, leads) })

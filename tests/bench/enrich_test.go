@@ -27,7 +27,7 @@ const (
 // processors one request after the other, and with happyrobot_call.
 func BenchmarkEnrich(b *testing.B) {
 	srv := listen(b, enrichLatency)
-	defer srv.Close() //nolint:errcheck // it served its purpose
+	defer srv.Close()
 	messages := makeEvents(talkedCalls(b, srv))
 	var stock, ours usage
 	rounds := 0

@@ -117,7 +117,7 @@ func (w *witness) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	rec := httptest.NewRecorder()
 	w.api.ServeHTTP(rec, again())
-	x := w.contract.judge(again(), rec.Result()) //nolint:bodyclose // a recorder's
+	x := w.contract.judge(again(), rec.Result())
 	w.mu.Lock()
 	w.seen = append(w.seen, x)
 	w.mu.Unlock()

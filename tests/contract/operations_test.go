@@ -181,5 +181,5 @@ func (c *contract) exchange(at string, request, answer []byte) exchange {
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Content-Type", "application/json")
 	_, _ = rec.Write(answer)
-	return c.judge(req, rec.Result()) //nolint:bodyclose // a recorder's
+	return c.judge(req, rec.Result())
 }

@@ -1,0 +1,210 @@
+package dialer
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+func TestTwoReplicasCallEachLeadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer { return answer{takes: 3 * time.Second} }}
+		calls, store := leads(t, 50), ledger.NewMemory()
+		var results [2][]Result
+		var wg sync.WaitGroup
+		for i := range results {
+			d := open(t, api, store)
+			wg.Go(func() { results[i] = dial(t, d, calls...) })
+		}
+		wg.Wait()
+		assertOneCallEach(t, api, calls)
+		for i := range calls {
+			a, b := results[0][i], results[1][i]
+			assert.ElementsMatch(t, []Outcome{Accepted, Duplicate}, []Outcome{a.Outcome, b.Outcome})
+			assert.Equal(t, a.CallID, b.CallID)
+		}
+	})
+}
+
+// claimAndDie is a replica that was killed after claiming.
+func claimAndDie(t *testing.T, store ledger.Store, c Call) {
+	t.Helper()
+	l, err := ledger.New(store, ledger.Options{Window: window, Lease: timeout + settle})
+	require.NoError(t, err)
+	_, standing, err := l.Claim(t.Context(), c.Ref, c.Fingerprint)
+	require.NoError(t, err)
+	require.Equal(t, ledger.Claimed, standing.Kind)
+}
+
+func TestTheClaimOfAKilledReplicaIsSettledWhenItIsStale(t *testing.T) {
+	const stale = timeout + settle + time.Minute
+	tests := map[string]struct {
+		created   bool
+		onUnknown OnUnknown
+		want      Outcome
+		requests  int
+	}{
+		"after dialing":               {true, Hold, Accepted, 0},
+		"after dialing, redial":       {true, RedialAbsent, Accepted, 0},
+		"before dialing":              {false, Hold, Held, 0},
+		"before dialing, with redial": {false, RedialAbsent, Accepted, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api, store, one, began := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), time.Now()
+				claimAndDie(t, store, one)
+				if tt.created {
+					api.create([]happyrobot.OutboundCall{one.Request}, answer{})
+				}
+				d := open(t, api, store, func(o *Options) { o.OnUnknown = tt.onUnknown })
+				assert.Equal(t, []Outcome{tt.want}, outcomes(dial(t, d, one)))
+				assert.GreaterOrEqual(t, time.Since(began), stale, "the owner may be alive until then")
+				assert.LessOrEqual(t, time.Since(began), stale+mostPatience)
+				assert.Len(t, api.requests(), tt.requests)
+			})
+		})
+	}
+}
+
+func TestARecordCutByACrashIsInDoubt(t *testing.T) {
+	for onUnknown, want := range map[OnUnknown]Outcome{Hold: Held, RedialAbsent: Accepted} {
+		synctest.Test(t, func(t *testing.T) {
+			api, store, one, ttl := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), window
+			require.NoError(t, store.Set(t.Context(), one.Ref, nil, &ttl))
+			began := time.Now()
+			d := open(t, api, store, func(o *Options) { o.OnUnknown = onUnknown })
+			assert.Equal(t, []Outcome{want}, outcomes(dial(t, d, one)))
+			assert.GreaterOrEqual(t, time.Since(began), timeout+settle, "it could be of a moment ago")
+		})
+	}
+}
+
+func TestOfManyReplicasOneRedialsAnAbsentCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, store, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
+		claimAndDie(t, store, one)
+		var wg sync.WaitGroup
+		for range 10 {
+			d := open(t, api, store, redial)
+			wg.Go(func() { assert.Contains(t, []Outcome{Accepted, Duplicate}, dial(t, d, one)[0].Outcome) })
+		}
+		wg.Wait()
+		assertOneCallEach(t, api, []Call{one})
+	})
+}
+
+func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
+
+// bad draws what becomes of a request: mostly not well.
+func bad(rng *rand.Rand) answer {
+	a := answer{takes: upTo(rng, 5*time.Second)}
+	if rng.IntN(2) == 0 {
+		a.creates = func(c happyrobot.OutboundCall) bool { return c.PhoneNumber[len(c.PhoneNumber)-1]%2 == 0 }
+	}
+	switch rng.IntN(10) {
+	case 0, 1:
+		a.err, a.listedIn = lost, upTo(rng, settle)
+	case 2:
+		a.err, a.creates = lost, none
+	case 3:
+		a.err, a.listedIn = status(500), upTo(rng, settle)
+	case 4:
+		a.err, a.creates = tooMany, none
+	case 5:
+		a.err, a.creates = status(401), none
+	case 6:
+		a.takes, a.listedIn = time.Hour, upTo(rng, timeout)-time.Hour
+	case 7:
+		a.omits = func(happyrobot.OutboundCall) bool { return true }
+	}
+	return a
+}
+
+// Replicas that share a ledger are given the same leads in any order, are stopped
+// at any moment and start again, while the API loses, delays and halves answers.
+func TestNoLeadIsCalledTwiceWhateverHappens(t *testing.T) {
+	for seed := range uint64(40) {
+		for _, onUnknown := range []OnUnknown{Hold, RedialAbsent} {
+			t.Run(fmt.Sprintf("seed %d %s", seed, onUnknown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { underFire(t, seed, onUnknown) })
+			})
+		}
+	}
+}
+
+func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(seed, 0))
+	api, store, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
+	api.onPost = func(int, []happyrobot.OutboundCall) answer {
+		mu.Lock()
+		defer mu.Unlock()
+		return bad(rng)
+	}
+	api.onList = func(int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if rng.IntN(3) == 0 {
+			return status(503)
+		}
+		return nil
+	}
+	decided := make([][]Outcome, 3)
+	var wg sync.WaitGroup
+	for i := range decided {
+		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
+		wg.Go(func() { decided[i] = insist(t, own, api, store, calls, onUnknown) })
+	}
+	wg.Wait()
+	for i, c := range calls {
+		said := []Outcome{decided[0][i], decided[1][i], decided[2][i]}
+		if onUnknown == Hold {
+			assert.LessOrEqual(t, api.callsOf(c), 1, "calls of lead %d, %v", i, said)
+		} else {
+			assert.Equal(t, 1, api.callsOf(c), "calls of lead %d, %v", i, said)
+			assert.NotContains(t, said, Held)
+		}
+		accepted := 0
+		for _, o := range said {
+			if o == Accepted {
+				accepted++
+			}
+		}
+		assert.LessOrEqual(t, accepted, 1, "lead %d: %v", i, said)
+	}
+}
+
+// insist dials the leads with one replica after another until each is decided.
+func insist(t *testing.T, rng *rand.Rand, api API, store ledger.Store, calls []Call, onUnknown OnUnknown) []Outcome {
+	said := make([]Outcome, len(calls))
+	for {
+		var todo []Call
+		var origin []int
+		for _, i := range rng.Perm(len(calls)) {
+			if said[i] == "" {
+				todo, origin = append(todo, calls[i]), append(origin, i)
+			}
+		}
+		if len(todo) == 0 {
+			return said
+		}
+		d := open(t, api, store, func(o *Options) { o.OnUnknown, o.MaxCallsPerRequest = onUnknown, 1+rng.IntN(8) })
+		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
+		results, _ := d.Dial(ctx, todo)
+		stop()
+		for j, r := range results {
+			said[origin[j]] = r.Outcome
+		}
+	}
+}
