@@ -3,7 +3,6 @@ module github.com/benthos-happyrobot/benthos-happyrobot
 go 1.26.6
 
 require (
-	github.com/Jeffail/gabs/v2 v2.7.0
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/lib/pq v1.12.3
@@ -22,6 +21,7 @@ require (
 	cuelang.org/go v0.17.1 // indirect
 	github.com/IBM/sarama v1.47.0 // indirect
 	github.com/Jeffail/checkpoint v1.1.0 // indirect
+	github.com/Jeffail/gabs/v2 v2.7.0 // indirect
 	github.com/Jeffail/grok v1.1.0 // indirect
 	github.com/Jeffail/shutdown v1.1.0 // indirect
 	github.com/Masterminds/squirrel v1.5.4 // indirect

@@ -10,6 +10,7 @@
 //	dial.go      placing calls, with every fault
 //	fault.go     what can go wrong, and how often it did
 //	life.go      what a call looks like as time passes
-//	read.go      lists, transcripts and the rest
+//	read.go      lists and calls with their parts
+//	other.go     the rest of the API, in its simplest form
 //	control.go   /_sim/: faults and ground truth over HTTP
 package callsim
