@@ -79,22 +79,31 @@ func newParsePhoneMethod(args *bloblang.ParsedParams) (bloblang.Method, error) {
 		}
 		return map[string]any{
 			"e164":      number.E164,
-			"country":   number.Country,
-			"type":      number.Type,
-			"valid":     number.Valid,
+			"country":   number.country(),
+			"type":      phoneType(phonenumbers.GetNumberType(number.parsed)),
+			"valid":     number.valid(),
 			"timezones": zones,
 		}, nil
 	}, nil
 }
 
+// phoneNumber is a parsed number. What dialing does not need is asked for apart:
+// it costs more than the parsing.
 type phoneNumber struct {
-	E164    string
-	Country string // empty when there is no single one
-	Type    string
-	Valid   bool
-
+	E164   string
 	parsed *phonenumbers.PhoneNumber
 }
+
+// country is empty when there is no single one.
+func (n phoneNumber) country() string {
+	country := phonenumbers.GetRegionCodeForNumber(n.parsed)
+	if country == "001" || country == "ZZ" { // the library's words for the whole world and for unknown
+		return ""
+	}
+	return country
+}
+
+func (n phoneNumber) valid() bool { return phonenumbers.IsValidNumber(n.parsed) }
 
 // parsePhone reads a number that is in international form or from the region. Numbers are personal: no error repeats one.
 func parsePhone(number, region string) (phoneNumber, error) {
@@ -110,17 +119,7 @@ func parsePhone(number, region string) (phoneNumber, error) {
 	case err != nil:
 		return phoneNumber{}, errors.New("the text is not a phone number")
 	}
-	country := phonenumbers.GetRegionCodeForNumber(parsed)
-	if country == "001" || country == "ZZ" { // the library's words for the whole world and for unknown
-		country = ""
-	}
-	return phoneNumber{
-		E164:    phonenumbers.Format(parsed, phonenumbers.E164),
-		Country: country,
-		Type:    phoneType(phonenumbers.GetNumberType(parsed)),
-		Valid:   phonenumbers.IsValidNumber(parsed),
-		parsed:  parsed,
-	}, nil
+	return phoneNumber{E164: phonenumbers.Format(parsed, phonenumbers.E164), parsed: parsed}, nil
 }
 
 func knownRegion(region string) bool {

@@ -68,17 +68,17 @@ func TestParsePhoneReadsWhatPeopleWrite(t *testing.T) {
 	for _, tc := range cases {
 		number, err := parsePhone(tc.number, tc.region)
 		require.NoError(t, err, tc.number)
-		assert.Equal(t, []string{tc.e164, tc.country, tc.kind}, []string{number.E164, number.Country, number.Type}, tc.number)
-		assert.True(t, number.Valid, tc.number)
+		assert.Equal(t, []string{tc.e164, tc.country, tc.kind}, []string{number.E164, number.country(), phoneType(phonenumbers.GetNumberType(number.parsed))}, tc.number)
+		assert.True(t, number.valid(), tc.number)
 	}
 }
 
 func TestParsePhoneMarksNumbersThatCannotExist(t *testing.T) {
 	number, err := parsePhone("+1 415 555 010", "")
 	require.NoError(t, err)
-	assert.False(t, number.Valid)
-	assert.Equal(t, "unknown", number.Type)
-	assert.Empty(t, number.Country)
+	assert.False(t, number.valid())
+	assert.Equal(t, "unknown", phoneType(phonenumbers.GetNumberType(number.parsed)))
+	assert.Empty(t, number.country())
 	assert.Empty(t, number.timezones(), "the library's word for unknown is no time zone")
 }
 
@@ -145,12 +145,12 @@ func FuzzParsePhone(f *testing.F) {
 			return
 		}
 		number.timezones()
-		if !number.Valid {
+		if !number.valid() {
 			return
 		}
 		again, err := parsePhone(number.E164, "")
 		require.NoError(t, err)
-		assert.True(t, again.Valid)
+		assert.True(t, again.valid())
 		assert.Equal(t, number.E164, again.E164)
 	})
 }

@@ -102,11 +102,14 @@ type dialEngine struct {
 	outcomes *service.MetricCounter
 }
 
-func newDialEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngine, error) {
+// newDialEngine makes the engine of a component. tells says whether anybody is
+// told the created calls themselves.
+func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells bool) (*dialEngine, error) {
 	client, err := clientFromParsed(conf, res)
 	if err != nil {
 		return nil, err
 	}
+	client.options.OmitRaw = !tells
 	e := &dialEngine{
 		log:      res.Logger(),
 		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),

@@ -73,15 +73,8 @@ func (b *callBuilder) build(batch service.MessageBatch, mapping *service.Message
 	if !ok {
 		return dialer.Call{}, badInput(reasonMapping, "call_mapping: must give an object, the call request")
 	}
-	body, err := json.Marshal(object)
-	if err != nil {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
-	}
-	if len(body) > maxCallBytes {
-		return dialer.Call{}, badInput(reasonTooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), len(body), maxCallBytes)
-	}
 	var request happyrobot.OutboundCall
-	if err := json.Unmarshal(body, &request); err != nil {
+	if err := request.FromObject(object); err != nil {
 		return dialer.Call{}, &inputError{reason: reasonInvalidField, err: err}
 	}
 	if err := b.check(&request); err != nil {
@@ -99,9 +92,12 @@ func (b *callBuilder) build(batch service.MessageBatch, mapping *service.Message
 			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: is empty for this message")
 		}
 	}
-	call, err := dialer.NewCall(key, request)
+	call, size, err := dialer.NewCall(key, request)
 	if err != nil {
-		return dialer.Call{}, badInput(reasonInvalidField, "%w", err)
+		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
+	}
+	if size > maxCallBytes {
+		return dialer.Call{}, badInput(reasonTooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
 	}
 	return call, nil
 }

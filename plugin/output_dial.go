@@ -81,7 +81,7 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 		return nil, policy, 0, err
 	}
 	o := &dialOutput{log: res.Logger()}
-	if o.engine, err = newDialEngine(conf, res); err != nil {
+	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
 		return nil, policy, 0, err
 	}
 	if conf.Contains(odFieldReceipts) {

@@ -52,7 +52,7 @@ func resultMapField(result string) *service.ConfigField {
 }
 
 func newDialProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	engine, err := newDialEngine(conf, res)
+	engine, err := newDialEngine(conf, res, true)
 	if err != nil {
 		return nil, err
 	}

@@ -23,11 +23,11 @@ type Call struct {
 
 // NewCall marks a request with the reference that its dedupe key stands for. An
 // empty key means that equal requests are the same call. The caller's metadata
-// is not changed.
-func NewCall(dedupeKey string, request happyrobot.OutboundCall) (Call, error) {
+// is not changed. size is that of the request as JSON, in bytes.
+func NewCall(dedupeKey string, request happyrobot.OutboundCall) (call Call, size int, err error) {
 	body, err := json.Marshal(request)
 	if err != nil {
-		return Call{}, fmt.Errorf("encoding the call: %w", err)
+		return Call{}, 0, fmt.Errorf("encoding the call: %w", err)
 	}
 	fingerprint := digest("call\x00", string(body))
 	ref := fingerprint
@@ -38,7 +38,7 @@ func NewCall(dedupeKey string, request happyrobot.OutboundCall) (Call, error) {
 	maps.Copy(marked, request.Metadata)
 	marked[RefMember] = ref
 	request.Metadata = marked
-	return Call{Ref: ref, Fingerprint: fingerprint, Request: request}, nil
+	return Call{Ref: ref, Fingerprint: fingerprint, Request: request}, len(body), nil
 }
 
 // digest is 128 bits of SHA-256: short enough for a cache key and for metadata,

@@ -30,9 +30,9 @@ func TestWithoutAnEchoCallsAreKnownByTheirNumber(t *testing.T) {
 func TestWithoutAnEchoANumberAskedForTwiceIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{onPost: first(answer{dropsEcho: true})}
-		a, err := NewCall("a", happyrobot.OutboundCall{PhoneNumber: "+12025550101"})
+		a, _, err := NewCall("a", happyrobot.OutboundCall{PhoneNumber: "+12025550101"})
 		require.NoError(t, err)
-		b, err := NewCall("b", happyrobot.OutboundCall{PhoneNumber: "+1 202 555 0101"})
+		b, _, err := NewCall("b", happyrobot.OutboundCall{PhoneNumber: "+1 202 555 0101"})
 		require.NoError(t, err)
 		results := dial(t, open(t, api, ledger.NewMemory(), redial), a, b, lead(t, 2))
 		assert.Equal(t, []Outcome{Held, Held, Accepted}, outcomes(results))

@@ -34,6 +34,8 @@ type answer struct {
 	listedIn  time.Duration
 	dropsEcho bool // from the reply and the list
 	dropsTime bool // likewise
+
+	clockBehind time.Duration
 }
 
 // post is a dial request as the API saw it.
@@ -88,7 +90,7 @@ func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []hap
 			continue
 		}
 		call := happyrobot.Call{
-			ID: fmt.Sprintf("call-%d", len(f.placed)+1), Type: happyrobot.Outbound, Created: time.Now(),
+			ID: fmt.Sprintf("call-%d", len(f.placed)+1), Type: happyrobot.Outbound, Created: time.Now().Add(-a.clockBehind),
 			Metadata: happyrobot.CallMetadata{To: c.PhoneNumber},
 		}
 		if !a.dropsEcho {
@@ -191,7 +193,7 @@ func none(happyrobot.OutboundCall) bool { return false }
 
 func lead(t *testing.T, n int) Call {
 	t.Helper()
-	c, err := NewCall(fmt.Sprintf("lead-%d", n), happyrobot.OutboundCall{PhoneNumber: fmt.Sprintf("+1202555%04d", n)})
+	c, _, err := NewCall(fmt.Sprintf("lead-%d", n), happyrobot.OutboundCall{PhoneNumber: fmt.Sprintf("+1202555%04d", n)})
 	require.NoError(t, err)
 	return c
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
 )
 
+// outage is longer than any pause of the dialer's own.
+const outage = 3*time.Hour + time.Minute
+
 // dialApart dials each lead in a Dial of its own, all at once.
 func dialApart(t *testing.T, d *Dialer, calls []Call) []Outcome {
 	t.Helper()
@@ -36,7 +39,7 @@ func TestAfterAnUnknownNoRequestLeavesUntilTheAPIAnswers(t *testing.T) {
 		began := time.Now()
 		api, calls := &fakeAPI{onPost: first(answer{err: lost})}, leads(t, 7)
 		api.onList = func(int) error {
-			if time.Since(began) < time.Hour {
+			if time.Since(began) < outage {
 				return status(503)
 			}
 			return nil
@@ -54,7 +57,7 @@ func TestAfterAnUnknownNoRequestLeavesUntilTheAPIAnswers(t *testing.T) {
 		assertOneCallEach(t, api, calls)
 		requests := api.requests()
 		require.Len(t, requests, 3)
-		assert.GreaterOrEqual(t, requests[1].at.Sub(began), time.Hour)
+		assert.GreaterOrEqual(t, requests[1].at.Sub(began), outage)
 		assert.Len(t, requests[1].calls, 1, "the probe risks one call")
 		assert.Len(t, requests[2].calls, 4, "and opens the gate for the rest")
 	})
@@ -63,7 +66,7 @@ func TestAfterAnUnknownNoRequestLeavesUntilTheAPIAnswers(t *testing.T) {
 func TestAnOutageMakesNoMoreUnknownThanIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 30)
-		out := func() bool { return time.Since(began) < time.Hour }
+		out := func() bool { return time.Since(began) < outage }
 		api := &fakeAPI{}
 		api.onPost = func(int, []happyrobot.OutboundCall) answer {
 			if out() {
@@ -93,11 +96,109 @@ func TestAnOutageMakesNoMoreUnknownThanIsInFlight(t *testing.T) {
 		assert.EqualValues(t, 3, held.Load())
 		during := 0
 		for _, p := range api.requests() {
-			if p.at.Before(began.Add(time.Hour)) {
+			if p.at.Before(began.Add(outage)) {
 				during++
 			}
 		}
 		assert.Equal(t, 3, during)
+	})
+}
+
+func TestOthersGoOnAsSoonAsAnUnknownCanBeAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		api, calls := &fakeAPI{onPost: first(answer{creates: none, err: lost})}, leads(t, 2)
+		assert.ElementsMatch(t, []Outcome{Held, Accepted}, dialApart(t, open(t, api, ledger.NewMemory()), calls))
+		assert.Less(t, api.requests()[1].at.Sub(began), 2*time.Second, "not for settle: the API lists calls")
+	})
+}
+
+func TestOthersGoOnWhenNobodyAsksForAnUnknownAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{onPost: first(answer{err: lost}), onList: func(int) error { return status(503) }}
+		d := open(t, api, ledger.NewMemory())
+		_, err := dialUntil(t, d, time.Minute, leads(t, 1))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, lead(t, 2))))
+	})
+}
+
+// The API goes wrong while a call waits for the rate limit, or for its claim.
+func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
+	for _, where := range []string{"rate limit", "claim"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, calls := time.Now(), leads(t, 2)
+				late := &slow{Memory: ledger.NewMemory(), key: calls[1].Ref}
+				if where == "claim" {
+					late.takes = 10 * time.Second
+				}
+				api := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer {
+					if time.Since(began) < time.Hour {
+						return answer{takes: time.Second, creates: none, err: status(401)}
+					}
+					return answer{}
+				}}
+				d := open(t, api, late, func(o *Options) {
+					o.Wait = func(ctx context.Context) error {
+						if where == "rate limit" && ctx.Value(slowDial{}) != nil && time.Since(began) < 10*time.Second {
+							return sleep(ctx, began.Add(10*time.Second))
+						}
+						return nil
+					}
+				})
+				var wg sync.WaitGroup
+				wg.Go(func() { dial(t, d, calls[0]) })
+				wg.Go(func() {
+					_, err := d.Dial(context.WithValue(t.Context(), slowDial{}, true), calls[1:])
+					assert.NoError(t, err)
+				})
+				wg.Wait()
+				assertOneCallEach(t, api, calls)
+				assert.Equal(t, refIn(api.requests()[0].calls[0]), calls[0].Ref)
+				for _, p := range api.requests() {
+					assert.NotEqual(t, began.Add(10*time.Second), p.at, "sent into a closed gate")
+				}
+				if where == "rate limit" {
+					assert.NotContains(t, late.added, began.Add(10*time.Second), "claimed behind a closed gate")
+				}
+			})
+		})
+	}
+}
+
+type slowDial struct{}
+
+// slow takes its time to add one key at first, and remembers when it did.
+type slow struct {
+	*ledger.Memory
+	key   string
+	takes time.Duration
+	added []time.Time
+}
+
+func (s *slow) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	if key == s.key {
+		if len(s.added) == 0 {
+			if err := sleep(ctx, time.Now().Add(s.takes)); err != nil {
+				return err
+			}
+		}
+		s.added = append(s.added, time.Now())
+	}
+	return s.Memory.Add(ctx, key, value, ttl)
+}
+
+// A claim is good for one timeout: after a slow ledger it is taken afresh.
+func TestAnOldClaimIsNotDialedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 2)
+		late := &slow{Memory: ledger.NewMemory(), key: calls[1].Ref, takes: timeout/2 + time.Second}
+		api := &fakeAPI{}
+		assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, open(t, api, late), calls...)))
+		assertOneCallEach(t, api, calls)
+		assert.Len(t, api.requests(), 1)
+		assert.Len(t, late.added, 2)
 	})
 }
 

@@ -20,25 +20,25 @@ import (
 func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
 	metadata := map[string]any{"lead_id": "1"}
 	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
-	a, err := NewCall("key", request)
+	a, _, err := NewCall("key", request)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"lead_id": "1", RefMember: a.Ref}, a.Request.Metadata)
 	assert.Equal(t, map[string]any{"lead_id": "1"}, metadata, "the caller's own map is left alone")
 
 	request.PhoneNumber = "+12025550102"
-	b, err := NewCall("key", request)
+	b, _, err := NewCall("key", request)
 	require.NoError(t, err)
 	assert.Equal(t, a.Ref, b.Ref)
 	assert.NotEqual(t, a.Fingerprint, b.Fingerprint)
 
-	c, err := NewCall("", request)
+	c, _, err := NewCall("", request)
 	require.NoError(t, err)
-	d, err := NewCall("", request)
+	d, _, err := NewCall("", request)
 	require.NoError(t, err)
 	assert.Equal(t, c, d, "without a key, equal requests are the same call")
 	assert.NotEqual(t, b.Ref, c.Ref)
 
-	_, err = NewCall("key", happyrobot.OutboundCall{Params: func() {}})
+	_, _, err = NewCall("key", happyrobot.OutboundCall{Params: func() {}})
 	assert.Error(t, err)
 }
 

@@ -90,16 +90,58 @@ func TestARecordCutByACrashIsInDoubt(t *testing.T) {
 	}
 }
 
-func TestOfManyReplicasOneRedialsAnAbsentCall(t *testing.T) {
+func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
+	for _, created := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			api, store, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
+			claimAndDie(t, store, one)
+			if created {
+				api.create([]happyrobot.OutboundCall{one.Request}, answer{})
+			}
+			results := make([]Result, 10)
+			var wg sync.WaitGroup
+			for i := range results {
+				d := open(t, api, store, redial)
+				wg.Go(func() { results[i] = dial(t, d, one)[0] })
+			}
+			wg.Wait()
+			assertOneCallEach(t, api, []Call{one})
+			accepted := 0
+			for _, r := range results {
+				assert.Contains(t, []Outcome{Accepted, Duplicate}, r.Outcome)
+				assert.Equal(t, "call-1", r.CallID)
+				if r.Outcome == Accepted {
+					accepted++
+				}
+			}
+			assert.Equal(t, 1, accepted)
+		})
+	}
+}
+
+// What a list said of one attempt says nothing of the next.
+func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, store, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
 		claimAndDie(t, store, one)
-		var wg sync.WaitGroup
-		for range 10 {
-			d := open(t, api, store, redial)
-			wg.Go(func() { assert.Contains(t, []Outcome{Accepted, Duplicate}, dial(t, d, one)[0].Outcome) })
-		}
-		wg.Wait()
+		d := open(t, api, store, redial, func(o *Options) {
+			o.Wait = func(ctx context.Context) error {
+				if len(api.lists()) == 1 { // the first attempt was just ruled out
+					other, err := ledger.New(store, ledger.Options{Window: window, Lease: timeout + settle})
+					require.NoError(t, err)
+					_, standing, err := other.Claim(ctx, one.Ref, one.Fingerprint)
+					require.NoError(t, err)
+					claim, won, err := other.TakeOver(ctx, one.Ref, one.Fingerprint, standing)
+					require.NoError(t, err)
+					require.True(t, won)
+					api.create([]happyrobot.OutboundCall{one.Request}, answer{})
+					require.NoError(t, other.Hold(ctx, claim))
+				}
+				return nil
+			}
+		})
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, one)))
+		assert.Empty(t, api.requests())
 		assertOneCallEach(t, api, []Call{one})
 	})
 }

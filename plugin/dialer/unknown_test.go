@@ -53,6 +53,7 @@ func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 		// A restarted process finds it in doubt, and holds it again.
 		assert.Equal(t, []Outcome{Held}, outcomes(dial(t, open(t, api, store), one)))
 		assert.Len(t, api.requests(), 1, "never dialed again")
+		assert.LessOrEqual(t, time.Since(began), timeout+settle+time.Second, "the first said that it gave up")
 
 		// The list came late, but it came.
 		api.create([]happyrobot.OutboundCall{one.Request}, answer{})
@@ -79,6 +80,7 @@ func TestAnAbsentUnknownIsDialedOnceMoreWhenAsked(t *testing.T) {
 		}
 		assert.Equal(t, map[string]int{calls[0].Ref: 2, calls[1].Ref: 1, calls[2].Ref: 2}, sent)
 		assert.GreaterOrEqual(t, requests[1].at.Sub(requests[0].at), settle, "not before the list can be trusted")
+		assert.LessOrEqual(t, requests[1].at.Sub(requests[0].at), settle+2*time.Second, "nor much later")
 	})
 }
 
@@ -115,6 +117,14 @@ func TestAListThatLagsMoreThanSettleHoldsAndIsBelievedLater(t *testing.T) {
 		time.Sleep(settle)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls...)))
 		assertOneCallEach(t, api, calls)
+	})
+}
+
+func TestTheAPIsClockMayBeBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, one := &fakeAPI{onPost: first(answer{err: lost, clockBehind: lookBack - time.Second})}, lead(t, 1)
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), one)))
+		assertOneCallEach(t, api, []Call{one})
 	})
 }
 

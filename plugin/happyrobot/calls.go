@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -181,6 +183,7 @@ func (q ListCallsQuery) values() url.Values {
 // error. Paging is by offset: in ascending order new calls do not shift pages.
 func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
+		var before json.RawMessage // the first call of the page before
 		for {
 			var page struct {
 				Calls *[]json.RawMessage `json:"calls"`
@@ -192,6 +195,14 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 			if err != nil {
 				yield(Call{}, err)
 				return
+			}
+			if len(*page.Calls) > 0 {
+				// An API that ignores skip would be listed for ever.
+				if first := (*page.Calls)[0]; bytes.Equal(first, before) {
+					yield(Call{}, &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("the API gives the same page twice; it ignores skip")})
+					return
+				}
+				before = (*page.Calls)[0]
 			}
 			for _, raw := range *page.Calls {
 				var call Call

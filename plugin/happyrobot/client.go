@@ -42,6 +42,7 @@ type Options struct {
 	HTTP    *http.Client      // its transport is used, nil for one of its own; redirects are never followed
 	Timeout time.Duration     // of one request, to the end of its reply; default 30s
 	Retry   Retry             // of reads
+	OmitRaw bool              // created calls come without Raw, which costs more than all else of them
 
 	Wait      func(context.Context) error                     // a rate limit, asked before each request
 	OnRequest func(op string, status int, took time.Duration) // status 0: no answer

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -83,6 +84,13 @@ func (c *OutboundCall) UnmarshalJSON(b []byte) error {
 	if err := dec.Decode(&m); err != nil {
 		return errors.New("the call must be a JSON object")
 	}
+	return c.FromObject(m)
+}
+
+// FromObject takes a decoded JSON object for a call, like UnmarshalJSON. Nested
+// values are shared, the object itself is not changed.
+func (c *OutboundCall) FromObject(object map[string]any) error {
+	m := maps.Clone(object)
 	*c = OutboundCall{}
 	for _, f := range c.fields() {
 		switch v := m[f.name].(type) {
@@ -104,12 +112,11 @@ func (c *OutboundCall) UnmarshalJSON(b []byte) error {
 	}
 	switch v := m["max_duration_mins"].(type) {
 	case nil:
-	case json.Number:
-		n, err := v.Int64()
+	case json.Number, int64, float64, int, uint64:
+		minutes, err := strconv.Atoi(fmt.Sprint(v))
 		if err != nil {
 			return &FieldError{"max_duration_mins", "must be a whole number of minutes"}
 		}
-		minutes := int(n)
 		c.MaxDurationMins = &minutes
 	default:
 		return &FieldError{"max_duration_mins", fmt.Sprintf("must be a whole number of minutes, not %s", kindOf(v))}
@@ -127,7 +134,7 @@ func kindOf(v any) string {
 	switch v.(type) {
 	case bool:
 		return "a boolean"
-	case json.Number, float64:
+	case json.Number, float64, int64, int, uint64:
 		return "a number"
 	case string:
 		return "text"
@@ -149,6 +156,15 @@ type CreatedCall struct {
 
 // UnmarshalJSON reads what can be read.
 func (c *CreatedCall) UnmarshalJSON(b []byte) error {
+	if err := c.read(b); err != nil {
+		return err
+	}
+	c.Raw = Redact(bytes.Clone(b))
+	return nil
+}
+
+// read reads the typed members.
+func (c *CreatedCall) read(b []byte) error {
 	if !isObject(b) {
 		return errNoObject
 	}
@@ -161,7 +177,7 @@ func (c *CreatedCall) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return err
 	}
-	*c = CreatedCall{ID: m.ID.v, OrganizationID: m.OrganizationID.v, Metadata: m.Metadata.v, Created: m.Created.Time, Raw: Redact(bytes.Clone(b))}
+	*c = CreatedCall{ID: m.ID.v, OrganizationID: m.OrganizationID.v, Metadata: m.Metadata.v, Created: m.Created.Time}
 	return nil
 }
 
@@ -186,7 +202,11 @@ func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) 
 	created := make([]CreatedCall, 0, len(items))
 	for _, item := range items {
 		var one CreatedCall
-		if json.Unmarshal(item, &one) == nil { // an odd item must not lose its neighbours
+		read := one.UnmarshalJSON
+		if c.opts.OmitRaw {
+			read = one.read
+		}
+		if read(item) == nil { // an odd item must not lose its neighbours
 			created = append(created, one)
 		}
 	}
