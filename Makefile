@@ -13,7 +13,7 @@ race:
 
 lint:
 	go vet ./...
-	$(GOLANGCI) run
+	$(GOLANGCI) run --allow-parallel-runners
 
 demo:
 	go run ./cmd/demo
