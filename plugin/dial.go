@@ -209,6 +209,9 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		held.Set(0)
 		log.Info("Dialing goes on.")
 	}
+	o.OnLookupFailed = func(err error) {
+		log.Warnf("Calls of unknown outcome cannot be looked up, and wait: %v", err)
+	}
 	o.OnEchoMissing = func() {
 		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls of unknown outcome cannot be looked up, and are held.")
 	}

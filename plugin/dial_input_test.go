@@ -1,11 +1,14 @@
 package plugin_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -104,4 +107,26 @@ func TestDryRunCallsNobody(t *testing.T) {
 	assert.Empty(t, srv.Sim.Stats().Requests)
 	assert.Len(t, s.out.all(), 1, "messages are checked all the same")
 	assert.NotContains(t, s.logs.String(), "5550101")
+}
+
+func TestALookupThatIsRefusedHoldsOnlyTheCallInDoubt(t *testing.T) {
+	srv := startSim(t, callsim.Options{})
+	srv.Sim.LoseAnswer("+12025550101")
+	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Operation: "listCalls", Status: http.StatusBadRequest})
+	s := run(t, dialParts(srv.URL))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.send(ctx, service.MessageBatch{service.NewMessage([]byte(lead("doubt", "+12025550101")))})
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "cannot be looked up") }, 10*time.Second, 5*time.Millisecond)
+
+	require.NoError(t, s.deliver(lead("clean", "+12025550102")))
+	assert.Equal(t, map[string]int{"doubt": 1, "clean": 1}, srv.Sim.CallsBy("metadata.lead_id"))
+	assert.Empty(t, s.out.all(), "the call in doubt waits")
+
+	srv.Sim.ClearFaults()
+	require.NoError(t, <-ended, "and is found when the list answers")
+	cancel()
+	assert.Equal(t, map[string]int{"doubt": 1, "clean": 1}, srv.Sim.CallsBy("metadata.lead_id"))
 }

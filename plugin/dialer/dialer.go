@@ -45,6 +45,7 @@ type Options struct {
 
 	OnHold           func(Trouble, error) // requests stop
 	OnResume         func()               // requests go on
+	OnLookupFailed   func(error)          // calls in doubt cannot be looked up, and wait
 	OnEchoMissing    func()               // once: a reply did not carry our reference
 	OnPartialRefusal func()               // once: a refused request had created calls all the same
 }
@@ -117,6 +118,10 @@ func (r *run) all(jobs []*job) error {
 		if r.gaveUp() {
 			for _, group := range queue {
 				for _, j := range group {
+					if !j.lookAgain.IsZero() || j.ruledOut > 0 { // dialed by somebody, or by us before
+						j.result = r.held()
+						continue
+					}
 					j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
 				}
 			}

@@ -55,6 +55,8 @@ type fakeAPI struct {
 	onPost func(n int, calls []happyrobot.OutboundCall) answer // n counts from 1; nil: all is well
 	onList func(n int) error
 
+	listTakes time.Duration
+
 	mu     sync.Mutex
 	posts  []post
 	listed []time.Time
@@ -114,7 +116,7 @@ func (f *fakeAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) it
 		f.listed = append(f.listed, time.Now())
 		n, all := len(f.listed), slices.Clone(f.placed)
 		f.mu.Unlock()
-		err := ctx.Err()
+		err := sleep(ctx, time.Now().Add(f.listTakes))
 		if err == nil && f.onList != nil {
 			err = f.onList(n)
 		}

@@ -260,6 +260,13 @@ func TestPausesBetweenProbesGrowToTheLongest(t *testing.T) {
 			assert.LessOrEqual(t, time.Since(began), most*time.Second)
 			g.close(p, SetupWrong, 0, nil)
 		}
+		for range 20 {
+			p, err := g.enter(t.Context())
+			require.NoError(t, err)
+			g.answered(p)
+			g.close(pass{}, SetupWrong, 0, nil)
+			assert.LessOrEqual(t, time.Until(g.until), time.Second, "after an answer they start short again")
+		}
 		p, err := g.enter(t.Context())
 		require.NoError(t, err)
 		g.answered(p)

@@ -80,6 +80,11 @@ func TestRepliesAreMatchedByReferenceThenByUniqueNumber(t *testing.T) {
 			[]happyrobot.CreatedCall{made("", "a", "+11")},
 			[]string{""}, true,
 		},
+		"a call without an id beside the same with one": {
+			[]*job{asked("a", "+11")},
+			[]happyrobot.CreatedCall{made("", "a", "+11"), made("A", "a", "+11")},
+			[]string{"A"}, true,
+		},
 		"a reference twice": {
 			[]*job{asked("a", "+11")},
 			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("Y", "a", "+11")},

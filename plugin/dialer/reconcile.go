@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -91,6 +92,7 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 	// However this ends, requests must not wait for an answer that nobody asks for.
 	defer r.gate.heard()
 	pause := growingPause(r.opts)
+	told := false
 	for {
 		began := time.Now()
 		hits, err := r.find(jobs, since)
@@ -109,6 +111,14 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 				j.blind = true
 			}
 			return jobs, nil
+		case answeredBadly(err):
+			// The API is there, and only refuses to be asked: calls that are not in
+			// doubt need not wait for that.
+			r.gate.heard()
+		}
+		if err != nil && !told && r.opts.OnLookupFailed != nil {
+			told = true
+			r.opts.OnLookupFailed(err)
 		}
 		next := time.Now().Add(fullJitter(pause.NextBackOff()))
 		if err == nil && next.After(settled) {
@@ -118,6 +128,12 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 			return jobs, err
 		}
 	}
+}
+
+// answeredBadly says whether a failed question was answered all the same.
+func answeredBadly(err error) bool {
+	var e *happyrobot.Error
+	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
 }
 
 // find lists once. No filter of the API reaches our reference, and offset paging

@@ -107,6 +107,23 @@ func TestAPartialRefusalDoublesNothing(t *testing.T) {
 	}
 }
 
+func TestAfterAPartialRefusalTheRestMayBeListedLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 4)
+		api := &fakeAPI{}
+		api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+			if n > 1 {
+				return answer{}
+			}
+			api.create(batch[1:2], answer{listedIn: settle - time.Second})
+			return answer{err: status(422), creates: func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[0].Ref }}
+		}
+		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+	})
+}
+
 func TestARefusalIsNotSentAgainBeforeItCouldBeLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 2)

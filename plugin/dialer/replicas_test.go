@@ -93,7 +93,7 @@ func TestARecordCutByACrashIsInDoubt(t *testing.T) {
 func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 	for _, created := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			api, store, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
+			api, store, one := &fakeAPI{listTakes: time.Second}, ledger.NewMemory(), lead(t, 1)
 			claimAndDie(t, store, one)
 			if created {
 				api.create([]happyrobot.OutboundCall{one.Request}, answer{})

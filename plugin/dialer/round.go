@@ -108,6 +108,9 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 	inParallel(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
 	for i, j := range group {
 		if errs[i] != nil {
+			after, cancel := r.afterwards()
+			_ = r.ledger.Abandon(after, j.claim) // else it is in doubt, which is safe
+			cancel()
 			continue
 		}
 		switch s := standings[i]; s.Kind {
@@ -137,12 +140,15 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 func (r *run) claimOne(j *job) (ledger.Standing, error) {
 	for {
 		claim, standing, err := r.ledger.Claim(r.ctx, j.call.Ref, j.call.Fingerprint)
+		j.claim = claim
 		if err != nil {
 			return standing, err
 		}
 		if standing.Kind == ledger.InDoubt && j.ruledOut > 0 && standing.Attempt == j.ruledOut {
 			var won bool
-			if claim, won, err = r.ledger.TakeOver(r.ctx, j.call.Ref, j.call.Fingerprint, standing); err != nil {
+			claim, won, err = r.ledger.TakeOver(r.ctx, j.call.Ref, j.call.Fingerprint, standing)
+			j.claim = claim
+			if err != nil {
 				return standing, err
 			}
 			if !won {
@@ -150,7 +156,6 @@ func (r *run) claimOne(j *job) (ledger.Standing, error) {
 			}
 			standing.Kind = ledger.Claimed
 		}
-		j.claim = claim
 		return standing, nil
 	}
 }

@@ -67,7 +67,8 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 	if time.Since(oldest) > r.opts.Timeout/2 || !r.gate.valid(p) {
 		r.release(jobs)
 		r.gate.leave(p)
-		return [][]*job{jobs}, nil
+		// A ledger that is too slow for the timeout gets some rest.
+		return [][]*job{jobs}, sleep(r.ctx, time.Now().Add(fullJitter(r.opts.InitialInterval)))
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.ctx), oldest.Add(r.opts.Timeout))
 	defer cancel()

@@ -95,12 +95,13 @@ const (
 	InDoubt             // somebody may have dialed, and is not going to tell
 )
 
-// Claim begins the first attempt of a dial, or says why it cannot.
+// Claim begins the first attempt of a dial, or says why it cannot. With an error,
+// the claim may have been written all the same: Abandon it.
 func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
 	for {
 		claim, won, err := l.begin(ctx, ref, 1, fingerprint)
 		if err != nil {
-			return Claim{}, Standing{}, err
+			return claim, Standing{}, err
 		}
 		if won {
 			return claim, Standing{Kind: Claimed}, nil
@@ -115,7 +116,7 @@ func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Sta
 		if standing.Kind == Claimed { // every earlier attempt was void
 			claim, won, err = l.begin(ctx, ref, standing.Attempt+1, fingerprint)
 			if err != nil {
-				return Claim{}, Standing{}, err
+				return claim, Standing{}, err
 			}
 			if !won {
 				continue
@@ -133,7 +134,37 @@ func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt St
 	if err != nil || !found || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
 		return Claim{}, false, err
 	}
-	return l.begin(ctx, ref, doubt.Attempt+1, fingerprint)
+	c, won, err := l.begin(ctx, ref, doubt.Attempt+1, fingerprint)
+	if won {
+		l.refresh(ctx, ref)
+	}
+	return c, won, err
+}
+
+// refresh writes the first record again as it is, so that it does not expire
+// while later attempts live: a claim begins by adding the first. Best effort.
+func (l *Ledger) refresh(ctx context.Context, ref string) {
+	if first, err := l.store.Get(ctx, ref); err == nil {
+		_ = l.store.Set(ctx, ref, first, &l.opts.Window)
+	}
+}
+
+// Abandon gives up a claim that may or may not have been written, and whose
+// request was never sent.
+func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
+	if c.token == "" {
+		return nil
+	}
+	return l.until(ctx, func() error {
+		ours, err := l.stillOurs(ctx, c)
+		if err != nil || !ours {
+			return err
+		}
+		if err := l.store.Delete(ctx, key(c.ref, c.attempt)); err != nil {
+			return fmt.Errorf("releasing in ledger: %w", err)
+		}
+		return nil
+	})
 }
 
 // begin adds the record of an attempt. The token is drawn once, so a cache whose
@@ -252,6 +283,9 @@ func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
 
 // Hold records that a claim's request was sent, and that nothing is known of it.
 func (l *Ledger) Hold(ctx context.Context, c Claim) error {
+	if c.attempt > 1 {
+		l.refresh(ctx, c.ref)
+	}
 	return l.write(ctx, c.attempt, c.ref, c.record(stateHeld, ""))
 }
 

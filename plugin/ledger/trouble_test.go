@@ -128,24 +128,26 @@ func TestAReleaseThatTakesTooLongVoidsTheClaim(t *testing.T) {
 }
 
 func TestAReleaseWhoseAnswerIsLostTakesNobodyElsesClaim(t *testing.T) {
-	for name, fails := range map[string]time.Duration{"deleting again": 0, "voiding": 2 * lease} {
+	for name, outage := range map[string]time.Duration{"when it deletes again": 0, "when it voids": 2 * lease} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := newFragile()
 				released, other := open(t, store), open(t, store)
 				c := claim(t, released, "ref")
-				began := time.Now()
-				store.onDelete = func(string) (bool, error) {
-					if store.onAdd == nil { // the first time: deleted, and somebody else is at once there
-						store.onAdd = func(string) (bool, error) { return true, nil }
-						require.NoError(t, store.Memory.Delete(t.Context(), "ref"))
-						claim(t, other, "ref")
-						return false, errStoreDown
+				lost := false
+				store.onDelete = func(key string) (bool, error) {
+					if lost {
+						return true, nil
 					}
-					if time.Since(began) < fails {
-						return false, errStoreDown
+					// Deleted, and before the release tries again, the dial is another's.
+					lost = true
+					require.NoError(t, store.Memory.Delete(t.Context(), key))
+					claim(t, other, "ref")
+					if outage > 0 {
+						store.setDown(true)
+						time.AfterFunc(outage, func() { store.setDown(false) })
 					}
-					return true, nil
+					return false, errStoreDown
 				}
 				require.NoError(t, released.Release(t.Context(), c))
 				assert.Equal(t, stateClaimed, stored(t, store, "ref").State, "the other's claim still stands")
