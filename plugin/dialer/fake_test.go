@@ -147,17 +147,19 @@ func (f *fakeAPI) lists() []time.Time {
 	return slices.Clone(f.listed)
 }
 
-// callsOf counts the calls really placed for a lead.
-func (f *fakeAPI) callsOf(c Call) (n int) {
+// idsOf tells the calls really placed for a lead.
+func (f *fakeAPI) idsOf(c Call) (ids []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.placed {
 		if p.ref == c.Ref {
-			n++
+			ids = append(ids, p.ID)
 		}
 	}
-	return n
+	return ids
 }
+
+func (f *fakeAPI) callsOf(c Call) int { return len(f.idsOf(c)) }
 
 func refIn(c happyrobot.OutboundCall) string {
 	ref, _ := c.Metadata[RefMember].(string)
