@@ -34,9 +34,11 @@ func run() error {
 	flag.DurationVar(&opts.Latency, "latency", 0, "of every answer")
 	flag.Func("fault", `a fault as JSON, such as {"kind":"lose_answer","probability":0.1}; may be repeated`, func(s string) error {
 		var f callsim.Fault
-		err := json.Unmarshal([]byte(s), &f)
+		if err := json.Unmarshal([]byte(s), &f); err != nil {
+			return err
+		}
 		faults = append(faults, f)
-		return err
+		return f.Validate()
 	})
 	flag.Parse()
 

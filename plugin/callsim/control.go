@@ -28,8 +28,12 @@ func (s *Sim) routeControl() {
 	})
 	s.mux.HandleFunc("POST /_sim/faults", func(w http.ResponseWriter, req *http.Request) {
 		var f Fault
-		if err := json.NewDecoder(req.Body).Decode(&f); err != nil || f.Kind == "" {
-			http.Error(w, "want a fault such as {\"kind\":\"refuse\",\"status\":429}", http.StatusBadRequest)
+		err := json.NewDecoder(req.Body).Decode(&f)
+		if err == nil {
+			err = f.Validate()
+		}
+		if err != nil {
+			http.Error(w, "want a fault such as {\"kind\":\"refuse\",\"status\":429}: "+err.Error(), http.StatusBadRequest)
 			return
 		}
 		writeJSON(w, map[string]any{"id": s.Inject(f)})

@@ -43,6 +43,21 @@ type Fault struct {
 	Fraction    float64  `json:"fraction,omitempty"` // 0 is half
 }
 
+// Validate refuses a rule that could never strike, which would let a test pass
+// for the wrong reason.
+func (f Fault) Validate() error {
+	switch f.Kind {
+	case CutBefore, CutInBody:
+		if f.To != "" {
+			return fmt.Errorf("%s strikes before the request is read, so it cannot depend on whom it calls", f.Kind)
+		}
+	case Refuse, ErrorBefore, LoseAnswer, CutBody, ErrorAfter, WrongType, NotJSON, Part, DropEcho, DropEchoReply, Hide, Delay:
+	default:
+		return fmt.Errorf("%q is no kind of fault", f.Kind)
+	}
+	return nil
+}
+
 // FaultState is a rule with its history.
 type FaultState struct {
 	ID int `json:"id"`

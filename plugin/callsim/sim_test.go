@@ -176,6 +176,10 @@ func TestControlTellsTheGroundTruthToOtherPrograms(t *testing.T) {
 	require.Equal(t, 200, status)
 	status, _, _ = ask(t, http.MethodPost, srv.URL+"/dial/outbound-batched", batch(2))
 	assert.Equal(t, 500, status)
+	for _, useless := range []string{`{"kind":"loose_answer"}`, `{"kind":"cut_before","to":"+12025550101"}`, `{`} {
+		status, _, _ = ask(t, http.MethodPost, host+"/_sim/faults", useless)
+		assert.Equal(t, 400, status, useless)
+	}
 	_, _, reply := ask(t, http.MethodGet, host+"/_sim/calls?by=metadata.lead", "")
 	assert.JSONEq(t, `{"total":2,"by":{"l0":1,"l1":1}}`, reply)
 	_, _, reply = ask(t, http.MethodGet, host+"/_sim/requests", "")
