@@ -6,7 +6,7 @@
 //	dial.go              config and engine of both dials
 //	output_dial.go       place the call in each message
 //	processor_dial.go    the same, mid-pipeline
-//	processor_call.go    look a call up and attach it
+//	processor_call.go    look a call up and attach it; call_lookup.go reads it
 //	message.go           the only place where a message becomes a call, or a call a message
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number

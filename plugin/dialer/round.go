@@ -106,11 +106,10 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 	standings := make([]ledger.Standing, len(group))
 	errs := make([]error, len(group))
 	inParallel(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
+	var cut []*job // ctx ended in the middle of the claim
 	for i, j := range group {
 		if errs[i] != nil {
-			after, cancel := r.afterwards()
-			_ = r.ledger.Abandon(after, j.claim) // else it is in doubt, which is safe
-			cancel()
+			cut = append(cut, j)
 			continue
 		}
 		switch s := standings[i]; s.Kind {
@@ -133,6 +132,12 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 				doubts = append(doubts, j)
 			}
 		}
+	}
+	if len(cut) > 0 {
+		// All at once: the ledger may be down, and the shutdown waits for this.
+		ctx, cancel := r.afterwards()
+		defer cancel()
+		inParallel(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}
 	return mine, doubts, busy, errors.Join(errs...)
 }
