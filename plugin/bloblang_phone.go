@@ -110,6 +110,9 @@ func parsePhone(number, region string) (phoneNumber, error) {
 	if region != "" && !knownRegion(region) {
 		return phoneNumber{}, unknownRegionError(region)
 	}
+	if parsed := plainNANP(number); parsed != nil {
+		return phoneNumber{E164: number, parsed: parsed}, nil
+	}
 	parsed, err := phonenumbers.Parse(number, strings.ToUpper(region))
 	switch {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode) && region == "" && !strings.ContainsAny(number, "+＋"):
@@ -120,6 +123,24 @@ func parsePhone(number, region string) (phoneNumber, error) {
 		return phoneNumber{}, errors.New("the text is not a phone number")
 	}
 	return phoneNumber{E164: phonenumbers.Format(parsed, phonenumbers.E164), parsed: parsed}, nil
+}
+
+// plainNANP reads a number of the North American plan that is in E.164 form, and
+// nil when it is anything else. Such a number has no trunk prefix and no extension
+// to look for, which is most of what parsing costs.
+func plainNANP(number string) *phonenumbers.PhoneNumber {
+	national, ok := strings.CutPrefix(number, "+1")
+	if !ok || len(national) != 10 || national[0] < '2' {
+		return nil
+	}
+	country, digits := int32(1), uint64(0)
+	for _, c := range []byte(national) {
+		if c < '0' || c > '9' {
+			return nil
+		}
+		digits = 10*digits + uint64(c-'0')
+	}
+	return &phonenumbers.PhoneNumber{CountryCode: &country, NationalNumber: &digits}
 }
 
 func knownRegion(region string) bool {

@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 )
 
 func TestParsePhoneNumberExamplesAreTrue(t *testing.T) {
@@ -129,6 +132,21 @@ func TestEveryTypeOfNumberHasAWord(t *testing.T) {
 		words[word] = true
 	}
 	assert.Len(t, words, int(phonenumbers.UNKNOWN))
+}
+
+func TestAPlainNumberIsReadAsTheLibraryReadsIt(t *testing.T) {
+	for range 20_000 {
+		number := fmt.Sprintf("+1%d", 2_000_000_000+rand.N(8_000_000_000))
+		want, err := phonenumbers.Parse(number, []string{"", "US", "BS", "DE"}[rand.N(4)])
+		require.NoError(t, err, number)
+		got := plainNANP(number)
+		require.NotNil(t, got, number)
+		require.True(t, proto.Equal(want, got), "%s: %v, %v", number, want, got)
+		require.Equal(t, phonenumbers.Format(want, phonenumbers.E164), number)
+	}
+	for _, other := range []string{"", "+1", "+14155550100x", "+1415555010", "+11415555010", "+1 415 555 0100", "+44155550100", "14155550100", "+1415555010a"} {
+		assert.Nil(t, plainNANP(other), other)
+	}
 }
 
 func FuzzParsePhone(f *testing.F) {

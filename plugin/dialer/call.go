@@ -25,27 +25,31 @@ type Call struct {
 // empty key means that equal requests are the same call. The caller's metadata
 // is not changed. size is that of the request as JSON, in bytes.
 func NewCall(dedupeKey string, request happyrobot.OutboundCall) (call Call, size int, err error) {
-	body, err := json.Marshal(request)
+	if _, theirs := request.Metadata[RefMember]; theirs {
+		request.Metadata = maps.Clone(request.Metadata)
+		delete(request.Metadata, RefMember) // the name is ours
+	}
+	body, err := request.Encode()
 	if err != nil {
 		return Call{}, 0, fmt.Errorf("encoding the call: %w", err)
 	}
-	fingerprint := digest("call\x00", string(body))
+	fingerprint := digest("call\x00", body)
 	ref := fingerprint
 	if dedupeKey != "" {
-		ref = digest("key\x00", dedupeKey)
+		ref = digest("key\x00", []byte(dedupeKey))
 	}
-	marked := make(map[string]any, len(request.Metadata)+1)
-	maps.Copy(marked, request.Metadata)
-	marked[RefMember] = ref
-	request.Metadata = marked
+	request.Mark(RefMember, ref)
 	return Call{Ref: ref, Fingerprint: fingerprint, Request: request}, len(body), nil
 }
 
 // digest is 128 bits of SHA-256: short enough for a cache key and for metadata,
 // and it gives away no key, which may be a phone number.
-func digest(kind, text string) string {
-	sum := sha256.Sum256([]byte(kind + text))
-	return hex.EncodeToString(sum[:16])
+func digest(kind string, text []byte) string {
+	h := sha256.New()
+	_, _ = h.Write([]byte(kind))
+	_, _ = h.Write(text)
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(sum[:0])[:16])
 }
 
 // Outcome is what became of a call, in one word.

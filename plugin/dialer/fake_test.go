@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -96,7 +97,7 @@ func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []hap
 			Metadata: happyrobot.CallMetadata{To: c.PhoneNumber},
 		}
 		if !a.dropsEcho {
-			call.Metadata.Custom = c.Metadata
+			call.Metadata.Custom, _ = json.Marshal(c.Metadata)
 		}
 		if a.dropsTime {
 			call.Created = time.Time{}

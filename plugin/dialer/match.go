@@ -52,10 +52,7 @@ func match(jobs []*job, created []happyrobot.CreatedCall) (hits []hit, echoed bo
 	return hits, echoed
 }
 
-func refOf(m happyrobot.CallMetadata) string {
-	ref, _ := m.Custom[RefMember].(string)
-	return ref
-}
+func refOf(m happyrobot.CallMetadata) string { return m.CustomText(RefMember) }
 
 // digits makes numbers comparable however they are punctuated.
 func digits(number string) string {

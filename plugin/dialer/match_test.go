@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -18,7 +19,7 @@ func asked(ref, number string) *job {
 func made(id, ref, number string) happyrobot.CreatedCall {
 	c := happyrobot.CreatedCall{ID: id, Metadata: happyrobot.CallMetadata{To: number}}
 	if ref != "" {
-		c.Metadata.Custom = map[string]any{RefMember: ref}
+		c.Metadata.Custom, _ = json.Marshal(map[string]string{RefMember: ref})
 	}
 	return c
 }

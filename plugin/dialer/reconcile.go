@@ -25,7 +25,7 @@ func (r *run) reconcile(jobs []*job, since, settled time.Time) (absent []*job, e
 		// next the wait for these claims to grow stale.
 		ctx, cancel := r.afterwards()
 		defer cancel()
-		inParallel(absent, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) })
+		r.forEach(absent, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) })
 	}
 	return absent, err
 }

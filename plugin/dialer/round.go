@@ -105,7 +105,7 @@ func (r *run) awaitOthers(group []*job) error {
 func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 	standings := make([]ledger.Standing, len(group))
 	errs := make([]error, len(group))
-	inParallel(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
+	r.forEach(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
 	var cut []*job // ctx ended in the middle of the claim
 	for i, j := range group {
 		if errs[i] != nil {
@@ -137,7 +137,7 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 		// All at once: the ledger may be down, and the shutdown waits for this.
 		ctx, cancel := r.afterwards()
 		defer cancel()
-		inParallel(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
+		r.forEach(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}
 	return mine, doubts, busy, errors.Join(errs...)
 }
@@ -170,10 +170,18 @@ func (r *run) claimOne(j *job) (ledger.Standing, error) {
 func (r *run) release(jobs []*job) {
 	ctx, cancel := r.afterwards()
 	defer cancel()
-	inParallel(jobs, func(_ int, j *job) { _ = r.ledger.Release(ctx, j.claim) })
+	r.forEach(jobs, func(_ int, j *job) { _ = r.ledger.Release(ctx, j.claim) })
 }
 
-func inParallel(jobs []*job, do func(i int, j *job)) {
+// forEach does the ledger's work for every job, side by side where the ledger waits
+// for a disk or a network.
+func (d *Dialer) forEach(jobs []*job, do func(i int, j *job)) {
+	if d.ledger.Immediate() {
+		for i, j := range jobs {
+			do(i, j)
+		}
+		return
+	}
 	var wg sync.WaitGroup
 	for i, j := range jobs {
 		wg.Go(func() { do(i, j) })

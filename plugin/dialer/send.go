@@ -198,7 +198,7 @@ func (r *run) accept(hits []hit) {
 	for i, h := range hits {
 		jobs[i] = h.job
 	}
-	inParallel(jobs, func(i int, j *job) {
+	r.forEach(jobs, func(i int, j *job) {
 		if err := r.ledger.Complete(ctx, j.claim, hits[i].callID); err != nil {
 			return
 		}
@@ -215,7 +215,7 @@ func (r *run) onUnknown(absent []*job) (again [][]*job, err error) {
 	defer cancel()
 	// Whichever way it goes, this attempt is over: whoever comes next need not
 	// wait for its claim to grow stale.
-	inParallel(absent, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) })
+	r.forEach(absent, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) })
 	var redial []*job
 	for _, j := range absent {
 		if r.mayRedial(j) {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // CallType is a call's direction.
@@ -77,22 +79,41 @@ type CallMetadata struct {
 	CallSID string
 	From    string
 	To      string
-	Custom  map[string]any // OutboundCall.Metadata, as far as is known
+	Custom  json.RawMessage // OutboundCall.Metadata, as far as is known; nil when it is no object
 }
 
-// UnmarshalJSON reads what can be read.
-func (m *CallMetadata) UnmarshalJSON(b []byte) error {
-	var raw struct {
-		CallSID lenient[string]         `json:"call_sid"`
-		From    lenient[string]         `json:"from"`
-		To      lenient[string]         `json:"to"`
-		Custom  lenient[map[string]any] `json:"custom"`
+// CustomText is a member of Custom, "" when it is not there or no text.
+func (m CallMetadata) CustomText(member string) (text string) {
+	gjson.ParseBytes(m.Custom).ForEach(func(name, value gjson.Result) bool {
+		if name.Str == member {
+			text = value.Str
+		}
+		return true
+	})
+	return text
+}
+
+// read takes what can be read of a value.
+func (m *CallMetadata) read(value gjson.Result) {
+	*m = CallMetadata{}
+	if !value.IsObject() {
+		return
 	}
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return err
-	}
-	*m = CallMetadata{CallSID: raw.CallSID.v, From: raw.From.v, To: raw.To.v, Custom: raw.Custom.v}
-	return nil
+	value.ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "call_sid":
+			m.CallSID = strings.Clone(value.Str)
+		case "from":
+			m.From = strings.Clone(value.Str)
+		case "to":
+			m.To = strings.Clone(value.Str)
+		case "custom":
+			if value.IsObject() {
+				m.Custom = json.RawMessage(value.Raw)
+			}
+		}
+		return true
+	})
 }
 
 // Call is a call as the API tells it. Only what this module acts on is typed;
@@ -111,17 +132,22 @@ func (c *Call) UnmarshalJSON(b []byte) error {
 	if !isObject(b) {
 		return errNoObject
 	}
-	var m struct {
-		ID       lenient[string]       `json:"id"`
-		Type     lenient[CallType]     `json:"type"`
-		Status   lenient[Status]       `json:"status"`
-		Metadata lenient[CallMetadata] `json:"metadata"`
-		Created  timestamp             `json:"created"`
-	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return err
-	}
-	*c = Call{ID: m.ID.v, Type: m.Type.v, Status: m.Status.v, Metadata: m.Metadata.v, Created: m.Created.Time, Raw: Redact(bytes.Clone(b))}
+	*c = Call{Raw: Redact(bytes.Clone(b))}
+	gjson.ParseBytes(b).ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "id":
+			c.ID = strings.Clone(value.Str)
+		case "type":
+			c.Type = CallType(strings.Clone(value.Str))
+		case "status":
+			c.Status = Status(strings.Clone(value.Str))
+		case memberMetadata:
+			c.Metadata.read(value)
+		case "created":
+			c.Created, _ = time.Parse(time.RFC3339, value.Str)
+		}
+		return true
+	})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,9 +32,9 @@ func TestTheExampleRequestSurvivesARoundTrip(t *testing.T) {
 }
 
 func TestACallKeepsUnknownMembersAndTheDigitsOfNumbers(t *testing.T) {
-	const in = `{"agent_id":"a","campaign_id":"c","future":{"deep":[9007199254740993],"n":12345678901234567890.10},` +
-		`"language":"xx-XX","max_duration_mins":7,"metadata":{"order":9007199254740993},"model_id":"m","number_id":"n",` +
-		`"params":{"price":1.10},"phone_number":"+12025550101","prompt_id":"p","scheduled_for":"2030-01-01T00:00:00Z","use_case_id":"u","voice_id":"v"}`
+	const in = `{"number_id":"n","phone_number":"+12025550101","use_case_id":"u","agent_id":"a","model_id":"m","prompt_id":"p",` +
+		`"language":"xx-XX","campaign_id":"c","scheduled_for":"2030-01-01T00:00:00Z","max_duration_mins":7,` +
+		`"future":{"deep":[9007199254740993],"n":12345678901234567890.10},"voice_id":"v","params":{"price":1.10},"metadata":{"order":9007199254740993}}`
 	var call happyrobot.OutboundCall
 	require.NoError(t, json.Unmarshal([]byte(in), &call))
 	assert.Equal(t, 7, *call.MaxDurationMins)
@@ -99,7 +100,7 @@ func TestTheExampleReplyIsReadInItsOwnOrder(t *testing.T) {
 		assert.Equal(t, examples[i]["organization_id"], c.OrganizationID)
 		assert.Equal(t, meta["to"], c.Metadata.To)
 		assert.Equal(t, meta["from"], c.Metadata.From)
-		assert.Equal(t, meta["custom"], any(c.Metadata.Custom))
+		assert.Equal(t, meta["custom"], any(decode(t, c.Metadata.Custom)))
 		assert.Equal(t, examples[i]["created"], c.Created.UTC().Format("2006-01-02T15:04:05Z"))
 	}
 }
@@ -114,10 +115,40 @@ func TestAnOddItemOfAReplyDoesNotLoseItsNeighbours(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, created, 4)
 	assert.Equal(t, "one", created[0].ID)
-	assert.Equal(t, "r1", created[0].Metadata.Custom["dial_ref"])
+	assert.Equal(t, "r1", created[0].Metadata.CustomText("dial_ref"))
 	assert.True(t, created[0].Created.IsZero())
 	assert.Equal(t, "two", created[1].ID)
 	assert.Empty(t, created[1].Metadata)
 	assert.Empty(t, created[2].ID, "not a usable id")
 	assert.JSONEq(t, `{"error":"barred"}`, string(created[3].Raw))
+}
+
+func TestAMarkIsAddedToWhatWasEncoded(t *testing.T) {
+	for before, after := range map[string]string{
+		`{"phone_number":"+12025550101"}`:                                    `{"phone_number":"+12025550101","metadata":{"dial_ref":"r \"1\""}}`,
+		`{"phone_number":"+12025550101","metadata":{}}`:                      `{"phone_number":"+12025550101","metadata":{"dial_ref":"r \"1\""}}`,
+		`{"language":"a\tä<","metadata":{"lead":{"n":1.10}},"voice_id":"v"}`: `{"language":"a\tä<","metadata":{"lead":{"n":1.10},"dial_ref":"r \"1\""},"voice_id":"v"}`,
+	} {
+		var call happyrobot.OutboundCall
+		require.NoError(t, json.Unmarshal([]byte(before), &call))
+		theirs := call.Metadata
+		encoded, err := call.Encode()
+		require.NoError(t, err)
+		assert.JSONEq(t, before, string(encoded))
+
+		call.Mark("dial_ref", `r "1"`)
+
+		assert.JSONEq(t, before, string(encoded), "the bytes handed out stay")
+		out, err := json.Marshal(call)
+		require.NoError(t, err)
+		assert.JSONEq(t, after, string(out))
+		assert.Equal(t, `r "1"`, call.Metadata["dial_ref"])
+		assert.NotContains(t, theirs, "dial_ref")
+	}
+}
+
+func TestADeeplyNestedReplyIsUnreadableAndNothingWorse(t *testing.T) {
+	_, client := answering(t, reply{body: strings.Repeat("[", 8<<20)})
+	_, err := client(nil).CreateOutboundCalls(t.Context(), oneCall())
+	assert.ErrorContains(t, err, "not JSON")
 }

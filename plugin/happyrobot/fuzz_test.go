@@ -30,7 +30,7 @@ func FuzzCreatedCalls(f *testing.F) {
 		created, err := c.CreateOutboundCalls(t.Context(), oneCall())
 
 		var items []json.RawMessage
-		if json.Unmarshal(body, &items) != nil {
+		if json.Unmarshal(body, &items) != nil || items == nil {
 			var e *happyrobot.Error
 			require.ErrorAs(t, err, &e)
 			assert.False(t, e.Status != 200)

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"time"
+
+	"github.com/tidwall/gjson"
 )
 
 // lenient is a member whose value is left zero when its JSON is of another type.
@@ -26,13 +27,14 @@ func isObject(b []byte) bool {
 
 var errNoObject = fmt.Errorf("%w: no object", errShape)
 
-// timestamp is an RFC 3339 time, zero when it is anything else.
-type timestamp struct{ time.Time }
+// mostNested is how many objects and lists a document may hold for the quick
+// check, which calls itself for each level.
+const mostNested = 100_000
 
-func (t *timestamp) UnmarshalJSON(b []byte) error {
-	var s string
-	if json.Unmarshal(b, &s) == nil {
-		t.Time, _ = time.Parse(time.RFC3339, s)
+// validJSON is json.Valid at a third of the cost.
+func validJSON(b []byte) bool {
+	if bytes.Count(b, []byte("["))+bytes.Count(b, []byte("{")) > mostNested {
+		return json.Valid(b) // which limits the depth
 	}
-	return nil
+	return gjson.ValidBytes(b)
 }

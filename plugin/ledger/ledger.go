@@ -57,6 +57,13 @@ func New(store Store, opts Options) (*Ledger, error) {
 	return &Ledger{store: store, opts: opts}, nil
 }
 
+// Immediate says that the store answers without waiting, so that nothing is gained
+// by asking for many records side by side.
+func (l *Ledger) Immediate() bool {
+	_, memory := l.store.(*Memory)
+	return memory
+}
+
 // Claim is this process' right to send one dial request.
 type Claim struct {
 	ref         string

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,6 +112,19 @@ func TestARecordSurvivesItsEncoding(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, r, got)
 	assert.NotContains(t, string(r.encode()), "call_id", "a claim has no call")
+}
+
+func TestARecordIsTheJSONThatItsFieldsSay(t *testing.T) {
+	at := time.Date(2026, 3, 10, 15, 30, 0, 120, time.FixedZone("", 3600))
+	for _, r := range []record{
+		{Version: 1, State: stateClaimed, Token: "ABC-1", Fingerprint: "00ff", At: at},
+		{Version: 1, State: stateCalled, Token: "ABC-1", At: at.UTC(), CallID: "quoted \"\\\n\x00 é \xff"},
+		{Version: 1, State: stateVoid, At: at},
+	} {
+		want, err := json.Marshal(r)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(r.encode()))
+	}
 }
 
 func FuzzDecodeRecord(f *testing.F) {
