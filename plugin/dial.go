@@ -272,8 +272,8 @@ type fate struct {
 // undecided, and safe to deliver again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
 	fates := make([]fate, len(batch))
-	var calls []dialer.Call
-	var origin []int // calls[j] came from batch[origin[j]]
+	calls := make([]dialer.Call, 0, len(batch))
+	origin := make([]int, 0, len(batch)) // calls[j] came from batch[origin[j]]
 	mapping := batch.BloblangExecutor(e.calls.mapping)
 	for i := range batch {
 		call, err := e.calls.build(batch, mapping, i)

@@ -169,17 +169,14 @@ func largestMember(call map[string]any) (name string) {
 
 // setDialMeta puts a dial's outcome on a message.
 func setDialMeta(msg *service.Message, ref string, r dialer.Result) {
-	for name, value := range map[string]string{
-		metaOutcome: string(r.Outcome),
-		metaReason:  r.Reason,
-		metaCallID:  r.CallID,
-		metaDialRef: ref,
+	for _, meta := range [...]struct{ name, value string }{
+		{metaOutcome, string(r.Outcome)}, {metaReason, r.Reason}, {metaCallID, r.CallID}, {metaDialRef, ref},
 	} {
-		if value == "" {
-			msg.MetaDelete(name) // an earlier dial of this message may have set it
+		if meta.value == "" {
+			msg.MetaDelete(meta.name) // an earlier dial of this message may have set it
 			continue
 		}
-		msg.MetaSetMut(name, value)
+		msg.MetaSetMut(meta.name, meta.value)
 	}
 	msg.MetaDelete(metaHTTPStatus)
 	if r.HTTPStatus != 0 {

@@ -68,7 +68,7 @@ func New(api API, l *ledger.Ledger, opts Options) *Dialer {
 
 // job is one call on its way through the rounds.
 type job struct {
-	call   Call
+	call   *Call
 	result Result
 	claim  ledger.Claim
 
@@ -86,8 +86,8 @@ type job struct {
 // request that has left is waited for and recorded even so.
 func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	jobs := make([]*job, len(calls))
-	for i, c := range calls {
-		jobs[i] = &job{call: c}
+	for i := range calls {
+		jobs[i] = &job{call: &calls[i]}
 	}
 	run := run{Dialer: d, ctx: ctx}
 	if d.opts.MaxElapsedTime > 0 {

@@ -97,7 +97,7 @@ func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []hap
 			Metadata: happyrobot.CallMetadata{To: c.PhoneNumber},
 		}
 		if !a.dropsEcho {
-			call.Metadata.Custom, _ = json.Marshal(c.Metadata)
+			call.Metadata.Custom = metadataIn(c)
 		}
 		if a.dropsTime {
 			call.Created = time.Time{}
@@ -163,8 +163,22 @@ func (f *fakeAPI) idsOf(c Call) (ids []string) {
 func (f *fakeAPI) callsOf(c Call) int { return len(f.idsOf(c)) }
 
 func refIn(c happyrobot.OutboundCall) string {
-	ref, _ := c.Metadata[RefMember].(string)
-	return ref
+	return happyrobot.CallMetadata{Custom: metadataIn(c)}.CustomText(RefMember)
+}
+
+// metadataIn is the metadata that was sent, nil for none.
+func metadataIn(c happyrobot.OutboundCall) json.RawMessage {
+	var sent struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	body, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(body, &sent)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return sent.Metadata
 }
 
 func status(code int) error { return &happyrobot.Error{Op: "dial", Status: code} }

@@ -13,7 +13,7 @@ import (
 )
 
 func asked(ref, number string) *job {
-	return &job{call: Call{Ref: ref, Request: happyrobot.OutboundCall{PhoneNumber: number}}}
+	return &job{call: &Call{Ref: ref, Request: happyrobot.OutboundCall{PhoneNumber: number}}}
 }
 
 func made(id, ref, number string) happyrobot.CreatedCall {

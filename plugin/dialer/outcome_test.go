@@ -22,7 +22,7 @@ func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
 	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
 	a, _, err := NewCall("key", request)
 	require.NoError(t, err)
-	assert.Equal(t, map[string]any{"lead_id": "1", RefMember: a.Ref}, a.Request.Metadata)
+	assert.JSONEq(t, `{"lead_id":"1","dial_ref":"`+a.Ref+`"}`, string(metadataIn(a.Request)))
 	assert.Equal(t, map[string]any{"lead_id": "1"}, metadata, "the caller's own map is left alone")
 
 	request.PhoneNumber = "+12025550102"

@@ -60,6 +60,8 @@ type Client struct {
 	opts Options
 	base string
 	http http.RoundTripper
+
+	dialReply atomic.Int64 // bytes of the last reply to a dial
 }
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
@@ -149,6 +151,7 @@ type request struct {
 	query  url.Values
 	body   *dialBody // nil for a read
 	limit  int64
+	expect int // bytes of the reply, about
 }
 
 // once makes one request and reads its whole reply.
@@ -180,16 +183,29 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
 		return nil, replyError(r.op, res, c.withoutKey(excerpt))
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, r.limit+1))
-	if err != nil {
-		err = scrub(err)
-	} else if int64(len(body)) > r.limit {
-		err = fmt.Errorf("%w than %d MiB", errTooLarge, r.limit>>20)
-	}
+	body, err := readBody(res, r.limit, r.expect)
 	if err != nil {
 		return nil, &Error{Op: r.op, Status: res.StatusCode, Err: fmt.Errorf("reading the reply: %w", err)}
 	}
 	return body, nil
+}
+
+// readBody reads a reply of at most limit bytes, into memory for as many as are told
+// or expected.
+func readBody(res *http.Response, limit int64, expect int) ([]byte, error) {
+	tooLarge := fmt.Errorf("%w than %d MiB", errTooLarge, limit>>20)
+	if res.ContentLength > limit {
+		return nil, tooLarge
+	}
+	var body bytes.Buffer
+	body.Grow(max(expect, int(res.ContentLength), 0) + bytes.MinRead) // to see the end without growing
+	if _, err := body.ReadFrom(io.LimitReader(res.Body, limit+1)); err != nil {
+		return nil, scrub(err)
+	}
+	if int64(body.Len()) > limit {
+		return nil, tooLarge
+	}
+	return body.Bytes(), nil
 }
 
 func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {

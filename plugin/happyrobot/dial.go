@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -62,20 +63,20 @@ func (c *OutboundCall) Encode() ([]byte, error) {
 		}
 	}
 	if c.MaxDurationMins != nil {
-		b = strconv.AppendInt(appendName(b, "max_duration_mins"), int64(*c.MaxDurationMins), 10)
+		b = strconv.AppendInt(appendName(b, memberMaxDuration), int64(*c.MaxDurationMins), 10)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Extra)) {
-		if err := appendValue(&b, name, c.Extra[name]); err != nil {
+		if err := appendMember(&b, name, c.Extra[name]); err != nil {
 			return nil, err
 		}
 	}
 	if c.Params != nil {
-		if err := appendValue(&b, "params", c.Params); err != nil {
+		if err := appendMember(&b, memberParams, c.Params); err != nil {
 			return nil, err
 		}
 	}
 	if c.Metadata != nil { // last, where Mark finds it
-		if err := appendValue(&b, memberMetadata, c.Metadata); err != nil {
+		if err := appendMember(&b, memberMetadata, c.Metadata); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +85,7 @@ func (c *OutboundCall) Encode() ([]byte, error) {
 }
 
 // Mark gives an encoded call's metadata one more member, without encoding the rest
-// again. Neither the caller's metadata nor the bytes that Encode gave are changed.
+// again. Neither Metadata nor the bytes that Encode gave are changed.
 func (c *OutboundCall) Mark(member, value string) {
 	marked := make([]byte, 0, len(c.encoded)+len(member)+len(value)+24)
 	if c.Metadata != nil {
@@ -94,11 +95,6 @@ func (c *OutboundCall) Mark(member, value string) {
 	}
 	marked = appendText(appendName(marked, member), value)
 	c.encoded = append(marked, "}}"...)
-
-	metadata := make(map[string]any, len(c.Metadata)+1)
-	maps.Copy(metadata, c.Metadata)
-	metadata[member] = value
-	c.Metadata = metadata
 }
 
 // MarshalJSON is Encode for encoding/json.
@@ -109,7 +105,11 @@ func (c OutboundCall) MarshalJSON() ([]byte, error) {
 	return c.Encode()
 }
 
-const memberMetadata = "metadata"
+const (
+	memberParams      = "params"
+	memberMetadata    = "metadata"
+	memberMaxDuration = "max_duration_mins"
+)
 
 // appendName begins a member of an object.
 func appendName(b []byte, name string) []byte {
@@ -130,12 +130,28 @@ func appendText(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-func appendValue(b *[]byte, name string, v any) error {
-	value, err := json.Marshal(v) // sorts the members of objects
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+// appendMember writes a member of any value. Objects and texts, which is what leads
+// are made of, are written here; encoding/json takes the rest.
+func appendMember(b *[]byte, name string, v any) error {
+	*b = appendName(*b, name)
+	switch v := v.(type) {
+	case string:
+		*b = appendText(*b, v)
+	case map[string]any:
+		*b = append(*b, '{')
+		for _, member := range slices.Sorted(maps.Keys(v)) { // equal objects give equal bytes
+			if err := appendMember(b, member, v[member]); err != nil {
+				return err
+			}
+		}
+		*b = append(*b, '}')
+	default:
+		value, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*b = append(*b, value...)
 	}
-	*b = append(appendName(*b, name), value...)
 	return nil
 }
 
@@ -163,42 +179,58 @@ func (c *OutboundCall) UnmarshalJSON(b []byte) error {
 // FromObject takes a decoded JSON object for a call, like UnmarshalJSON. Nested
 // values are shared, the object itself is not changed.
 func (c *OutboundCall) FromObject(object map[string]any) error {
-	m := maps.Clone(object)
 	*c = OutboundCall{}
+	known := 0
 	for _, f := range c.fields() {
-		switch v := m[f.name].(type) {
+		v, given := object[f.name]
+		if !given {
+			continue
+		}
+		known++
+		switch v := v.(type) {
 		case nil:
 		case string:
 			*f.text = v
 		default:
 			return &FieldError{f.name, fmt.Sprintf("must be text, not %s", kindOf(v))}
 		}
-		delete(m, f.name)
 	}
-	c.Params = m["params"]
-	switch v := m["metadata"].(type) {
-	case nil:
-	case map[string]any:
-		c.Metadata = v
-	default:
-		return &FieldError{"metadata", fmt.Sprintf("must be an object, not %s", kindOf(v))}
+	if v, given := object[memberParams]; given {
+		known++
+		c.Params = v
 	}
-	switch v := m["max_duration_mins"].(type) {
-	case nil:
-	case json.Number, int64, float64, int, uint64:
-		minutes, err := strconv.Atoi(fmt.Sprint(v))
-		if err != nil {
-			return &FieldError{"max_duration_mins", "must be a whole number of minutes"}
+	if v, given := object[memberMetadata]; given {
+		known++
+		switch v := v.(type) {
+		case nil:
+		case map[string]any:
+			c.Metadata = v
+		default:
+			return &FieldError{memberMetadata, fmt.Sprintf("must be an object, not %s", kindOf(v))}
 		}
-		c.MaxDurationMins = &minutes
-	default:
-		return &FieldError{"max_duration_mins", fmt.Sprintf("must be a whole number of minutes, not %s", kindOf(v))}
 	}
-	for _, known := range []string{"params", "metadata", "max_duration_mins"} {
-		delete(m, known)
+	if v, given := object[memberMaxDuration]; given {
+		known++
+		switch v := v.(type) {
+		case nil:
+		case json.Number, int64, float64, int, uint64:
+			minutes, err := strconv.Atoi(fmt.Sprint(v))
+			if err != nil {
+				return &FieldError{memberMaxDuration, "must be a whole number of minutes"}
+			}
+			c.MaxDurationMins = &minutes
+		default:
+			return &FieldError{memberMaxDuration, fmt.Sprintf("must be a whole number of minutes, not %s", kindOf(v))}
+		}
 	}
-	if len(m) > 0 {
-		c.Extra = m
+	if known < len(object) {
+		c.Extra = maps.Clone(object)
+		for _, f := range c.fields() {
+			delete(c.Extra, f.name)
+		}
+		for _, member := range []string{memberParams, memberMetadata, memberMaxDuration} {
+			delete(c.Extra, member)
+		}
 	}
 	return nil
 }
@@ -275,14 +307,15 @@ func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) 
 		body = append(body, one...)
 	}
 	body = append(body, ']')
-	reply, err := c.once(ctx, request{op: op, method: http.MethodPost, path: "/dial/outbound-batched", body: &dialBody{json: body}, limit: maxListBytes})
+	reply, err := c.once(ctx, request{op: op, method: http.MethodPost, path: "/dial/outbound-batched", body: &dialBody{json: body}, limit: maxListBytes, expect: int(c.dialReply.Load())})
 	if err != nil {
 		return nil, err
 	}
+	c.dialReply.Store(int64(len(reply)))
 	if !validJSON(reply) {
 		return nil, &Error{Op: op, Status: http.StatusOK, Err: errors.New("decoding the reply: not JSON, or cut short")}
 	}
-	items := gjson.ParseBytes(reply)
+	items := gjson.Parse(unsafe.String(unsafe.SliceData(reply), len(reply))) //nolint:gosec // nobody changes the reply any more
 	if !items.IsArray() {
 		return nil, &Error{Op: op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w: no list of calls", errShape)}
 	}

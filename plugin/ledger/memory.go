@@ -76,15 +76,19 @@ func (m *Memory) put(key string, value []byte, ttl *time.Duration) {
 	for front := m.byAge.Front(); front != nil && front.Value.(*memoryEntry).expired(now); front = m.byAge.Front() {
 		m.remove(front.Value.(*memoryEntry))
 	}
-	if e, ok := m.entries[key]; ok {
-		m.remove(e)
+	e, ok := m.entries[key]
+	if ok {
+		e.value = value
+		m.byAge.MoveToBack(e.place)
+	} else {
+		e = &memoryEntry{key: key, value: value}
+		e.place = m.byAge.PushBack(e)
+		m.entries[key] = e
 	}
-	e := &memoryEntry{key: key, value: value}
+	e.expires = time.Time{}
 	if ttl != nil {
 		e.expires = now.Add(*ttl)
 	}
-	e.place = m.byAge.PushBack(e)
-	m.entries[key] = e
 }
 
 func (m *Memory) remove(e *memoryEntry) {
