@@ -267,16 +267,16 @@ type fate struct {
 	dialer.Result
 }
 
-// dial decides every message of a batch and marks it with the outcome. The error
-// is that of a context that ended; messages whose outcome is then empty are
-// undecided, and safe to deliver again.
+// dial decides every message of a batch. The error is that of a context that
+// ended; messages whose outcome is then empty are undecided, and safe to deliver
+// again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
 	fates := make([]fate, len(batch))
 	calls := make([]dialer.Call, 0, len(batch))
 	origin := make([]int, 0, len(batch)) // calls[j] came from batch[origin[j]]
-	mapping := batch.BloblangExecutor(e.calls.mapping)
+	builder := e.calls.of(batch)
 	for i := range batch {
-		call, err := e.calls.build(batch, mapping, i)
+		call, err := builder.build(i)
 		if err != nil {
 			fates[i].Result = inputFailure(err)
 			continue
@@ -301,7 +301,6 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 			fates[i].Err = fmt.Errorf("not decided before the shutdown: %w", err)
 			continue
 		}
-		setDialMeta(batch[i], f.ref, f.Result)
 		e.outcomes.Incr(1, string(f.Outcome))
 	}
 	return fates, err

@@ -52,12 +52,28 @@ func badInput(reason, format string, args ...any) error {
 	return &inputError{reason: reason, err: fmt.Errorf(format, args...)}
 }
 
-// build makes the call that a message asks for; mapping is call_mapping, for this
-// batch. Its errors name the field and the problem, never the value.
-func (b *callBuilder) build(batch service.MessageBatch, mapping *service.MessageBatchBloblangExecutor, i int) (dialer.Call, error) {
-	mapped, err := mapping.Query(i)
+// batchBuilder is a callBuilder at work on a batch.
+type batchBuilder struct {
+	*callBuilder
+	batch   service.MessageBatch
+	mapping *service.MessageBatchBloblangExecutor
+	key     *service.MessageBatchInterpolationExecutor // nil: the call itself is the key
+}
+
+func (b *callBuilder) of(batch service.MessageBatch) batchBuilder {
+	builder := batchBuilder{callBuilder: b, batch: batch, mapping: batch.BloblangExecutor(b.mapping)}
+	if b.dedupeKey != nil {
+		builder.key = batch.InterpolationExecutor(b.dedupeKey)
+	}
+	return builder
+}
+
+// build makes the call that a message asks for. Its errors name the field and the
+// problem, never the value.
+func (b batchBuilder) build(i int) (dialer.Call, error) {
+	mapped, err := b.mapping.Query(i)
 	if err != nil {
-		if _, jsonErr := batch[i].AsStructured(); jsonErr != nil {
+		if _, jsonErr := b.batch[i].AsStructured(); jsonErr != nil {
 			return dialer.Call{}, badInput(reasonInvalidJSON, "the message is not JSON, which call_mapping needs")
 		}
 		return dialer.Call{}, badInput(reasonMapping, "call_mapping: %s", withoutValues(err))
@@ -81,8 +97,8 @@ func (b *callBuilder) build(batch service.MessageBatch, mapping *service.Message
 		return dialer.Call{}, err
 	}
 	key := ""
-	if b.dedupeKey != nil {
-		key, err = batch.TryInterpolatedString(i, b.dedupeKey)
+	if b.key != nil {
+		key, err = b.key.TryString(i)
 		if err != nil {
 			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: %s", withoutValues(err))
 		}
@@ -167,10 +183,13 @@ func largestMember(call map[string]any) (name string) {
 	return name
 }
 
-// setDialMeta puts a dial's outcome on a message.
-func setDialMeta(msg *service.Message, ref string, r dialer.Result) {
+// setDialMeta puts a dial's outcome on a message, unless it is undecided.
+func setDialMeta(msg *service.Message, f fate) {
+	if f.Outcome == "" {
+		return
+	}
 	for _, meta := range [...]struct{ name, value string }{
-		{metaOutcome, string(r.Outcome)}, {metaReason, r.Reason}, {metaCallID, r.CallID}, {metaDialRef, ref},
+		{metaOutcome, string(f.Outcome)}, {metaReason, f.Reason}, {metaCallID, f.CallID}, {metaDialRef, f.ref},
 	} {
 		if meta.value == "" {
 			msg.MetaDelete(meta.name) // an earlier dial of this message may have set it
@@ -179,8 +198,8 @@ func setDialMeta(msg *service.Message, ref string, r dialer.Result) {
 		msg.MetaSetMut(meta.name, meta.value)
 	}
 	msg.MetaDelete(metaHTTPStatus)
-	if r.HTTPStatus != 0 {
-		msg.MetaSetMut(metaHTTPStatus, r.HTTPStatus)
+	if f.HTTPStatus != 0 {
+		msg.MetaSetMut(metaHTTPStatus, f.HTTPStatus)
 	}
 }
 

@@ -110,6 +110,9 @@ func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch)
 	var origin []int
 	for i, f := range fates {
 		errs[i] = f.Err
+		if f.Err != nil || o.receipts != nil { // nobody sees the others again
+			setDialMeta(batch[i], f)
+		}
 		if o.receipts != nil && (f.Outcome == dialer.Accepted || f.Outcome == dialer.Duplicate) {
 			receipts, origin = append(receipts, receiptOf(batch[i], f)), append(origin, i)
 		}

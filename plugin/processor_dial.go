@@ -77,6 +77,7 @@ func (p *dialProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 		return nil, err
 	}
 	for i, f := range fates {
+		setDialMeta(batch[i], f)
 		if f.Err == nil {
 			f.Err = overlay(batch[i], dialResult(f.ref, f.Result), p.resultMap)
 		}

@@ -21,7 +21,7 @@ const (
 	maxInFlight  = 64
 	producers    = 2 * maxInFlight // so that a next batch always waits
 	warmUpLeads  = 2 * maxInFlight * batchSize
-	defaultLeads = 20_000
+	defaultLeads = 100_000
 )
 
 // leadMapping makes the call request of a lead, on every side.
