@@ -1,0 +1,77 @@
+// Package services gives tests the real services that services.sh, or
+// compose.yaml, brings up on loopback. Without them a test that asks is skipped
+// and says how to bring them up; with TEST_SERVICES=required it fails.
+package services
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Kafka is the address of a broker in which tests may create topics.
+func Kafka(t testing.TB) (broker string) {
+	t.Helper()
+	broker = need(t, "TEST_KAFKA_BROKERS")
+	answers(t, "TEST_KAFKA_BROKERS", strings.Split(broker, ",")[0])
+	return broker
+}
+
+// Redis is the URL of a Redis that keeps what it acknowledged.
+func Redis(t testing.TB) string {
+	t.Helper()
+	return needURL(t, "TEST_REDIS_URL")
+}
+
+// Postgres is the DSN of a database in which tests may create tables.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	return needURL(t, "TEST_POSTGRES_DSN")
+}
+
+// RestartKafka restarts the broker, and returns when it answers again.
+func RestartKafka(t testing.TB) {
+	t.Helper()
+	command := need(t, "TEST_KAFKA_RESTART")
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil { //nolint:gosec // the command is the user's own
+		t.Fatalf("restarting Kafka with %s: %v\n%s", command, err, out)
+	}
+}
+
+func need(t testing.TB, name string) string {
+	t.Helper()
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	const how = `real services are brought up with: tests/services/services.sh up && eval "$(tests/services/services.sh env)"`
+	if os.Getenv("TEST_SERVICES") == "required" {
+		t.Fatalf("%s is not set, and TEST_SERVICES=required; %s", name, how)
+	}
+	t.Skipf("%s is not set; %s", name, how)
+	return ""
+}
+
+func needURL(t testing.TB, name string) string {
+	t.Helper()
+	value := need(t, name)
+	u, err := url.Parse(value)
+	if err != nil {
+		t.Fatalf("%s is no URL", name) // it may hold a password
+	}
+	answers(t, name, u.Host)
+	return value
+}
+
+// answers fails a test at once whose service was named and is gone.
+func answers(t testing.TB, name, address string) {
+	t.Helper()
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatalf("%s names a service that does not answer: %v", name, err)
+	}
+	conn.Close()
+}
