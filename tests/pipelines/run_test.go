@@ -11,27 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
 )
 
-// called tells the simulator's count of calls by lead.
-func called(t *testing.T, host string) map[string]int {
-	t.Helper()
-	var truth struct {
-		By map[string]int `json:"by"`
-	}
-	require.NoError(t, json.NewDecoder(get(t, host+"/_sim/calls?by=metadata.lead_id").Body).Decode(&truth))
-	return truth.By
-}
-
 func TestQuickstartCallsTheLeadsOfAFileOnce(t *testing.T) {
-	host := startCallsim(t)
-	env := settings(t, "HAPPYROBOT_BASE_URL="+host+"/api/v1")
+	sim := program.StartCallsim(t)
+	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL())
 	for _, outcome := range []string{"accepted", "duplicate"} {
-		out, err := cli(t, env, "run", "-s", "http.enabled=false", "-r", "resources/local.yaml", "config/quickstart.yaml")
+		out, err := program.Run(t, env, "run", "-s", "http.enabled=false", "-r", "resources/local.yaml", "config/quickstart.yaml")
 		require.NoError(t, err, out)
 		assert.Contains(t, out, fmt.Sprintf(`"outcome":%q`, outcome))
 	}
-	assert.Equal(t, map[string]int{"lead-1": 1, "lead-2": 1, "lead-3": 1}, called(t, host))
+	assert.Equal(t, map[string]int{"lead-1": 1, "lead-2": 1, "lead-3": 1}, sim.CallsByLead(t))
 }
 
 // topics reads what the pipelines wrote, until each topic has as much as wanted.
@@ -59,7 +51,7 @@ func topics(t *testing.T, client *kgo.Client, want map[string]int) map[string][]
 }
 
 func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
-	host := startCallsim(t, "--speed", "600",
+	sim := program.StartCallsim(t, "--speed", "600",
 		"--fault", `{"kind":"lose_answer","to":"+12025550103","times":1}`,
 		"--fault", `{"kind":"refuse","to":"+12025550102","status":422}`)
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
@@ -83,11 +75,11 @@ func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
 		`{"id":"good","phone":"(202) 555-0101","name":"Ada"}`,
 		`no lead at all`)
 
-	env := settings(t, "HAPPYROBOT_BASE_URL="+host+"/api/v1", "KAFKA_BROKERS="+broker.ListenAddrs()[0])
-	startPipeline(t, env, "config/kafka_to_calls.yaml")
+	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0])
+	program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/kafka_to_calls.yaml")
 	got := topics(t, client, map[string]int{"calls": 3, "leads_failed": 2})
 
-	assert.Equal(t, map[string]int{"good": 1, "lost": 1}, called(t, host))
+	assert.Equal(t, map[string]int{"good": 1, "lost": 1}, sim.CallsByLead(t))
 	outcomes := map[string]int{}
 	for _, receipt := range got["calls"] {
 		outcomes[receipt["lead"].(map[string]any)["id"].(string)+" "+receipt["outcome"].(string)]++
@@ -100,7 +92,7 @@ func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
 	assert.Equal(t, map[string]int{"rejected refused": 1, "rejected invalid_json": 1}, reasons)
 
 	produce("crm_events", fmt.Sprintf(`{"event":"ended","call_id":%q}`, got["calls"][0]["call_id"]), `{"event":"no call"}`)
-	startPipeline(t, settings(t, "HAPPYROBOT_BASE_URL="+host+"/api/v1", "KAFKA_BROKERS="+broker.ListenAddrs()[0]), "config/enrich_crm_events.yaml")
+	program.StartPipeline(t, program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0]), "-r", "resources/local.yaml", "config/enrich_crm_events.yaml")
 	got = topics(t, client, map[string]int{"crm_events_enriched": 1, "crm_events_failed": 1})
 	event := got["crm_events_enriched"][0]
 	assert.Equal(t, "ended", event["event"])

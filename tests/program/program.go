@@ -1,0 +1,75 @@
+// Package program builds this repository's programs and runs them in tests, as
+// processes of their own that can be killed.
+//
+//	program.go  building, the distribution as a command
+//	process.go  a running process and its end
+//	callsim.go  the simulator, its faults and its ground truth
+package program
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Root is the repository, as seen from the packages under tests/.
+const Root = "../.."
+
+// The programs, once Main has built them.
+var distribution, simulator string
+
+// Main builds the programs, runs a package's tests and ends the process: call it
+// from TestMain.
+func Main(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "programs-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		distribution, simulator = filepath.Join(dir, "benthos-happyrobot"), filepath.Join(dir, "callsim")
+		for program, source := range map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"} {
+			build := exec.CommandContext(context.Background(), "go", "build", "-o", program, source) //nolint:gosec // both are constants
+			build.Dir = Root
+			if out, err := build.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "building %s: %v\n%s", source, err, out)
+				return 1
+			}
+		}
+		return m.Run()
+	}())
+}
+
+// Settings are the environment of a shipped pipeline, with its state in a folder
+// of the test's own. Of settings given twice the last one counts.
+func Settings(t *testing.T, more ...string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	return append(append(os.Environ(),
+		"HAPPYROBOT_API_KEY=test-key", "HAPPYROBOT_NUMBER_ID=64f0c0de00000000000000c1",
+		"HAPPYROBOT_REQUESTS_PER_SECOND=1000", "HAPPYROBOT_SETTLE=1s", "POLL_INTERVAL=100ms",
+		"STATE_DIR="+dir, "FAILED_FILE="+dir+"/failed.jsonl"), more...)
+}
+
+// Run runs the distribution to its end.
+func Run(t *testing.T, env []string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, distribution, args...) //nolint:gosec // the program under test
+	cmd.Dir, cmd.Env = Root, env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// StartPipeline runs a config until the test ends, or somebody ends it before:
+// args are those of the distribution's run.
+func StartPipeline(t *testing.T, env []string, args ...string) *Process {
+	t.Helper()
+	return start(t, env, distribution, append([]string{"run", "-s", "http.enabled=false"}, args...)...)
+}
