@@ -21,4 +21,4 @@ USER nonroot
 EXPOSE 4195
 VOLUME /data
 ENTRYPOINT ["/benthos-happyrobot"]
-CMD ["run", "-r", "/resources/local.yaml", "/config/quickstart.yaml"]
+CMD ["run", "-s", "shutdown_timeout=90s", "-r", "/resources/local.yaml", "/config/quickstart.yaml"]

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
 )
 
 func TestQuickstartCallsTheLeadsOfAFileOnce(t *testing.T) {
@@ -50,7 +52,33 @@ func topics(t *testing.T, client *kgo.Client, want map[string]int) map[string][]
 	}
 }
 
+// Both pipelines on one machine with its local state, as streams of one process,
+// and with what they share in Redis.
 func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
+	files := []string{"config/kafka_to_calls.yaml", "config/enrich_crm_events.yaml"}
+	apart := func(t *testing.T, env []string, resources string) {
+		for i, file := range files { // bbolt files belong to one process each
+			program.StartPipeline(t, append(env, fmt.Sprintf("STATE_DIR=%s/%d", t.TempDir(), i)), "-r", resources, file)
+		}
+	}
+	t.Run("local", func(t *testing.T) {
+		testTheRoad(t, func(env []string) { apart(t, env, "resources/local.yaml") })
+	})
+	t.Run("streams", func(t *testing.T) {
+		testTheRoad(t, func(env []string) {
+			program.StartStreams(t, env, append([]string{"-r", "resources/local.yaml"}, files...)...)
+		})
+	})
+	t.Run("redis", func(t *testing.T) {
+		url := services.Redis(t)
+		testTheRoad(t, func(env []string) {
+			apart(t, append(env, "REDIS_URL="+url, "HAPPYROBOT_KEYS=test-"+rand.Text()+":"), "resources/redis.yaml")
+		})
+	})
+}
+
+// testTheRoad sends leads down it and events after them; start starts the pipelines.
+func testTheRoad(t *testing.T, start func(env []string)) {
 	sim := program.StartCallsim(t, "--speed", "600",
 		"--fault", `{"kind":"lose_answer","to":"+12025550103","times":1}`,
 		"--fault", `{"kind":"refuse","to":"+12025550102","status":422}`)
@@ -75,8 +103,7 @@ func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
 		`{"id":"good","phone":"(202) 555-0101","name":"Ada"}`,
 		`no lead at all`)
 
-	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0])
-	program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/kafka_to_calls.yaml")
+	start(program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0]))
 	got := topics(t, client, map[string]int{"calls": 3, "leads_failed": 2})
 
 	assert.Equal(t, map[string]int{"good": 1, "lost": 1}, sim.CallsByLead(t))
@@ -92,7 +119,6 @@ func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
 	assert.Equal(t, map[string]int{"rejected refused": 1, "rejected invalid_json": 1}, reasons)
 
 	produce("crm_events", fmt.Sprintf(`{"event":"ended","call_id":%q}`, got["calls"][0]["call_id"]), `{"event":"no call"}`)
-	program.StartPipeline(t, program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0]), "-r", "resources/local.yaml", "config/enrich_crm_events.yaml")
 	got = topics(t, client, map[string]int{"crm_events_enriched": 1, "crm_events_failed": 1})
 	event := got["crm_events_enriched"][0]
 	assert.Equal(t, "ended", event["event"])

@@ -73,3 +73,9 @@ func StartPipeline(t *testing.T, env []string, args ...string) *Process {
 	t.Helper()
 	return start(t, env, distribution, append([]string{"run", "-s", "http.enabled=false"}, args...)...)
 }
+
+// StartStreams runs several configs in one process, likewise.
+func StartStreams(t *testing.T, env []string, args ...string) *Process {
+	t.Helper()
+	return start(t, env, distribution, append([]string{"streams", "--no-api", "-s", "http.enabled=false"}, args...)...)
+}
