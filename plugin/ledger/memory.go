@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -14,22 +13,22 @@ import (
 type Memory struct {
 	mu      sync.Mutex
 	entries map[string]*memoryEntry
-	// byAge holds *memoryEntry, oldest write first. Every ledger write has the
-	// same time to live, so the front is also the next to expire.
-	byAge *list.List
+	// Oldest write first. Every ledger write has the same time to live, so the
+	// oldest is also the next to expire.
+	oldest, newest *memoryEntry
 }
 
+// memoryEntry is its own place in the order of writes: there is one for each lead,
+// and the garbage collector visits whatever it points at.
 type memoryEntry struct {
-	key     string
-	value   []byte
-	expires time.Time // zero: never
-	place   *list.Element
+	key           string
+	value         []byte
+	expires       int64 // Unix nanoseconds; 0 is never
+	before, after *memoryEntry
 }
 
 // NewMemory makes an empty in-process store.
-func NewMemory() *Memory {
-	return &Memory{entries: map[string]*memoryEntry{}, byAge: list.New()}
-}
+func NewMemory() *Memory { return &Memory{entries: map[string]*memoryEntry{}} }
 
 // Get implements Store.
 func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
@@ -66,36 +65,55 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e, ok := m.entries[key]; ok {
-		m.remove(e)
+		m.unlink(e)
+		delete(m.entries, key)
 	}
 	return nil
 }
 
 func (m *Memory) put(key string, value []byte, ttl *time.Duration) {
 	now := time.Now()
-	for front := m.byAge.Front(); front != nil && front.Value.(*memoryEntry).expired(now); front = m.byAge.Front() {
-		m.remove(front.Value.(*memoryEntry))
+	for e := m.oldest; e != nil && e.expired(now); e = m.oldest {
+		m.unlink(e)
+		delete(m.entries, e.key)
 	}
 	e, ok := m.entries[key]
 	if ok {
-		e.value = value
-		m.byAge.MoveToBack(e.place)
+		m.unlink(e)
 	} else {
-		e = &memoryEntry{key: key, value: value}
-		e.place = m.byAge.PushBack(e)
+		e = &memoryEntry{key: key}
 		m.entries[key] = e
 	}
-	e.expires = time.Time{}
+	e.value, e.expires = value, 0
 	if ttl != nil {
-		e.expires = now.Add(*ttl)
+		e.expires = now.Add(*ttl).UnixNano()
 	}
+	m.append(e)
 }
 
-func (m *Memory) remove(e *memoryEntry) {
-	m.byAge.Remove(e.place)
-	delete(m.entries, e.key)
+func (m *Memory) append(e *memoryEntry) {
+	if e.before = m.newest; e.before != nil {
+		e.before.after = e
+	} else {
+		m.oldest = e
+	}
+	m.newest = e
+}
+
+func (m *Memory) unlink(e *memoryEntry) {
+	if e.before != nil {
+		e.before.after = e.after
+	} else {
+		m.oldest = e.after
+	}
+	if e.after != nil {
+		e.after.before = e.before
+	} else {
+		m.newest = e.before
+	}
+	e.before, e.after = nil, nil
 }
 
 func (e *memoryEntry) expired(now time.Time) bool {
-	return !e.expires.IsZero() && !now.Before(e.expires)
+	return e.expires != 0 && now.UnixNano() >= e.expires
 }

@@ -53,7 +53,7 @@ func TestMemoryKeepsNothingThatHasExpired(t *testing.T) {
 		time.Sleep(hour)
 		require.NoError(t, m.Add(t.Context(), "last", nil, &hour))
 		assert.Len(t, m.entries, 1)
-		assert.Equal(t, 1, m.byAge.Len())
+		assert.Same(t, m.oldest, m.newest)
 	})
 }
 
