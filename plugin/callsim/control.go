@@ -21,6 +21,21 @@ func (s *Sim) routeControl() {
 		}
 		writeJSON(w, map[string]any{"total": total, "by": by})
 	})
+	s.mux.HandleFunc("GET /_sim/calls/list", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Calls()) })
+	s.mux.HandleFunc("POST /_sim/calls", func(w http.ResponseWriter, req *http.Request) {
+		var a Arrival
+		err := decode(req, &a)
+		var ids []string
+		if err == nil {
+			ids, err = s.Arrive(a)
+		}
+		if err != nil {
+			http.Error(w, "want calls such as {\"type\":\"Inbound\",\"count\":3}: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		writeJSON(w, map[string]any{"ids": ids})
+	})
+	s.mux.HandleFunc("GET /_sim/webhooks", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.WebhookStats()) })
 	s.mux.HandleFunc("GET /_sim/faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Faults()) })
 	s.mux.HandleFunc("DELETE /_sim/faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
@@ -28,7 +43,7 @@ func (s *Sim) routeControl() {
 	})
 	s.mux.HandleFunc("POST /_sim/faults", func(w http.ResponseWriter, req *http.Request) {
 		var f Fault
-		err := json.NewDecoder(req.Body).Decode(&f)
+		err := decode(req, &f)
 		if err == nil {
 			err = f.Validate()
 		}
@@ -42,13 +57,20 @@ func (s *Sim) routeControl() {
 		var c struct {
 			Advance Duration `json:"advance"`
 		}
-		if err := json.NewDecoder(req.Body).Decode(&c); err != nil {
-			http.Error(w, "want {\"advance\":\"60s\"}", http.StatusBadRequest)
+		if err := decode(req, &c); err != nil || c.Advance < 0 {
+			http.Error(w, "want {\"advance\":\"60s\"}, forward only", http.StatusBadRequest)
 			return
 		}
 		s.Advance(time.Duration(c.Advance))
 		writeJSON(w, map[string]any{"advanced": c.Advance})
 	})
+}
+
+// decode refuses members that nothing would heed.
+func decode(req *http.Request, into any) error {
+	d := json.NewDecoder(req.Body)
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -1,12 +1,13 @@
 package callsim
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -18,15 +19,24 @@ const (
 // maxDialBytes is what the pretend API reads of a dial.
 const maxDialBytes = 64 << 20
 
-// dialRequest is one call asked for, checked.
+// dialRequest is one call asked for, checked. What was not given is empty.
 type dialRequest struct {
-	raw       json.RawMessage
+	raw       json.RawMessage // as received
 	phone     string
 	metadata  json.RawMessage
+	params    json.RawMessage // nil unless an object: the API shows no other
 	scheduled time.Time
+	minutes   int
+
+	number, useCase, agent, prompt, campaign, language string
 }
 
 var e164 = regexp.MustCompile(`^\+[1-9]\d{6,14}$`)
+
+// languages are those that any documentation lists.
+var languages = []string{
+	"en-US", "en-GB", "es-MX", "es-ES", "pt-PT", "de-DE", "fr-FR", "pl-PL", "ro-RO", "it-IT", "es-CO", "zh-CN", "hi-IN", "ja-JP", "sv-SE",
+}
 
 // parseDial checks one call as a strict API would.
 func parseDial(raw json.RawMessage) (dialRequest, string) {
@@ -35,29 +45,40 @@ func parseDial(raw json.RawMessage) (dialRequest, string) {
 	if json.Unmarshal(raw, &m) != nil || m == nil {
 		return r, "must be an object"
 	}
-	text := func(name string) (string, bool) {
-		var s string
-		ok := len(m[name]) > 0 && json.Unmarshal(m[name], &s) == nil && s != ""
-		return s, ok
-	}
-	for _, name := range []string{"number_id", "use_case_id", "agent_id", "model_id"} {
-		if _, given := m[name]; !given && name != "number_id" {
+	ok := true
+	for _, id := range [...]struct {
+		name string
+		into *string
+	}{{"number_id", &r.number}, {"use_case_id", &r.useCase}, {"agent_id", &r.agent}, {"model_id", nil}} {
+		if _, given := m[id.name]; !given && id.name != "number_id" {
 			continue
 		}
-		if id, ok := text(name); !ok || len(id) != 24 {
-			return r, name + " must be an id of 24 characters"
+		s, ok := text(m, id.name)
+		if !ok || len(s) != 24 {
+			return r, id.name + " must be an id of 24 characters"
+		}
+		if id.into != nil {
+			*id.into = s
 		}
 	}
-	phone, _ := text("phone_number")
-	if !e164.MatchString(phone) {
+	if r.phone, ok = text(m, "phone_number"); !ok || !e164.MatchString(r.phone) {
 		return r, "phone_number must be a number in E.164 form"
 	}
-	r.phone = phone
-	if meta := bytes.TrimSpace(m["metadata"]); len(meta) > 0 && !bytes.Equal(meta, []byte("null")) {
-		if meta[0] != '{' {
-			return r, "metadata must be an object"
+	if r.language, ok = text(m, "language"); !ok || r.language != "" && !slices.Contains(languages, r.language) {
+		return r, "language must be one that is documented, such as en-US"
+	}
+	for _, name := range [...]string{"prompt_id", "campaign_id", "assistant_id", "voice_id", "model"} {
+		if _, ok := text(m, name); !ok {
+			return r, name + " must be text"
 		}
-		r.metadata = meta
+	}
+	r.prompt, _ = text(m, "prompt_id")
+	r.campaign, _ = text(m, "campaign_id")
+	if r.metadata = m["metadata"]; len(r.metadata) > 0 && r.metadata[0] != '{' {
+		return r, "metadata must be an object"
+	}
+	if p := m["params"]; len(p) > 0 && p[0] == '{' {
+		r.params = p
 	}
 	if when, given := m["scheduled_for"]; given {
 		var s string
@@ -70,12 +91,21 @@ func parseDial(raw json.RawMessage) (dialRequest, string) {
 		}
 	}
 	if minutes, given := m["max_duration_mins"]; given {
-		var n int
-		if json.Unmarshal(minutes, &n) != nil || n < 1 {
+		if json.Unmarshal(minutes, &r.minutes) != nil || r.minutes < 1 {
 			return r, "max_duration_mins must be a positive whole number"
 		}
 	}
 	return r, ""
+}
+
+// text reads a member that must be text where given; "" is none.
+func text(m map[string]json.RawMessage, name string) (s string, ok bool) {
+	v, given := m[name]
+	if !given {
+		return "", true
+	}
+	ok = v[0] == '"' && json.Unmarshal(v, &s) == nil
+	return s, ok
 }
 
 func (s *Sim) dial(operation string) http.HandlerFunc {
@@ -108,9 +138,7 @@ func (s *Sim) dial(operation string) http.HandlerFunc {
 		}
 		switch kind {
 		case Refuse, ErrorBefore:
-			if f.RetryAfter != "" {
-				w.Header().Set("Retry-After", f.RetryAfter)
-			}
+			f.setRetryAfter(w.Header())
 			s.fail(w, operation, f.Status, "refused on request")
 			return
 		}
@@ -172,7 +200,7 @@ func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest
 		if i > 0 {
 			reply = append(reply, ',')
 		}
-		reply = s.appendCreated(reply, c, f.Kind != DropEchoReply)
+		reply = s.appendReply(reply, c, f.Kind != DropEchoReply)
 	}
 	if operation == opDialBatch {
 		reply = append(reply, ']')
@@ -183,22 +211,17 @@ func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest
 	case LoseAnswer:
 		s.cut(operation)
 	case ErrorAfter:
+		f.setRetryAfter(w.Header())
 		s.fail(w, operation, f.Status, "failed on request")
 		return
 	case WrongType:
-		s.count(operation, http.StatusOK)
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(w, "<html><body>All is well.</body></html>")
+		s.replyHTML(w, operation)
 		return
 	case NotJSON:
 		reply = reply[:len(reply)/2]
 	case CutBody:
 		s.count(operation, http.StatusOK)
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", fmt.Sprint(len(reply)))
-		_, _ = w.Write(reply[:len(reply)/2])
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		cutInAnswer(w, http.StatusOK, reply)
 	case Part:
 		if f.Status != 0 && f.Status != http.StatusOK {
 			s.fail(w, operation, f.Status, "created in part, on request")
@@ -218,6 +241,16 @@ func (s *Sim) draw(operation string, batch []dialRequest, want func(Kind) bool) 
 // cut ends a connection without an answer. It does not return.
 func (s *Sim) cut(operation string) {
 	s.count(operation, 0)
+	panic(http.ErrAbortHandler)
+}
+
+// cutInAnswer sends half an answer. It does not return.
+func cutInAnswer(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body[:len(body)/2])
+	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 

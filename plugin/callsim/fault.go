@@ -4,29 +4,34 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 )
 
 // Kind of a Fault.
 type Kind string
 
-// Kinds of faults. Those of the second group create the calls all the same.
+// Kinds of faults. Those of the second group create the calls all the same, as
+// they let any other operation do its work before they strike. Those of the third
+// group concern dials only.
 const (
 	Refuse      Kind = "refuse"       // answer Status (and RetryAfter)
 	ErrorBefore Kind = "error_before" // answer 5xx
 	CutBefore   Kind = "cut_before"   // cut the connection before the body is read
 	CutInBody   Kind = "cut_in_body"  // cut it in the middle of the request's body
 
-	LoseAnswer    Kind = "lose_answer"     // cut the connection instead of answering
-	CutBody       Kind = "cut_body"        // cut it in the middle of the answer
-	ErrorAfter    Kind = "error_after"     // answer 5xx
-	WrongType     Kind = "wrong_type"      // answer 200 with HTML
-	NotJSON       Kind = "not_json"        // answer 200 with half a document, complete as HTTP
-	Part          Kind = "part"            // create only a Fraction; answer those, or Status
+	LoseAnswer Kind = "lose_answer" // cut the connection instead of answering
+	CutBody    Kind = "cut_body"    // cut it in the middle of the answer
+	ErrorAfter Kind = "error_after" // answer 5xx
+	WrongType  Kind = "wrong_type"  // answer 200 with HTML
+	NotJSON    Kind = "not_json"    // answer 200 with half a document, complete as HTTP
+	Delay      Kind = "delay"       // answer after Delay
+
+	Part          Kind = "part"            // create only a Fraction of a batch; answer those, or Status
 	DropEcho      Kind = "drop_echo"       // never show metadata.custom of these calls
 	DropEchoReply Kind = "drop_echo_reply" // leave it out of the reply only
 	Hide          Kind = "hide"            // list these calls only after Delay
-	Delay         Kind = "delay"           // answer after Delay
 )
 
 // Fault is a rule: what goes wrong with which requests.
@@ -37,25 +42,95 @@ type Fault struct {
 	Probability float64  `json:"probability,omitempty"` // 0 is always
 	Times       int      `json:"times,omitempty"`       // 0 is without end
 	After       int      `json:"after,omitempty"`       // spare the first of the requests meant
+	For         Duration `json:"for,omitempty"`         // on the wall, from when the rule is added: an outage; 0 is without end
 	Status      int      `json:"status,omitempty"`
-	RetryAfter  string   `json:"retry_after,omitempty"` // the header as it is
+	RetryAfter  string   `json:"retry_after,omitempty"` // the header as it is, or "date:2s": the date in 2s, which HTTP cuts to a whole second
 	Delay       Duration `json:"delay,omitempty"`
 	Fraction    float64  `json:"fraction,omitempty"` // 0 is half
 }
 
-// Validate refuses a rule that could never strike, which would let a test pass
-// for the wrong reason.
+// known holds all operations there are. It is no sync.OnceValue because New leads
+// back here.
+var known struct {
+	once       sync.Once
+	operations map[string]bool
+}
+
+func isOperation(name string) bool {
+	known.once.Do(func() { known.operations = New(Options{}).operations })
+	return known.operations[name]
+}
+
+// Validate refuses a rule that could never strike, or not as it says, which would
+// let a test pass for the wrong reason.
 func (f Fault) Validate() error {
+	anyDial := f.Operation == "" || f.Operation == "*"
+	if !anyDial && !isOperation(f.Operation) {
+		return fmt.Errorf("operation: %q is none", f.Operation)
+	}
+	if f.To != "" && !anyDial && !isDial(f.Operation) {
+		return fmt.Errorf("to: %s does not tell whom it calls", f.Operation)
+	}
 	switch f.Kind {
 	case CutBefore, CutInBody:
 		if f.To != "" {
 			return fmt.Errorf("%s strikes before the request is read, so it cannot depend on whom it calls", f.Kind)
 		}
-	case Refuse, ErrorBefore, LoseAnswer, CutBody, ErrorAfter, WrongType, NotJSON, Part, DropEcho, DropEchoReply, Hide, Delay:
+	case Delay, Hide:
+		if f.Delay <= 0 {
+			return fmt.Errorf("%s needs a delay", f.Kind)
+		}
+	case Refuse, ErrorBefore, ErrorAfter, LoseAnswer, CutBody, WrongType, NotJSON, Part, DropEcho, DropEchoReply:
 	default:
 		return fmt.Errorf("%q is no kind of fault", f.Kind)
 	}
+	if !anyDial && !f.Kind.strikes(f.Operation) {
+		return fmt.Errorf("%s cannot strike %s", f.Kind, f.Operation)
+	}
+	if f.Probability < 0 || f.Probability > 1 || f.Fraction < 0 || f.Fraction > 1 {
+		return fmt.Errorf("probability and fraction must be within 0 and 1")
+	}
+	if f.Times < 0 || f.After < 0 || f.For < 0 {
+		return fmt.Errorf("times, after and for must not be negative")
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return fmt.Errorf("status: %d is no final status of HTTP", f.Status)
+	}
+	if in, ok := strings.CutPrefix(f.RetryAfter, retryDate); ok {
+		if _, err := time.ParseDuration(in); err != nil {
+			return fmt.Errorf("retry_after: %w", err)
+		}
+	}
 	return nil
+}
+
+func isDial(operation string) bool { return operation == opDial || operation == opDialBatch }
+
+// strikes says whether a kind makes sense for an operation.
+func (k Kind) strikes(operation string) bool {
+	switch k {
+	case Part: // one call has no parts
+		return operation == opDialBatch
+	case DropEcho, DropEchoReply, Hide:
+		return isDial(operation)
+	}
+	return true
+}
+
+// retryDate begins a RetryAfter that is a date relative to the answer.
+const retryDate = "date:"
+
+// setRetryAfter writes the header, if any.
+func (f *Fault) setRetryAfter(h http.Header) {
+	if f.RetryAfter == "" {
+		return
+	}
+	value := f.RetryAfter
+	if in, ok := strings.CutPrefix(value, retryDate); ok {
+		d, _ := time.ParseDuration(in) // Validate has seen it
+		value = time.Now().Add(d).UTC().Format(http.TimeFormat)
+	}
+	h.Set("Retry-After", value)
 }
 
 // FaultState is a rule with its history.
@@ -64,6 +139,8 @@ type FaultState struct {
 	Fault
 	Matched  int `json:"matched"`  // requests it was meant for
 	Injected int `json:"injected"` // those it struck
+
+	ends time.Time // zero for never
 }
 
 // Duration is a time.Duration written "200ms" in JSON.
@@ -83,9 +160,13 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes "200ms".
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Inject adds a rule. A refusal comes before
-// whatever creates the calls; else, of several that strike, the first added wins.
+// Inject adds a rule, and panics at one that Validate refuses. A refusal comes
+// before whatever creates the calls; else, of several that strike, the first
+// added wins.
 func (s *Sim) Inject(f Fault) (id int) {
+	if err := f.Validate(); err != nil {
+		panic("callsim: " + err.Error())
+	}
 	if f.Status == 0 {
 		switch f.Kind {
 		case Refuse:
@@ -100,6 +181,9 @@ func (s *Sim) Inject(f Fault) (id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &FaultState{ID: len(s.faults) + 1, Fault: f}
+	if f.For > 0 {
+		st.ends = time.Now().Add(time.Duration(f.For))
+	}
 	s.faults = append(s.faults, st)
 	return st.ID
 }
@@ -133,7 +217,7 @@ func (s *Sim) Faults() []FaultState {
 // strike finds the rule that strikes a request, if any. The caller holds the lock.
 func (s *Sim) strike(operation string, batch []dialRequest, want func(Kind) bool) *Fault {
 	for _, f := range s.faults {
-		if !want(f.Kind) || !f.meant(operation, batch) {
+		if !want(f.Kind) || !f.meant(operation, batch) || (!f.ends.IsZero() && !time.Now().Before(f.ends)) {
 			continue
 		}
 		f.Matched++
@@ -150,8 +234,10 @@ func (s *Sim) strike(operation string, batch []dialRequest, want func(Kind) bool
 }
 
 func (f *FaultState) meant(operation string, batch []dialRequest) bool {
-	dial := operation == opDial || operation == opDialBatch
-	if f.Operation != "*" && f.Operation != operation && (f.Operation != "" || !dial) {
+	if f.Operation != "*" && f.Operation != operation && (f.Operation != "" || !isDial(operation)) {
+		return false
+	}
+	if !f.Kind.strikes(operation) {
 		return false
 	}
 	if f.To == "" {

@@ -1,24 +1,37 @@
 package callsim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"time"
 )
 
-// HookSecret stands in the use case that the API embeds in every call, as it
-// does in the documentation's examples. It must never get past a client.
-const HookSecret = "sim-hook-secret-2b7e"
+// HookHeader and HookSecret stand in the use case that the API embeds in every
+// call, as they do in the documentation's examples. The secret must never get past
+// a client.
+const (
+	HookHeader = "x-hook-secret"
+	HookSecret = "sim-hook-secret-2b7e"
+)
 
 const (
 	organizationID = "64f0c0de00000000000000aa"
-	agent          = `{"id":"64f0c0de00000000000000d1","name":"Kim"}`
-	useCase        = `{"id":"64f0c0de00000000000000b1","organization_id":"` + organizationID + `","name":"Delivery slot confirmation",` +
+	firstAgent     = "64f0c0de00000000000000d1"
+	firstNumber    = "64f0c0de00000000000000c1"
+	firstUseCase   = "64f0c0de00000000000000b1"
+
+	// What every use case is but for its id.
+	useCaseModel    = "Fast"
+	useCaseLanguage = "en-US"
+	useCaseMinutes  = 5
+	useCase         = `"organization_id":"` + organizationID + `","name":"Delivery slot confirmation",` +
 		`"extract_with_ai":[{"name":"slot_confirmed","description":"Did the customer accept?","type":"string","example":"yes","required":true}],` +
 		`"classification_tags":[{"name":"confirmed","description":"Slot accepted"},{"name":"unclear","description":"No clear answer"}],` +
-		`"language":"en-US","timezone":"America/New_York","hooks":[{"url":"https://hooks.example.com/calls","headers":[{"key":"x-hook-secret","value":"` +
-		HookSecret + `"}]}],"params":{},"amd":true,"amd_behavior":"Message","max_duration_mins":5,"model":"Fast"}`
+		`"language":"` + useCaseLanguage + `","timezone":"America/New_York","hooks":[{"url":"https://hooks.example.com/calls","headers":[{"key":"` + HookHeader + `","value":"` +
+		HookSecret + `"}]}],"params":{},"amd":true,"amd_behavior":"Message","max_duration_mins":5,"model":"` + useCaseModel + `"}`
 )
 
 // The stages of a call, from its creation, in simulated time.
@@ -40,9 +53,23 @@ type life struct {
 	missingIs404 bool // how the API says that there is no transcript
 }
 
-// fate draws a call's end from its number in the sequence, the same each time.
+// fate is a call's end: as arranged, or drawn from its number in the sequence, the
+// same each time.
 func fate(c *call) (status string, talk time.Duration) {
-	h := c.seq * 0x9e3779b97f4a7c15
+	status, talk = drawFate(c.seq)
+	if a := c.arranged; a != nil {
+		if a.Talk != 0 {
+			talk = max(0, time.Duration(a.Talk))
+		}
+		if a.EndsAs != "" {
+			status = a.EndsAs
+		}
+	}
+	return status, talk
+}
+
+func drawFate(seq uint64) (status string, talk time.Duration) {
+	h := seq * 0x9e3779b97f4a7c15
 	talk = talkAtLeast + time.Duration(h>>32%40)*time.Second
 	switch p := h >> 40 % 100; {
 	case p < 60:
@@ -62,11 +89,7 @@ func fate(c *call) (status string, talk time.Duration) {
 
 // life computes a call's present. The caller holds the lock.
 func (s *Sim) life(c *call) life {
-	start := c.created
-	if c.scheduled.After(start) {
-		start = c.scheduled
-	}
-	age := time.Duration(float64(time.Since(start))*s.opts.Speed) + s.advanced
+	age := s.now() - c.starts
 	end, talk := fate(c)
 	l := life{missingIs404: c.seq%2 == 0}
 	switch {
@@ -82,11 +105,14 @@ func (s *Sim) life(c *call) life {
 		l.status = "Ringing"
 	case age < ringingUntil+talk:
 		l.status = "In progress"
+		if c.arranged != nil && c.arranged.During != "" {
+			l.status = c.arranged.During
+		}
 	default:
 		l.status, l.final = end, true
 		l.connected, l.duration = talk > 0, talk
 		l.sinceEnd = age - ringingUntil - talk
-		l.transcribed = l.connected && l.sinceEnd >= s.opts.TranscriptDelay
+		l.transcribed = l.connected && l.sinceEnd >= s.opts.TranscriptDelay && (c.arranged == nil || !c.arranged.Silent)
 	}
 	return l
 }
@@ -96,60 +122,100 @@ func quote(s string) string {
 	return string(b)
 }
 
+// phoneOf is the organization's number with an id: each has one of its own, as
+// far as numbers for examples go.
+func phoneOf(numberID string) string {
+	if numberID == firstNumber {
+		return "+12025550150"
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(numberID))
+	return fmt.Sprintf("+120255501%02d", h.Sum32()%100)
+}
+
 // appendMetadata writes a call's metadata. The caller holds the lock.
 func (s *Sim) appendMetadata(b []byte, c *call, echo bool) []byte {
-	b = append(b, `"metadata":{"from":"+12025550150","to":`...)
-	b = append(b, quote(c.to)...)
-	b = append(b, `,"tags":[]`...)
-	if echo && !c.echoDropped && c.custom != nil {
-		b = append(append(b, `,"custom":`...), c.custom...)
+	from, to := phoneOf(c.asked.number), c.asked.phone
+	if c.kind() == inbound {
+		from, to = to, from
+	}
+	b = append(b, `"metadata":{"from":"`+from+`","to":"`+to+`","tags":[]`...)
+	if echo && !c.echoDropped && c.asked.metadata != nil {
+		b = append(append(b, `,"custom":`...), c.asked.metadata...)
 	}
 	return append(b, '}')
+}
+
+func appendUseCase(b []byte, c *call) []byte {
+	return append(b, `{"id":`+quote(cmp.Or(c.asked.useCase, firstUseCase))+`,`+useCase...)
 }
 
 // appendParams writes the params of the request, where they are an object.
 func appendParams(b []byte, c *call) []byte {
-	var r struct {
-		Params map[string]json.RawMessage `json:"params"`
+	b = append(b, `,"params":`...)
+	if c.asked.params == nil {
+		return append(b, `{}`...)
 	}
-	if json.Unmarshal(c.request, &r) != nil || r.Params == nil {
-		return append(b, `,"params":{}`...)
-	}
-	p, _ := json.Marshal(r.Params)
-	return append(append(b, `,"params":`...), p...)
+	return append(b, c.asked.params...)
 }
 
-// appendCreated writes the reply to a dial. The caller holds the lock.
-func (s *Sim) appendCreated(b []byte, c *call, echo bool) []byte {
-	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`",`...)
-	b = s.appendMetadata(b, c, echo)
-	b = append(b, `,"use_case":`+useCase...)
-	b = appendParams(b, c)
+func appendCreated(b []byte, c *call) []byte {
 	b = append(b, `,"created":"`...)
 	b = c.created.UTC().AppendFormat(b, time.RFC3339Nano)
-	return append(b, `"}`...)
+	return append(b, '"')
+}
+
+// appendReply writes the reply to a dial. The caller holds the lock.
+func (s *Sim) appendReply(b []byte, c *call, echo bool) []byte {
+	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`",`...)
+	b = s.appendMetadata(b, c, echo)
+	b = appendUseCase(append(b, `,"use_case":`...), c)
+	b = appendParams(b, c)
+	b = appendCreated(b, c)
+	return append(b, '}')
 }
 
 // appendCall writes a call as lists and reads show it. The caller holds the lock.
 func (s *Sim) appendCall(b []byte, c *call) []byte {
-	l := s.life(c)
-	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`","type":"Outbound","provider":"Twilio","status":`+quote(l.status)+`,`...)
+	if c.arranged != nil {
+		return append(b, c.arranged.dress(s.appendPlainCall(nil, c))...)
+	}
+	return s.appendPlainCall(b, c)
+}
+
+func (s *Sim) appendPlainCall(b []byte, c *call) []byte {
+	l, asked := s.life(c), c.asked
+	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`","type":"`+c.kind()+`","provider":"Twilio","status":`+quote(l.status)+`,`...)
 	b = s.appendMetadata(b, c, true)
-	b = append(b, `,"use_case":`+useCase+`,"agent":`+agent+`,"language":"en-US"`...)
+	b = appendUseCase(append(b, `,"use_case":`...), c)
+	b = append(b, `,"agent":{"id":`+quote(cmp.Or(asked.agent, firstAgent))+`,"name":"Kim"},"language":"`+cmp.Or(asked.language, useCaseLanguage)+`"`...)
 	b = appendParams(b, c)
-	b = append(b, `,"created":"`...)
-	b = c.created.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","viewed_by":[],"notes":[],"samples":[],"ratings":[]`...)
-	if !c.scheduled.IsZero() {
-		b = append(b, `,"scheduled_for":`+quote(c.scheduled.UTC().Format(time.RFC3339))...)
+	b = appendCreated(b, c)
+	b = append(b, `,"viewed_by":[],"notes":[],"samples":[],"ratings":[],"max_duration_mins":`...)
+	b = strconv.AppendInt(b, int64(cmp.Or(asked.minutes, useCaseMinutes)), 10)
+	if asked.prompt != "" {
+		b = append(b, `,"prompt_id":`+quote(asked.prompt)...)
+	}
+	if asked.campaign != "" {
+		b = append(b, `,"campaign_id":`+quote(asked.campaign)...)
+	}
+	if !asked.scheduled.IsZero() {
+		b = append(b, `,"scheduled_for":"`...)
+		b = append(asked.scheduled.UTC().AppendFormat(b, time.RFC3339Nano), '"')
 	}
 	if l.connected {
 		b = append(b, `,"duration":`...)
 		b = strconv.AppendInt(b, int64(l.duration/time.Second), 10)
-		b = append(b, `,"extraction":{"slot_confirmed":"yes"},"classification":{"tag":"confirmed","reasoning":"The customer agreed to the proposed time."}`...)
+		b = append(b, `,`+outcome...)
 	}
 	return append(b, '}')
 }
+
+// outcome is what is drawn from every talk.
+const (
+	extracted = "yes"
+	outcome   = `"extraction":{"slot_confirmed":"` + extracted + `"},"classification":{"tag":"confirmed","reasoning":"The customer agreed to the proposed time."}`
+)
 
 // transcript writes what was said. The caller holds the lock.
 func (s *Sim) transcript(c *call, l life) []byte {

@@ -62,7 +62,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 		if i > 0 {
 			reply = append(reply, ',')
 		}
-		reply = s.appendCreated(reply, c, true)
+		reply = s.appendReply(reply, c, true)
 	}
 	s.mu.Unlock()
 	s.reply(w, operation, append(reply, `]}`...))
@@ -93,6 +93,9 @@ func scheduledCall(campaign object, row any) (dialRequest, string) {
 		}
 	}
 	call["params"] = params
+	if name, given := campaign["campaign_name"]; given {
+		call["campaign_id"] = name // the description has no other name for it
+	}
 	if date, given := r["scheduled_date"]; given {
 		clock, given := r["scheduled_time"]
 		if !given {
@@ -109,12 +112,11 @@ func (s *Sim) currentPage(w http.ResponseWriter, req *http.Request) {
 	const operation = "getCurrentPage"
 	limit := maxPage
 	if v := req.URL.Query().Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxPage {
-			s.fail(w, operation, http.StatusUnprocessableEntity, "limit must be a positive whole number below 2000")
+		var problem string
+		if limit, problem = whole(v, 1, maxPage); problem != "" {
+			s.fail(w, operation, http.StatusUnprocessableEntity, "limit "+problem)
 			return
 		}
-		limit = n
 	}
 	s.mu.Lock()
 	newer, found := 0, false
@@ -154,7 +156,7 @@ func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, obj
 		case err != nil:
 			s.fail(w, operation, http.StatusInternalServerError, "the answer cannot be encoded")
 		case reply == nil:
-			s.count(operation, http.StatusOK)
+			s.answered(w, operation, http.StatusOK)
 			w.WriteHeader(http.StatusOK)
 		default:
 			s.reply(w, operation, b)
@@ -307,7 +309,7 @@ func (s *Sim) routeSetup() {
 	}
 	const created = "2025-01-02T03:04:05Z"
 	var first object
-	_ = json.Unmarshal([]byte(useCase), &first)
+	_ = json.Unmarshal([]byte(`{"id":"`+firstUseCase+`",`+useCase), &first)
 	delete(first, "model") // only calls show it
 	useCases := &collection{"64f0c0de000000b1", []object{first}}
 	s.list("GET /use-cases", "listUseCases", useCases)
@@ -316,7 +318,7 @@ func (s *Sim) routeSetup() {
 	s.change("PATCH /use-cases/{id}", "updateUseCase", useCases, useCaseMembers...)
 
 	agents := &collection{"64f0c0de000000d1", []object{{
-		"id": "64f0c0de00000000000000d1", "organization_id": organizationID, "name": "Kim", "languages": []any{"english"}, "voice_id": "voice-1", "created_at": created,
+		"id": firstAgent, "organization_id": organizationID, "name": "Kim", "languages": []any{"english"}, "voice_id": "voice-1", "created_at": created,
 	}}}
 	s.list("GET /agents", "listAgents", agents)
 	s.add("POST /agents", "createAgent", agents, func() object {
@@ -325,7 +327,7 @@ func (s *Sim) routeSetup() {
 	s.change("PATCH /agents/{id}", "updateAgent", agents, "name", "languages", "voice_id")
 
 	numbers := &collection{"64f0c0de000000c1", []object{{
-		"id": "64f0c0de00000000000000c1", "organization_id": organizationID, "number": "+12025550150", "sid": "PN0000000000000000000000000000c1", "title": "Main",
+		"id": firstNumber, "organization_id": organizationID, "number": phoneOf(firstNumber), "sid": "PN0000000000000000000000000000c1", "title": "Main",
 	}}}
 	s.list("GET /numbers", "listNumbers", numbers)
 	s.add("POST /numbers", "buyNumber", numbers, func() object {

@@ -1,7 +1,11 @@
 package callsim
 
 import (
+	"cmp"
+	"fmt"
+	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"sort"
 	"strconv"
@@ -69,39 +73,18 @@ func (s *Sim) call(pattern, operation string, answer func(*call, life) (int, []b
 
 func (s *Sim) listCalls(w http.ResponseWriter, req *http.Request) {
 	const operation = "listCalls"
-	q := req.URL.Query()
-	limit, skip := maxPage, 0
-	for name, into := range map[string]*int{"limit": &limit, "skip": &skip} {
-		if v := q.Get(name); v != "" {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 0 {
-				s.fail(w, operation, http.StatusUnprocessableEntity, name+" must be a whole number")
-				return
-			}
-			*into = n
-		}
+	q, problem := parseListing(req.URL.RawQuery)
+	if problem != "" {
+		s.fail(w, operation, http.StatusUnprocessableEntity, problem)
+		return
 	}
-	limit = min(max(limit, 1), maxPage)
-	bounds := map[string]time.Time{}
-	for _, name := range []string{"from", "to"} {
-		if v := q.Get(name); v != "" {
-			t, err := time.Parse(time.RFC3339, v)
-			if err != nil {
-				s.fail(w, operation, http.StatusUnprocessableEntity, name+" must be a date and time")
-				return
-			}
-			bounds[name] = t
-		}
-	}
-	statuses := words(q.Get("statuses"))
-
 	s.mu.Lock()
-	found := s.listed(q.Get("type"), statuses, q.Get("search"), bounds["from"], bounds["to"])
-	if q.Get("sort") != "asc" {
+	found := s.listed(q)
+	if q.newestFirst {
 		slices.Reverse(found)
 	}
-	page := found[min(skip, len(found)):]
-	page = page[:min(limit, len(page))]
+	page := found[min(q.skip, len(found)):]
+	page = page[:min(q.limit, len(page))]
 	body := append(make([]byte, 0, 2048*(len(page)+1)), `{"calls":[`...)
 	for i, c := range page {
 		if i > 0 {
@@ -109,36 +92,140 @@ func (s *Sim) listCalls(w http.ResponseWriter, req *http.Request) {
 		}
 		body = s.appendCall(body, c)
 	}
-	body = append(body, `],"count":`+strconv.Itoa(len(found))+`,"limit":`+strconv.Itoa(limit)+`,"offset":`+strconv.Itoa(skip)+`}`...)
+	body = append(body, `],"count":`+strconv.Itoa(len(found))+`,"limit":`+strconv.Itoa(q.limit)+`,"offset":`+strconv.Itoa(q.skip)+`}`...)
 	s.mu.Unlock()
 	s.reply(w, operation, body)
 }
 
-// listed filters the calls, oldest first. The caller holds the lock.
-func (s *Sim) listed(kind string, statuses []string, search string, from, to time.Time) []*call {
-	if kind != "" && kind != "Outbound" {
-		return nil
+// listing is what a list of calls is asked for.
+type listing struct {
+	limit, skip                     int
+	kind, search                    string
+	from, to                        time.Time
+	newestFirst                     bool
+	statuses, useCases, campaigns   []string
+	tags, models, ratings, contacts []string
+}
+
+// parseListing refuses what the description does not know: a filter that is
+// misspelt and passed over would list calls that nobody asked for.
+func parseListing(query string) (q listing, problem string) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return q, "the query cannot be read"
 	}
-	now := time.Now()
-	start := sort.Search(len(s.calls), func(i int) bool { return !s.calls[i].created.Before(from) })
+	q = listing{limit: maxPage, newestFirst: true}
+	for name, given := range values {
+		v := given[0]
+		if len(given) > 1 {
+			return q, name + " is given more than once"
+		}
+		problem := ""
+		switch name {
+		case "limit":
+			q.limit, problem = whole(v, 1, maxPage)
+		case "skip":
+			q.skip, problem = whole(v, 0, math.MaxInt32)
+		case "type":
+			q.kind, problem = v, oneOf(v, inbound, outbound)
+		case "sort":
+			q.newestFirst, problem = v == "desc", oneOf(v, "asc", "desc")
+		case "from":
+			q.from, problem = moment(v)
+		case "to":
+			q.to, problem = moment(v)
+		case "search":
+			q.search = strings.TrimSpace(v)
+		case "statuses":
+			q.statuses, problem = words(v)
+		case "use_cases":
+			q.useCases, problem = words(v)
+		case "campaigns":
+			q.campaigns, problem = words(v)
+		case "tags":
+			q.tags, problem = words(v)
+		case "models":
+			q.models, problem = words(v)
+		case "ratings":
+			q.ratings, problem = words(v)
+		case "transfer_contact_email":
+			q.contacts = []string{v}
+		default:
+			problem = "is no filter"
+		}
+		if problem != "" {
+			return q, name + " " + problem
+		}
+	}
+	return q, ""
+}
+
+func whole(v string, least, most int) (n int, problem string) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most || v[0] == '+' {
+		return 0, fmt.Sprintf("must be a whole number from %d to %d", least, most)
+	}
+	return n, ""
+}
+
+func oneOf(v string, known ...string) (problem string) {
+	if slices.Contains(known, v) {
+		return ""
+	}
+	return "must be one of " + strings.Join(known, ", ")
+}
+
+func moment(v string) (t time.Time, problem string) {
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return t, "must be a date and time"
+	}
+	return t, ""
+}
+
+// words reads a list with commas. Which words there are is not checked: statuses
+// are open, ids opaque.
+func words(v string) (list []string, problem string) {
+	list = strings.Split(v, ",")
+	for i, w := range list {
+		if list[i] = strings.TrimSpace(w); list[i] == "" {
+			return nil, "must be a list of words with a comma between them"
+		}
+	}
+	return list, ""
+}
+
+// listed filters the calls, oldest first. The caller holds the lock.
+func (s *Sim) listed(q listing) []*call {
+	today := s.today()
+	start := sort.Search(len(s.calls), func(i int) bool { return !s.calls[i].created.Before(q.from) })
 	var found []*call
 	for _, c := range s.calls[start:] {
-		switch {
-		case !to.IsZero() && c.created.After(to):
-			return found
-		case c.deleted, now.Before(c.listedAt),
-			search != "" && !strings.Contains(c.to, strings.TrimSpace(search)),
-			len(statuses) > 0 && !slices.Contains(statuses, s.life(c).status):
-		default:
+		if !q.to.IsZero() && c.created.After(q.to) {
+			break
+		}
+		if !c.deleted && !today.Before(c.listedAt) && s.matches(c, q) {
 			found = append(found, c)
 		}
 	}
 	return found
 }
 
-func words(list string) []string {
-	if list == "" {
-		return nil
+// matches applies all filters but the dates. The caller holds the lock.
+func (s *Sim) matches(c *call, q listing) bool {
+	if q.kind != "" && c.kind() != q.kind {
+		return false
 	}
-	return strings.Split(list, ",")
+	among := func(list []string, value string) bool { return list == nil || slices.Contains(list, value) }
+	if !among(q.useCases, cmp.Or(c.asked.useCase, firstUseCase)) || !among(q.campaigns, c.asked.campaign) || !among(q.models, useCaseModel) {
+		return false
+	}
+	if q.tags != nil || q.ratings != nil || q.contacts != nil {
+		return false // no list shows any of them on a call
+	}
+	if q.statuses == nil && q.search == "" {
+		return true
+	}
+	l := s.life(c)
+	return among(q.statuses, l.status) && (strings.Contains(c.asked.phone, q.search) || l.connected && strings.Contains(extracted, q.search))
 }

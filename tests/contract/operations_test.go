@@ -49,14 +49,14 @@ func ask(t *testing.T, method, url, body string) (int, string) {
 
 func TestThePretendAPIAnswersEveryOperationAsDescribed(t *testing.T) {
 	w, sim, url := serve(t, callsim.Options{Seed: 7})
-	sim.Advance(time.Hour)
 	var talked callsim.CallRecord // the last call placed one by one: only a talk has a recording
-	for talked.Status != "Completed" {
+	for talked.EndsAs != "Completed" {
 		status, body := ask(t, "POST", url+"/dial/outbound", `{"number_id":"`+numberID+`","phone_number":"+12025550101","language":"en-GB","metadata":{}}`)
 		require.Equal(t, http.StatusOK, status, body)
 		placed := sim.Calls()
 		talked = placed[len(placed)-1]
 	}
+	sim.Advance(time.Hour)
 	total := len(sim.Calls()) + 3
 	call := "/calls/" + talked.ID
 	note := `{"content":"Gate code is on file.","flagged":true}`

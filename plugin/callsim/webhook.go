@@ -1,0 +1,283 @@
+package callsim
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Webhooks says who is told when calls change. Delivery is at least once and in
+// no order: a receiver must deduplicate, and read the call.
+type Webhooks struct {
+	CallURL    string        // gets the hook of a use case: start and end of each call
+	SessionURL string        // gets the platform's event session.status_changed
+	Header     string        // of the secret; default HookHeader
+	Secret     string        // "" sends none
+	Attempts   int           // until an event that is not answered 2xx is given up; default 5
+	Pause      time.Duration // before the second attempt, twice as long before each further one; default 100ms
+	Twice      float64       // probability that an event is sent again although it was taken
+}
+
+func (o Webhooks) wanted() bool { return o.CallURL != "" || o.SessionURL != "" }
+
+// WebhookStats are the events so far. When Taken and GivenUp make up all Events,
+// none is under way.
+type WebhookStats struct {
+	Events   int `json:"events"`
+	Taken    int `json:"taken"`
+	GivenUp  int `json:"given_up"`
+	Requests int `json:"requests"`
+}
+
+const (
+	tellers   = 8                     // deliver at the same time
+	lookEvery = 10 * time.Millisecond // how often calls are looked at
+)
+
+// teller looks at calls and tells their changes, until stopped.
+type teller struct {
+	sim    *Sim
+	opts   Webhooks
+	client *http.Client
+	stop   func() // ends the goroutines and waits for them
+
+	// Of the goroutine that looks.
+	seen int // calls looked at so far
+	open []*told
+	sent uint64 // events so far, for their ids
+
+	mu    sync.Mutex
+	stats WebhookStats
+}
+
+// told is a call that has not ended, and what was said about it.
+type told struct {
+	*call
+	started bool
+	session string
+}
+
+// notice is one event.
+type notice struct {
+	url, mediaType string
+	body           []byte
+	again          bool
+}
+
+func startTelling(s *Sim, opts Webhooks) *teller {
+	opts.Header = cmp.Or(opts.Header, HookHeader)
+	opts.Attempts = cmp.Or(opts.Attempts, 5)
+	opts.Pause = cmp.Or(opts.Pause, 100*time.Millisecond)
+	transport := &http.Transport{MaxIdleConnsPerHost: tellers}
+	t := &teller{sim: s, opts: opts, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+	ctx, cancel := context.WithCancel(context.Background())
+	notices := make(chan notice)
+	var running sync.WaitGroup
+	running.Go(func() { t.look(ctx, notices) })
+	for range tellers {
+		running.Go(func() {
+			for n := range notices {
+				t.tell(ctx, n)
+			}
+		})
+	}
+	t.stop = func() {
+		cancel()
+		running.Wait()
+		transport.CloseIdleConnections()
+	}
+	return t
+}
+
+// look sends what changed to those who tell it. Changes that come while all of
+// them are busy are seen later, and those in between are missed, as by any
+// receiver that was away.
+func (t *teller) look(ctx context.Context, notices chan<- notice) {
+	defer close(notices)
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	rng := rand.New(rand.NewPCG(t.sim.opts.Seed, 1)) //nolint:gosec // repeatable on purpose
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, n := range t.changes() {
+			n.again = rng.Float64() < t.opts.Twice
+			select {
+			case notices <- n:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// changes compares all open calls with what was told about them.
+func (t *teller) changes() (changed []notice) {
+	t.sim.mu.Lock()
+	defer t.sim.mu.Unlock()
+	for _, c := range t.sim.calls[t.seen:] {
+		t.open = append(t.open, &told{call: c})
+	}
+	t.seen = len(t.sim.calls)
+	open := t.open[:0]
+	for _, c := range t.open {
+		l := t.sim.life(c.call)
+		changed = append(changed, t.changesOf(c, l)...)
+		if !l.final && !c.deleted {
+			open = append(open, c)
+		}
+	}
+	clear(t.open[len(open):])
+	t.open = open
+	t.mu.Lock()
+	t.stats.Events += len(changed)
+	t.mu.Unlock()
+	return changed
+}
+
+func (t *teller) changesOf(c *told, l life) (changed []notice) {
+	hook := func(kind string, l life) {
+		if t.opts.CallURL != "" {
+			changed = append(changed, notice{url: t.opts.CallURL, mediaType: "application/json", body: t.sim.hookPayload(kind, c.call, l)})
+		}
+	}
+	if !c.started && !c.canceled && l.status != "Scheduled" && l.status != "Queued" {
+		c.started = true
+		begun := l
+		if l.final { // the leap that passed over it all does not take away its beginning
+			begun = life{status: "Initiated"}
+		}
+		hook("start", begun)
+	}
+	if l.final {
+		hook("end", l)
+	}
+	if session := sessionStatus(l); session != c.session {
+		if t.opts.SessionURL != "" {
+			t.sent++
+			changed = append(changed, notice{
+				url: t.opts.SessionURL, mediaType: "application/cloudevents+json",
+				body: t.sim.sessionPayload(c.call, t.sent, c.session, session, t.sim.today()),
+			})
+		}
+		c.session = session
+	}
+	return changed
+}
+
+// tell delivers an event, or gives it up.
+func (t *teller) tell(ctx context.Context, n notice) {
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(t.opts.Pause), backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
+	err := backoff.Retry(func() error { return t.post(ctx, n) }, backoff.WithContext(backoff.WithMaxRetries(pause, uint64(t.opts.Attempts-1)), ctx))
+	if err == nil && n.again {
+		_ = t.post(ctx, n) // it was taken already
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.stats.Taken++
+	} else {
+		t.stats.GivenUp++
+	}
+}
+
+func (t *teller) post(ctx context.Context, n notice) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, bytes.NewReader(n.body))
+	if err != nil {
+		return backoff.Permanent(err)
+	}
+	req.Header.Set("Content-Type", n.mediaType)
+	if t.opts.Secret != "" {
+		req.Header.Set(t.opts.Header, t.opts.Secret)
+	}
+	t.mu.Lock()
+	t.stats.Requests++
+	t.mu.Unlock()
+	res, err := t.client.Do(req)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxOtherBytes))
+	_ = res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return fmt.Errorf("answered with status %d", res.StatusCode)
+	}
+	return nil
+}
+
+// WebhookStats counts the events told.
+func (s *Sim) WebhookStats() WebhookStats {
+	if s.teller == nil {
+		return WebhookStats{}
+	}
+	s.teller.mu.Lock()
+	defer s.teller.mu.Unlock()
+	return s.teller.stats
+}
+
+// hookPayload is the hook of a use case, in the only form that is documented: the
+// use case stands in "assistant", secrets included. The caller holds the lock.
+func (s *Sim) hookPayload(kind string, c *call, l life) []byte {
+	b := []byte(`{"id":"` + c.id + `","organization_id":"` + organizationID + `","type":"` + c.kind() + `","provider":"Twilio","status":` + quote(l.status) + `,`)
+	b = s.appendMetadata(b, c, true)
+	b = appendUseCase(append(b, `,"assistant":`...), c)
+	b = appendParams(b, c)
+	if l.connected {
+		b = append(b, `,`+outcome+`}`...)
+	} else {
+		b = append(b, `,"extraction":null,"classification":null}`...)
+	}
+	if c.arranged != nil {
+		b = c.arranged.dress(b)
+	}
+	return append(append([]byte(`{"type":"`+kind+`","call":`), b...), '}')
+}
+
+// sessionStatus is a status in the platform's words, which are fewer.
+func sessionStatus(l life) string {
+	switch l.status {
+	case "Scheduled", "Queued", "Initiated", "Ringing":
+		return "queued"
+	case "In progress", "Completed", "Busy", "Canceled", "Failed":
+		return strings.ReplaceAll(strings.ToLower(l.status), " ", "-")
+	case "Transferred":
+		return "completed"
+	case "No answer":
+		return "missed"
+	case "AMD Terminated":
+		return "voicemail"
+	}
+	if l.final {
+		return "completed"
+	}
+	return "in-progress"
+}
+
+// sessionPayload is the platform's event. As there, nothing in it leads to the
+// call: not its id, not its number. The caller holds the lock.
+func (s *Sim) sessionPayload(c *call, event uint64, previous, current string, at time.Time) []byte {
+	id := func(kind string, n uint64) string {
+		return fmt.Sprintf(`"%08x-00%s-4000-8000-%012x"`, uint32(s.opts.Seed), kind, n)
+	}
+	now := quote(at.UTC().Format(time.RFC3339))
+	status := `"current":"` + current + `","updated_at":` + now
+	if previous != "" {
+		status = `"previous":"` + previous + `",` + status
+	}
+	return []byte(`{"specversion":"1.0","id":` + id("ee", event) + `,"source":"https://platform.happyrobot.ai","type":"session.status_changed","time":` + now +
+		`,"datacontenttype":"application/json","data":{"schema_version":"2025-07-08","org_id":` + id("aa", 0) + `,"run_id":` + id("b1", c.seq) +
+		`,"session_id":` + id("c1", c.seq) + `,"use_case_id":` + id("d1", 0) + `,"version_id":` + id("e1", 0) +
+		`,"status":{` + status + `},"org":{"name":"Example Deliveries"},"use_case":{"name":"Delivery slot confirmation","version":"3"}}}`)
+}
