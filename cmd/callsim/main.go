@@ -32,6 +32,13 @@ func run() error {
 	flag.DurationVar(&opts.Visibility, "visibility", 0, "until a new call is listed")
 	flag.DurationVar(&opts.TranscriptDelay, "transcript-delay", 0, "simulated time from a call's end to its transcript (default 20s)")
 	flag.DurationVar(&opts.Latency, "latency", 0, "of every answer")
+	flag.DurationVar(&opts.CreatedResolution, "created-resolution", 0, "cut the times of creation to it, such as 1s")
+	flag.StringVar(&opts.Webhooks.CallURL, "hook-url", "", "who gets the hook of a use case when a call starts and ends")
+	flag.StringVar(&opts.Webhooks.SessionURL, "session-url", "", "who gets the event session.status_changed")
+	flag.StringVar(&opts.Webhooks.Header, "webhook-header", "", "of the webhooks' secret (default "+callsim.HookHeader+")")
+	flag.StringVar(&opts.Webhooks.Secret, "webhook-secret", "", "sent with every webhook; empty sends none")
+	flag.IntVar(&opts.Webhooks.Attempts, "webhook-attempts", 0, "until a webhook that is not answered 2xx is given up (default 5)")
+	flag.Float64Var(&opts.Webhooks.Twice, "webhook-twice", 0, "probability that a webhook is sent again although it was taken")
 	flag.Func("fault", `a fault as JSON, such as {"kind":"lose_answer","probability":0.1}; may be repeated`, func(s string) error {
 		var f callsim.Fault
 		if err := json.Unmarshal([]byte(s), &f); err != nil {

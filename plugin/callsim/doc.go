@@ -5,12 +5,16 @@
 //
 // It shares no types with the client, so that a wrong JSON tag cannot hide.
 //
-//	sim.go       options, the calls there are, ground truth
+//	sim.go       options, the calls there are
 //	server.go    routing, a loopback server
 //	dial.go      placing calls, with every fault
 //	fault.go     what can go wrong, and how often it did
 //	life.go      what a call looks like as time passes
+//	clock.go     the two times: the calendar and the simulated clock
 //	read.go      lists and calls with their parts
+//	arrange.go   calls that come by themselves, with a chosen fate
+//	webhook.go   telling others when calls change
+//	truth.go     ground truth: the calls and the requests there were
 //	other.go     the rest of the API, in its simplest form
 //	control.go   /_sim/: faults and ground truth over HTTP
 package callsim
