@@ -162,6 +162,7 @@ func (s *Sim) parseBatch(operation string, body []byte) (batch []dialRequest, pr
 	s.largest.calls = max(s.largest.calls, len(items))
 	s.largest.bytes = max(s.largest.bytes, len(body))
 	s.mu.Unlock()
+	batch = make([]dialRequest, 0, len(items))
 	for i, item := range items {
 		r, wrong := parseDial(item)
 		if wrong != "" && problem == "" {

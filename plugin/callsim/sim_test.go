@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -82,6 +84,107 @@ func TestFaultsCreateWhatTheySay(t *testing.T) {
 			status, _, _ = ask(t, http.MethodPost, srv.URL+"/dial/outbound-batched", batch(4))
 			assert.Equal(t, 200, status, "the fault struck once")
 		})
+	}
+}
+
+// Whatever strikes an operation that is no dial strikes as it says, too: those
+// that let a dial create its calls let it do its work.
+func TestFaultsStrikeOtherOperations(t *testing.T) {
+	for _, tc := range []struct {
+		fault  callsim.Fault
+		status int
+		done   bool
+	}{
+		{callsim.Fault{Kind: callsim.Refuse, Status: 404}, 404, false},
+		{callsim.Fault{Kind: callsim.ErrorBefore}, 500, false},
+		{callsim.Fault{Kind: callsim.CutBefore}, 0, false},
+		{callsim.Fault{Kind: callsim.CutInBody}, 0, false},
+		{callsim.Fault{Kind: callsim.ErrorAfter, Status: 502}, 502, true},
+		{callsim.Fault{Kind: callsim.LoseAnswer}, 0, true},
+		{callsim.Fault{Kind: callsim.CutBody}, 0, true},
+		{callsim.Fault{Kind: callsim.WrongType}, 200, true},
+		{callsim.Fault{Kind: callsim.NotJSON}, 200, true},
+		{callsim.Fault{Kind: callsim.Delay, Delay: callsim.Duration(time.Millisecond)}, 200, true},
+	} {
+		t.Run(string(tc.fault.Kind), func(t *testing.T) {
+			srv := listen(t, callsim.Options{Speed: 0.0001})
+			ask(t, http.MethodPost, srv.URL+"/dial/outbound-batched", batch(1))
+			tc.fault.Operation, tc.fault.Times = "stopCall", 1
+			srv.Sim.Inject(tc.fault)
+			status, header, reply := ask(t, http.MethodPost, srv.URL+"/calls/"+srv.Sim.Calls()[0].ID+"/stop", "")
+			assert.Equal(t, tc.status, status)
+			assert.Equal(t, tc.done, srv.Sim.Calls()[0].Status == "Canceled")
+			assert.Equal(t, 1, srv.Sim.RequestsOf("stopCall"), "counted once")
+			assert.Equal(t, tc.fault.Kind == callsim.Delay, json.Valid([]byte(reply)) && status == 200)
+			if tc.fault.Kind == callsim.CutBody {
+				assert.Equal(t, "application/json", header.Get("Content-Type"), "it was cut after the header")
+				assert.Contains(t, reply, `{"stat`)
+			}
+		})
+	}
+}
+
+func TestARetryCanBeAskedForAtADate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := callsim.New(callsim.Options{})
+		sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: 429, RetryAfter: "date:90s", Operation: "*"})
+		for _, op := range []string{"GET /calls", "POST /dial/outbound"} {
+			method, path, _ := strings.Cut(op, " ")
+			req := httptest.NewRequest(method, "/api/v1"+path, strings.NewReader(batch(1)))
+			req.Header.Set("Authorization", "Bearer k")
+			rec := httptest.NewRecorder()
+			sim.ServeHTTP(rec, req)
+			assert.Equal(t, 429, rec.Code)
+			at, err := http.ParseTime(rec.Header().Get("Retry-After"))
+			require.NoError(t, err, op)
+			assert.True(t, at.Equal(time.Now().Add(90*time.Second)), "%s: %v", op, at)
+			time.Sleep(time.Minute) // the next date is from then on
+		}
+	})
+}
+
+func TestAnOutageEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := callsim.New(callsim.Options{})
+		sim.Inject(callsim.Fault{Kind: callsim.ErrorBefore, Operation: "*", Status: 503, For: callsim.Duration(time.Minute)})
+		status := func() int { status, _ := serve(t, sim, "GET", "/calls", ""); return status }
+		assert.Equal(t, 503, status())
+		time.Sleep(time.Minute - 1)
+		assert.Equal(t, 503, status())
+		time.Sleep(1)
+		assert.Equal(t, 200, status())
+		assert.Equal(t, 2, sim.Faults()[0].Injected)
+	})
+}
+
+func TestOneCallHasNoParts(t *testing.T) {
+	sim := callsim.New(callsim.Options{})
+	sim.Inject(callsim.Fault{Kind: callsim.Part})
+	status, reply := serve(t, sim, "POST", "/dial/outbound", strings.Trim(batch(1), "[]"))
+	assert.Equal(t, 200, status)
+	assert.True(t, json.Valid([]byte(reply)), reply)
+	assert.Len(t, sim.Calls(), 1)
+	_, _ = serve(t, sim, "POST", "/dial/outbound-batched", batch(4))
+	assert.Len(t, sim.Calls(), 3)
+	assert.Equal(t, 1, sim.Faults()[0].Matched, "it was not meant for the single dial")
+}
+
+func TestFaultsThatCannotStrikeAreRefused(t *testing.T) {
+	for _, f := range []callsim.Fault{
+		{}, {Kind: "loose_answer"}, {Kind: callsim.CutBefore, To: "+12025550101"}, {Kind: callsim.Refuse, Operation: "listcalls"},
+		{Kind: callsim.Refuse, Operation: "listCalls", To: "+12025550101"}, {Kind: callsim.Part, Operation: "createOutboundCall"},
+		{Kind: callsim.Hide, Operation: "listCalls", Delay: 1}, {Kind: callsim.DropEcho, Operation: "getCall"}, {Kind: callsim.Delay}, {Kind: callsim.Hide},
+		{Kind: callsim.Refuse, Probability: 1.5}, {Kind: callsim.Part, Fraction: -1}, {Kind: callsim.Refuse, Times: -1}, {Kind: callsim.Refuse, Status: 42},
+		{Kind: callsim.Refuse, RetryAfter: "date:soon"}, {Kind: callsim.Refuse, For: -1},
+	} {
+		assert.Error(t, f.Validate(), "%+v", f)
+		assert.Panics(t, func() { callsim.New(callsim.Options{}).Inject(f) }, "%+v", f)
+	}
+	for _, f := range []callsim.Fault{
+		{Kind: callsim.Refuse, Operation: "*", To: "+12025550101", RetryAfter: "7"}, {Kind: callsim.Hide, Delay: 1, Operation: "createOutboundCall"},
+		{Kind: callsim.CutBody, Operation: "getTranscript", Probability: 0.1, For: callsim.Duration(time.Minute)},
+	} {
+		assert.NoError(t, f.Validate(), "%+v", f)
 	}
 }
 
