@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // maxOtherBytes is what the pretend API reads of a request that is no dial.
@@ -49,7 +50,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 	}
 	var batch []dialRequest
 	for i, row := range rows {
-		r, problem := scheduledCall(body, row)
+		r, problem := scheduledCall(body, row, i)
 		if problem != "" {
 			s.fail(w, operation, http.StatusUnprocessableEntity, fmt.Sprintf("row %d: %s", i, problem))
 			return
@@ -68,7 +69,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 	s.reply(w, operation, append(reply, `]}`...))
 }
 
-func scheduledCall(campaign object, row any) (dialRequest, string) {
+func scheduledCall(campaign object, row any, n int) (dialRequest, string) {
 	r, ok := row.(object)
 	if !ok {
 		return dialRequest{}, "must be an object"
@@ -102,6 +103,12 @@ func scheduledCall(campaign object, row any) (dialRequest, string) {
 			clock = "00:00:00"
 		}
 		call["scheduled_for"] = fmt.Sprintf("%vT%vZ", date, clock)
+	} else if gap, given := campaign["staggered_interval_minutes"]; given {
+		minutes, ok := gap.(float64)
+		if !ok || minutes < 0 {
+			return dialRequest{}, "staggered_interval_minutes must be a number of minutes"
+		}
+		call["scheduled_for"] = time.Now().Add(time.Duration(float64(n) * minutes * float64(time.Minute))).UTC().Format(time.RFC3339Nano)
 	}
 	raw, _ := json.Marshal(call)
 	return parseDial(raw)

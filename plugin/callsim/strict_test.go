@@ -107,3 +107,18 @@ func TestAWrongMethodIsToldTheRightOnes(t *testing.T) {
 	assert.Equal(t, 7, srv.Sim.RequestsOf("unknown"))
 	assert.Equal(t, []callsim.RequestCount{{Operation: "unknown", Status: 404, Count: 1}, {Operation: "unknown", Status: 405, Count: 6}}, srv.Sim.Stats().Requests)
 }
+
+func TestACampaignsCallsAreItsOwnAndStaggered(t *testing.T) {
+	sim := callsim.New(callsim.Options{Speed: 0.0001})
+	const shared = `{"number_id":"64f0c0de00000000000000c1","campaign_name":"spring","staggered_interval_minutes":%s,"calls":[
+		{"phone_number":"+12025550101"},{"phone_number":"+12025550102","scheduled_date":"2099-01-02"},{"phone_number":"+12025550103"}]}`
+	status, _ := serve(t, sim, "POST", "/dial/scheduled", fmt.Sprintf(shared, `"ten"`))
+	assert.Equal(t, 422, status)
+	status, reply := serve(t, sim, "POST", "/dial/scheduled", fmt.Sprintf(shared, "10"))
+	require.Equal(t, 200, status, reply)
+	assert.Len(t, page(t, sim, "campaigns=spring"), 3)
+	sim.Advance(19 * time.Minute)
+	assert.Equal(t, 2, sim.ByStatus()["Scheduled"])
+	sim.Advance(time.Minute)
+	assert.Equal(t, 1, sim.ByStatus()["Scheduled"], "that of 2099 has a date of its own")
+}

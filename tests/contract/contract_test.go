@@ -22,6 +22,8 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/pb33f/libopenapi-validator/config"
 	"github.com/pb33f/libopenapi-validator/errors"
+	"github.com/pb33f/libopenapi-validator/schema_validation"
+	"github.com/pb33f/libopenapi/datamodel/high/base"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +40,8 @@ type contract struct {
 	validator  validator.Validator
 	routes     *http.ServeMux    // finds the operation of a request
 	operations map[string]string // its pattern to its id
+	webhooks   map[string]*base.Schema
+	schemas    schema_validation.SchemaValidator
 }
 
 // load reads the description once: compiling it takes most of the time here.
@@ -54,7 +58,13 @@ var load = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contract{routes: http.NewServeMux(), operations: map[string]string{}}
+	c := &contract{
+		routes: http.NewServeMux(), operations: map[string]string{}, webhooks: map[string]*base.Schema{},
+		schemas: schema_validation.NewSchemaValidator(config.WithFormatAssertions()),
+	}
+	for name, item := range model.Model.Webhooks.FromOldest() {
+		c.webhooks[name] = item.Post.RequestBody.Content.GetOrZero("application/json").Schema.Schema()
+	}
 	for path, item := range model.Model.Paths.PathItems.FromOldest() {
 		for method, op := range item.GetOperations().FromOldest() {
 			pattern := strings.ToUpper(method) + " /api/v1" + path

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,6 +57,8 @@ func TestThePretendAPIAnswersEveryOperationAsDescribed(t *testing.T) {
 		placed := sim.Calls()
 		talked = placed[len(placed)-1]
 	}
+	_, err := sim.Arrive(callsim.Arrival{Count: 2, Call: json.RawMessage(`{"metadata":{"source":"inbound"},"agent_id":"` + agentID + `","prompt_id":"p1"}`)})
+	require.NoError(t, err)
 	sim.Advance(time.Hour)
 	total := len(sim.Calls()) + 3
 	call := "/calls/" + talked.ID
@@ -69,7 +72,10 @@ func TestThePretendAPIAnswersEveryOperationAsDescribed(t *testing.T) {
 		{"POST", "/dial/scheduled", `{"number_id":"` + numberID + `","use_case_id":"` + useCaseID + `","campaign_name":"spring","calls":[
 			{"phone_number":"+12025550103","scheduled_date":"2099-01-02","scheduled_time":"03:04:05","timezone":"UTC","slot":"10:00"},{"phone_number":"+12025550104"}]}`, `"slot":"10:00"`},
 		{"GET", "/calls?limit=2&sort=asc", "", fmt.Sprintf(`"count":%d`, total)},
-		{"GET", "/calls/current-page?callId=" + talked.ID + "&limit=2", "", `{"currentPage":2}`},
+		{"GET", "/calls?campaigns=spring&use_cases=" + useCaseID, "", `"campaign_id":"spring"`},
+		{"GET", "/calls?type=Inbound", "", `"type":"Inbound"`},
+		{"GET", "/calls?models=Robust&tags=a,b&ratings=c&transfer_contact_email=d", "", `"count":0`},
+		{"GET", "/calls/current-page?callId=" + talked.ID + "&limit=2", "", `{"currentPage":3}`},
 		{"GET", "/calls/tags", "", "[]"},
 		{"POST", "/calls/export", `{"type":"Outbound"}`, "accepted"},
 		{"GET", call, "", "+12025550101"},
@@ -125,6 +131,10 @@ func TestThePretendAPIRefusesAsDescribed(t *testing.T) {
 	} {
 		status, _ := ask(t, op.method, url+op.path, op.body)
 		assert.Equal(t, http.StatusNotFound, status, "%s %s", op.method, op.path)
+	}
+	for _, query := range []string{"limit=0", "limit=2000", "from=yesterday", "statuses=a,,b"} {
+		status, _ := ask(t, "GET", url+"/calls?"+query, "")
+		assert.Equal(t, http.StatusUnprocessableEntity, status, query)
 	}
 	status, _ := ask(t, "POST", url+"/dial/scheduled", `{"number_id":"`+numberID+`","calls":[{"phone_number":"5550101"}]}`)
 	assert.Equal(t, http.StatusUnprocessableEntity, status)
