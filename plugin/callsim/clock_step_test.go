@@ -1,0 +1,18 @@
+package callsim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A machine's clock can be set back between two calls.
+func TestCreatedDoesNotGoBackWithTheMachinesClock(t *testing.T) {
+	s := New(Options{})
+	s.newest = time.Now().Add(time.Hour).Round(0)
+	ids, err := s.Arrive(Arrival{})
+	require.NoError(t, err)
+	assert.True(t, s.byID[ids[0]].created.Equal(s.newest))
+}
