@@ -65,6 +65,16 @@ func TestACallsFateCanBeChosen(t *testing.T) {
 	odd := arrive(callsim.Arrival{Type: "Outbound", During: "Holding", EndsAs: "Voicemail left", Talk: callsim.Duration(time.Minute), Silent: true})
 	bare := arrive(callsim.Arrival{Show: map[string]json.RawMessage{"metadata": json.RawMessage("null")}, Omit: []string{"status", "created"}})
 	missed := arrive(callsim.Arrival{Talk: -1, EndsAs: "Missed"})
+	for range 20 { // whatever would have been drawn
+		for want, a := range map[string]callsim.Arrival{"Completed": {Talk: callsim.Duration(time.Minute)}, "No answer": {Talk: -1}} {
+			id := arrive(a)
+			assert.Equal(t, want, sim.Calls()[len(sim.Calls())-1].EndsAs, id)
+		}
+	}
+	var talked, busy []string
+	for range 20 {
+		talked, busy = append(talked, arrive(callsim.Arrival{EndsAs: "Transferred"})), append(busy, arrive(callsim.Arrival{EndsAs: "Busy"}))
+	}
 
 	sim.Advance(30 * time.Second)
 	assert.Contains(t, shown(odd, ""), `"status":"Holding"`)
@@ -81,6 +91,10 @@ func TestACallsFateCanBeChosen(t *testing.T) {
 	}
 	assert.NotContains(t, shown(bare, ""), `"status"`)
 	assert.NotContains(t, shown(bare, ""), `"created"`)
+	for i := range talked {
+		assert.Contains(t, shown(talked[i], ""), `"duration"`)
+		assert.NotContains(t, shown(busy[i], ""), `"duration"`)
+	}
 	sim.Advance(5 * time.Hour)
 	assert.Contains(t, shown(long, ""), `"duration":18000`)
 	assert.Contains(t, shown(long, "/transcript"), "assistant")

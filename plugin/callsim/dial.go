@@ -45,7 +45,7 @@ func parseDial(raw json.RawMessage) (dialRequest, string) {
 	if json.Unmarshal(raw, &m) != nil || m == nil {
 		return r, "must be an object"
 	}
-	ok := true
+	var ok bool
 	for _, id := range [...]struct {
 		name string
 		into *string

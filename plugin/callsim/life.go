@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -57,16 +58,27 @@ type life struct {
 // same each time.
 func fate(c *call) (status string, talk time.Duration) {
 	status, talk = drawFate(c.seq)
-	if a := c.arranged; a != nil {
-		if a.Talk != 0 {
-			talk = max(0, time.Duration(a.Talk))
-		}
-		if a.EndsAs != "" {
-			status = a.EndsAs
-		}
+	a := c.arranged
+	if a == nil || (a.Talk == 0 && a.EndsAs == "") {
+		return status, talk
 	}
-	return status, talk
+	// What was arranged of the one must not be contradicted by what was drawn of
+	// the other.
+	switch {
+	case a.Talk > 0:
+		status, talk = "Completed", time.Duration(a.Talk)
+	case a.Talk < 0:
+		status, talk = "No answer", 0
+	case slices.Contains(withoutTalk, a.EndsAs):
+		talk = 0
+	default:
+		talk = max(talk, talkAtLeast)
+	}
+	return cmp.Or(a.EndsAs, status), talk
 }
+
+// withoutTalk are the ends of calls that never connected.
+var withoutTalk = []string{"No answer", "Busy", "AMD Terminated", "Failed", "Canceled", "Missed", "Abandoned"}
 
 func drawFate(seq uint64) (status string, talk time.Duration) {
 	h := seq * 0x9e3779b97f4a7c15
