@@ -9,7 +9,8 @@ import (
 
 var errHandedOut = errors.New("the connection failed after the request may have left; a dial is not repeated")
 
-// dialBody is the body of a request that must not arrive twice.
+// dialBody is the body of a request that must not arrive twice: of a dial, and of
+// any other that changes something.
 //
 // net/http repeats requests of its own accord. With a body that it can have
 // again it does so not only when nothing was written to a dead idle connection,

@@ -41,16 +41,16 @@ type Options struct {
 	Headers map[string]string // sent with every request; Authorization cannot be replaced
 	HTTP    *http.Client      // its transport is used, nil for one of its own; redirects are never followed
 	Timeout time.Duration     // of one request, to the end of its reply; default 30s
-	Retry   Retry             // of reads
+	Retry   Retry             // of reads, and of writes that were not processed
 	OmitRaw bool              // created calls come without Raw, which costs more than all else of them
 
 	Wait      func(context.Context) error                     // a rate limit, asked before each request
 	OnRequest func(op string, status int, took time.Duration) // status 0: no answer
-	OnRetry   func(op string, err error, wait time.Duration)  // before a read is repeated
-	OnAnswer  func(op string)                                 // a read succeeded
+	OnRetry   func(op string, err error, wait time.Duration)  // before a request is repeated
+	OnAnswer  func(op string)                                 // a request that may be repeated succeeded
 }
 
-// Retry spaces repeated reads with full jitter. MaxElapsedTime 0 is for ever.
+// Retry spaces repeated requests with full jitter. MaxElapsedTime 0 is for ever.
 type Retry struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 }
@@ -149,9 +149,10 @@ type request struct {
 	method string
 	path   string // escaped
 	query  url.Values
-	body   *dialBody // nil for a read
+	body   *dialBody // nil for none
 	limit  int64
 	expect int // bytes of the reply, about
+	uncut  bool // once it was let through, only its own timeout ends it
 }
 
 // once makes one request and reads its whole reply.
@@ -160,6 +161,9 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		if err := c.opts.Wait(ctx); err != nil {
 			return nil, &Error{Op: r.op, Err: fmt.Errorf("waiting for the rate limit: %w", err), notSent: true}
 		}
+	}
+	if r.uncut {
+		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -255,6 +259,12 @@ func (c *Client) observe(op string, status int, began time.Time) {
 // read repeats a GET until it is answered, and decodes the answer.
 func (c *Client) read(ctx context.Context, r request, into any) error {
 	r.method = http.MethodGet
+	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error { return json.Unmarshal(body, into) })
+}
+
+// repeat makes a request until it is answered, its answer included, or fails in a
+// way that must not be repeated.
+func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) bool, decode func([]byte) error) error {
 	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(c.opts.Retry.InitialInterval), backoff.WithMaxInterval(c.opts.Retry.MaxInterval),
 		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(c.opts.Retry.MaxElapsedTime))
@@ -262,7 +272,7 @@ func (c *Client) read(ctx context.Context, r request, into any) error {
 	for {
 		body, err := c.once(ctx, r)
 		if err == nil {
-			if err = json.Unmarshal(body, into); err == nil {
+			if err = decode(body); err == nil {
 				if c.opts.OnAnswer != nil {
 					c.opts.OnAnswer(r.op)
 				}
@@ -270,12 +280,12 @@ func (c *Client) read(ctx context.Context, r request, into any) error {
 			}
 			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
 		}
+		var e *Error
+		if !errors.As(err, &e) || !repeatable(e) {
+			return err
+		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
-		}
-		var e *Error
-		if !errors.As(err, &e) || !e.repeatable() {
-			return err
 		}
 		if e.Status >= 200 && e.Status < 300 {
 			if unreadable++; unreadable > maxUnreadable {

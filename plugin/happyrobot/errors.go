@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotSent says that certainly no call can have been placed: the connection was
+// NotSent says that certainly no call can have been placed, and nothing changed: the connection was
 // refused, the name or the certificate was not good, the time ran out first, or
 // a connection broke before any of the request's body was handed to it.
 func (e *Error) NotSent() bool { return e.notSent }
@@ -61,6 +61,29 @@ func (e *Error) repeatable() bool {
 		return true
 	}
 	return e.Status >= 500 || e.Status >= 200 && e.Status < 300 && !errors.Is(e.Err, errTooLarge) // which it will be again
+}
+
+// Unprocessed says that the request certainly changed nothing and is good to be
+// sent again: it did not leave, was too many, or met a key or an account that has
+// to be mended first.
+func (e *Error) Unprocessed() bool {
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
+		return true
+	}
+	return e.Status == 0 && e.notSent
+}
+
+// Unknown says that a request that changes something may have been processed,
+// and no answer tells.
+func (e *Error) Unknown() bool {
+	switch {
+	case e.Status == 0:
+		return !e.notSent
+	case e.Status == http.StatusRequestTimeout: // a proxy says so, too, when the API behind it was slow
+		return true
+	}
+	return e.Status < 300 || e.Status >= 500
 }
 
 var errTooLarge = errors.New("the reply is larger")
