@@ -7,6 +7,7 @@
 //	output_dial.go       place the call in each message
 //	processor_dial.go    the same, mid-pipeline
 //	processor_call.go    look a call up and attach it; call_lookup.go reads it
+//	processor_request.go any other operation by name; request_args.go makes its arguments
 //	message.go           the only place where a message becomes a call, or a call a message
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number

@@ -29,6 +29,16 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, include: [logs]}`, `happyrobot_call: {api_key: k, call_id: x, include: [video]}`, "include"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, wait: finished}`, `happyrobot_call: {api_key: k, call_id: x, wait: ages}`, "ages"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, parallelism: 1}`, `happyrobot_call: {api_key: k, call_id: x, parallelism: 0}`, "parallelism"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage}`, `happyrobot_request: {api_key: k}`, "operation"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage}`, `happyrobot_request: {api_key: k, operation: getUseage}`, "getUseage"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage}`, `happyrobot_request: {api_key: k, operation: getusage}`, "getusage"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls}`, `happyrobot_request: {api_key: k, operation: createOutboundCall}`, "happyrobot_dial"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls}`, `happyrobot_request: {api_key: k, operation: createOutboundCallsBatched}`, "happyrobot_dial"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls}`, `happyrobot_request: {api_key: k, operation: createScheduledCampaign}`, "happyrobot_dial"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, args_mapping: "root = {}"}`, `happyrobot_request: {api_key: k, operation: getUsage, args_mapping: "root = ("}`, "expected query"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: "/v2/usage/{org}"}`, `happyrobot_request: {api_key: k, operation: getUsage, path: usage}`, "path"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: /a..b}`, `happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`, "path"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls, path: /calls/dialed}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: /Dial/outbound}`, "happyrobot_dial"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {
@@ -61,6 +71,9 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
 		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",
 		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:            "poll_interval",
+		`happyrobot_request: {api_key: k, operation: nothing}`:                     "operation",
+		`happyrobot_request: {api_key: k, operation: createOutboundCall}`:          "happyrobot_dial",
+		`happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`:     "path",
 	} {
 		t.Run(config, func(t *testing.T) {
 			b := service.NewStreamBuilder()

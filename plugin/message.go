@@ -245,10 +245,14 @@ func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error
 
 // inputFailure is the result of a message that no call could be made of.
 func inputFailure(err error) dialer.Result {
+	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
+}
+
+// reasonOf is the word for bad input.
+func reasonOf(err error) string {
 	var bad *inputError
-	reason := reasonInvalidField
 	if errors.As(err, &bad) {
-		reason = bad.reason
+		return bad.reason
 	}
-	return dialer.Fail(dialer.Rejected, reason, err)
+	return reasonInvalidField
 }

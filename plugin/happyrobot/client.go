@@ -151,7 +151,7 @@ type request struct {
 	query  url.Values
 	body   *dialBody // nil for none
 	limit  int64
-	expect int // bytes of the reply, about
+	expect int  // bytes of the reply, about
 	uncut  bool // once it was let through, only its own timeout ends it
 }
 

@@ -42,6 +42,7 @@ type contract struct {
 	operations map[string]string // its pattern to its id
 	webhooks   map[string]*base.Schema
 	schemas    schema_validation.SchemaValidator
+	evidence   map[string]string // its id to how well it is known
 }
 
 // load reads the description once: compiling it takes most of the time here.
@@ -59,8 +60,9 @@ var load = sync.OnceValues(func() (*contract, error) {
 		return nil, err
 	}
 	c := &contract{
-		routes: http.NewServeMux(), operations: map[string]string{}, webhooks: map[string]*base.Schema{},
-		schemas: schema_validation.NewSchemaValidator(config.WithFormatAssertions()),
+		routes: http.NewServeMux(), operations: map[string]string{}, evidence: map[string]string{},
+		webhooks: map[string]*base.Schema{},
+		schemas:  schema_validation.NewSchemaValidator(config.WithFormatAssertions()),
 	}
 	for name, item := range model.Model.Webhooks.FromOldest() {
 		c.webhooks[name] = item.Post.RequestBody.Content.GetOrZero("application/json").Schema.Schema()
@@ -70,6 +72,9 @@ var load = sync.OnceValues(func() (*contract, error) {
 			pattern := strings.ToUpper(method) + " /api/v1" + path
 			c.routes.Handle(pattern, http.NotFoundHandler())
 			c.operations[pattern] = op.OperationId
+			if known, ok := op.Extensions.Get("x-evidence"); ok {
+				c.evidence[op.OperationId] = known.Value
+			}
 		}
 	}
 	c.validator = validator.NewValidatorFromV3Model(&model.Model,
