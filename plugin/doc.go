@@ -8,6 +8,7 @@
 //	processor_dial.go    the same, mid-pipeline
 //	processor_call.go    look a call up and attach it; call_lookup.go reads it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
+//	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
 //	message.go           the only place where a message becomes a call, or a call a message
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number

@@ -25,7 +25,9 @@ func TestDocsAreFresh(t *testing.T) {
 		require.NoError(t, err)
 		pages[name+".md"] = componentPage(data)
 	}
-	view, ok := env.GetOutputConfig("happyrobot_dial")
+	view, ok := env.GetInputConfig("happyrobot_webhook")
+	component("input_happyrobot_webhook", view, ok)
+	view, ok = env.GetOutputConfig("happyrobot_dial")
 	component("output_happyrobot_dial", view, ok)
 	view, ok = env.GetProcessorConfig("happyrobot_dial")
 	component("processor_happyrobot_dial", view, ok)
@@ -40,7 +42,7 @@ func TestDocsAreFresh(t *testing.T) {
 			pages["bloblang_parse_phone_number.md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, pages, 6)
+	require.Len(t, pages, 7)
 
 	for name, want := range pages {
 		file := filepath.Join("docs", name)

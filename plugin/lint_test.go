@@ -14,7 +14,7 @@ import (
 func TestLintRefusesMistakesByFieldName(t *testing.T) {
 	linter := service.NewEnvironment().NewComponentConfigLinter()
 	lint := map[string]func([]byte) ([]service.Lint, error){
-		"output": linter.LintOutputYAML, "processor": linter.LintProcessorYAML, "cache": linter.LintCacheYAML,
+		"input": linter.LintInputYAML, "output": linter.LintOutputYAML, "processor": linter.LintProcessorYAML, "cache": linter.LintCacheYAML,
 	}
 	for _, tc := range []struct{ kind, good, bad, names string }{
 		{"output", `happyrobot_dial: {api_key: k}`, `happyrobot_dial: {api_key: ""}`, "api_key"},
@@ -39,6 +39,17 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: "/v2/usage/{org}"}`, `happyrobot_request: {api_key: k, operation: getUsage, path: usage}`, "path"},
 		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: /a..b}`, `happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`, "path"},
 		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls, path: /calls/dialed}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: /Dial/outbound}`, "happyrobot_dial"},
+		{"input", `happyrobot_webhook: {secret: s}`, `happyrobot_webhook: {}`, "secret"},
+		{"input", `happyrobot_webhook: {secret: s}`, `happyrobot_webhook: {secret: ""}`, "`secret` must not be empty"},
+		{"input", `happyrobot_webhook: {secret: "a b"}`, `happyrobot_webhook: {secret: " a"}`, "`secret`"},
+		{"input", `happyrobot_webhook: {secret: s}`, `happyrobot_webhook: {secret: "ü"}`, "`secret`"},
+		{"input", `happyrobot_webhook: {secret: s, secret_header: X-Secret}`, `happyrobot_webhook: {secret: s, secret_header: "X Secret"}`, "secret_header"},
+		{"input", `happyrobot_webhook: {secret: s, path: /}`, `happyrobot_webhook: {secret: s, path: events}`, "path"},
+		{"input", `happyrobot_webhook: {secret: s, path: /a/b}`, `happyrobot_webhook: {secret: s, path: "/a?b"}`, "path"},
+		{"input", `happyrobot_webhook: {secret: s, max_body_bytes: 1}`, `happyrobot_webhook: {secret: s, max_body_bytes: 0}`, "max_body_bytes"},
+		{"input", `happyrobot_webhook: {secret: s, max_in_flight: 1}`, `happyrobot_webhook: {secret: s, max_in_flight: 0}`, "max_in_flight"},
+		{"input", `happyrobot_webhook: {secret: s, tls: {cert_file: a, key_file: b}}`, `happyrobot_webhook: {secret: s, tls: {cert_file: a}}`, "tls"},
+		{"input", `happyrobot_webhook: {secret: s, tls: {}}`, `happyrobot_webhook: {secret: s, tls: {key_file: a}}`, "tls"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {

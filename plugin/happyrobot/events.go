@@ -1,0 +1,101 @@
+package happyrobot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+)
+
+// EventKind is one of the two forms in which the API tells about calls.
+type EventKind string
+
+// Forms of events.
+const (
+	CloudEvent EventKind = "cloudevent" // of the platform: runs and sessions, no call of v1
+	CallHook   EventKind = "call_hook"  // of a use case: a call of v1
+)
+
+// Event is what the API posts to a webhook. Types and statuses are open words.
+type Event struct {
+	Kind      EventKind
+	ID        string // of the sender; of a hook, which has none, made from its contents
+	Source    string // of a CloudEvent
+	Type      string // such as session.status_changed, start, end
+	Status    string
+	CallID    string // of a hook
+	RunID     string // of a CloudEvent, as the next
+	SessionID string
+	Raw       json.RawMessage // secrets removed
+}
+
+// What is no event.
+var (
+	ErrNoJSON  = errors.New("the body is not JSON")
+	ErrNoEvent = errors.New("the body is neither a CloudEvent with id and type, nor a call hook with type and call.id")
+)
+
+// ParseEvent reads an event, whatever its type.
+func ParseEvent(body []byte) (Event, error) {
+	if !json.Valid(body) {
+		return Event{}, ErrNoJSON
+	}
+	if !isObject(body) {
+		return Event{}, ErrNoEvent
+	}
+	var m struct {
+		SpecVersion lenient[string] `json:"specversion"`
+		ID          lenient[string] `json:"id"`
+		Source      lenient[string] `json:"source"`
+		Type        lenient[string] `json:"type"`
+		Data        lenient[struct {
+			RunID     lenient[string] `json:"run_id"`
+			SessionID lenient[string] `json:"session_id"`
+			Status    lenient[struct {
+				Current lenient[string] `json:"current"`
+			}] `json:"status"`
+		}] `json:"data"`
+		Call lenient[hookedCall] `json:"call"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return Event{}, ErrNoJSON
+	}
+	call := m.Call.v
+	e := Event{Type: m.Type.v, Raw: Redact(bytes.Clone(body))}
+	switch {
+	case e.Type != "" && m.SpecVersion.v != "" && m.ID.v != "":
+		e.Kind, e.ID, e.Source = CloudEvent, m.ID.v, m.Source.v
+		e.RunID, e.SessionID, e.Status = m.Data.v.RunID.v, m.Data.v.SessionID.v, m.Data.v.Status.v.Current.v
+	case e.Type != "" && call.ID.v != "":
+		e.Kind, e.CallID, e.Status = CallHook, call.ID.v, call.Status.v
+		e.ID = call.ID.v + ":" + e.Type + ":" + e.Status
+		if found := call.found(); found != "" {
+			e.ID += ":" + found
+		}
+	default:
+		return Event{}, ErrNoEvent
+	}
+	return e, nil
+}
+
+type hookedCall struct {
+	ID             lenient[string] `json:"id"`
+	Status         lenient[string] `json:"status"`
+	Extraction     any             `json:"extraction"`
+	Classification any             `json:"classification"`
+}
+
+// found digests what the API read out of the talk. An end that is told again once
+// that is known is news, not a repetition.
+func (c hookedCall) found() string {
+	if c.Extraction == nil && c.Classification == nil {
+		return ""
+	}
+	written, err := json.Marshal([]any{c.Extraction, c.Classification}) // in one order of members
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(written)
+	return hex.EncodeToString(sum[:6])
+}
