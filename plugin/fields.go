@@ -129,7 +129,7 @@ func (c clientConfig) unlimited() (*happyrobot.Client, error) {
 	return happyrobot.New(c.options)
 }
 
-// logChanges tells once when reads begin to fail, and once when they are answered again.
+// logChanges tells once when requests that may be repeated begin to fail, and once when they are answered again.
 func logChanges(log *service.Logger) (failed func(string, error, time.Duration), answered func(string)) {
 	var mu sync.Mutex
 	var trouble string
@@ -144,7 +144,7 @@ func logChanges(log *service.Logger) (failed func(string, error, time.Duration),
 		trouble = now
 		mu.Unlock()
 		if changed {
-			log.Warnf("Reading from the API fails and is tried again: %v", err)
+			log.Warnf("Asking the API fails and is tried again: %v", err)
 		}
 	}
 	answered = func(string) {
@@ -219,11 +219,13 @@ func rateLimit(res *service.Resources, label string) func(context.Context) error
 	}
 }
 
-// resultFields are set on every message that a dial or a lookup decided.
+// Metadata of messages that a dial or a lookup decided, and of calls that are streamed.
 const (
 	metaOutcome    = "happyrobot_outcome"
 	metaReason     = "happyrobot_reason"
 	metaCallID     = "happyrobot_call_id"
 	metaHTTPStatus = "happyrobot_http_status"
 	metaDialRef    = "happyrobot_dial_ref"
+	metaStatus     = "happyrobot_call_status"
+	metaPrevious   = "happyrobot_previous_status"
 )

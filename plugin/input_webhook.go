@@ -53,7 +53,7 @@ Both forms of events that the API documents are taken:
 | `+"`call_hook`"+` | what the `+"`hooks`"+` of a use case post: `+"`{type: start or end, call: {...}}`"+` | `+"`happyrobot_call_id`"+` |
 | `+"`cloudevent`"+` | `+"`session.status_changed`"+` of the platform, a CloudEvent. It holds no call id of v1 | `+"`happyrobot_run_id`, `happyrobot_session_id`"+` |
 
-The message is the event, without the header values of hooks that the API embeds in it. Types and statuses are open words: events of other types are taken, too. Metadata: `+"`happyrobot_event_kind`, `happyrobot_event_type`, `happyrobot_event_id`, `happyrobot_status`"+`, and those to join by. Take an event for a hint, and read the call with `+"`happyrobot_call`"+`.
+The message is the event, without the header values of hooks that the API embeds in it. Types and statuses are open words: events of other types are taken, too. Metadata: `+"`happyrobot_event_kind`, `happyrobot_event_type`, `happyrobot_event_id`, `happyrobot_call_status`, `happyrobot_previous_status`"+` (of the session, for CloudEvents, whose words are others), and those to join by. Take an event for a hint, and read the call with `+"`happyrobot_call`"+`.
 
 ### Answers
 
@@ -314,6 +314,11 @@ func (in *webhookInput) Read(ctx context.Context) (*service.Message, service.Ack
 	case <-ended:
 		in.mu.Lock()
 		defer in.mu.Unlock()
+		select {
+		case <-in.closed:
+			return nil, nil, service.ErrEndOfInput
+		default:
+		}
 		if in.server != nil {
 			_ = in.server.Close()
 		}

@@ -216,7 +216,7 @@ func TestEventsOfBothKindsBecomeMessages(t *testing.T) {
 	assert.True(t, strings.HasPrefix(id, "65ee00000000000000000101:end:Completed:"), id)
 	assert.Equal(t, map[string]string{
 		"happyrobot_event_kind": "call_hook", "happyrobot_event_type": "end", "happyrobot_event_id": id,
-		"happyrobot_call_id": "65ee00000000000000000101", "happyrobot_status": "Completed",
+		"happyrobot_call_id": "65ee00000000000000000101", "happyrobot_call_status": "Completed",
 	}, a.meta)
 
 	event := example(t, "webhook.session-status-changed.json")
@@ -224,7 +224,7 @@ func TestEventsOfBothKindsBecomeMessages(t *testing.T) {
 	assert.Equal(t, event, a.content)
 	assert.Equal(t, map[string]string{
 		"happyrobot_event_kind": "cloudevent", "happyrobot_event_type": "session.status_changed",
-		"happyrobot_event_id": "6f1c7d34-5a0e-4c0e-9a41-1f2f4f6f0001", "happyrobot_status": "completed",
+		"happyrobot_event_id": "6f1c7d34-5a0e-4c0e-9a41-1f2f4f6f0001", "happyrobot_call_status": "completed", "happyrobot_previous_status": "in-progress",
 		"happyrobot_run_id": "0b6c1d2e-0000-4000-8000-0000000000b1", "happyrobot_session_id": "0b6c1d2e-0000-4000-8000-0000000000c1",
 	}, a.meta)
 
@@ -604,4 +604,33 @@ func TestABusyAddressIsTriedAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return listening.MatchString(logged.String()) }, 10*time.Second, time.Millisecond)
 	require.NoError(t, stream.StopWithin(10*time.Second))
 	require.NoError(t, <-ended)
+}
+
+func TestAWebhookRefusesMistakesAtStart(t *testing.T) {
+	cert, key, _ := certificate(t)
+	for fields, names := range map[string]string{
+		`secret: ""`:                                "secret",
+		`secret: "s\n"`:                             "secret",
+		`secret: s, secret_header: ""`:              "secret_header",
+		`secret: s, path: events`:                   "path",
+		`secret: s, cache: nowhere`:                 "cache",
+		`secret: s, timeout: 0s`:                    "timeout",
+		`secret: s, read_timeout: -1s`:              "read_timeout",
+		`secret: s, max_body_bytes: 0`:              "max_body_bytes",
+		`secret: s, max_in_flight: -1`:              "max_in_flight",
+		`secret: s, tls: {cert_file: ` + cert + `}`: "key_file",
+		`secret: s, tls: {cert_file: ` + key + `, key_file: ` + key + `}`: "tls",
+		`secret: s, tls: {cert_file: nowhere.pem, key_file: ` + key + `}`: "tls",
+	} {
+		b := service.NewStreamBuilder()
+		b.DisableLinting()
+		require.NoError(t, b.AddInputYAML("happyrobot_webhook: {"+fields+"}"))
+		require.NoError(t, b.AddOutputYAML("drop: {}"))
+		stream, err := b.Build()
+		if err == nil {
+			err = stream.Run(t.Context())
+		}
+		require.Error(t, err, fields)
+		assert.Contains(t, err.Error(), names)
+	}
 }

@@ -20,7 +20,6 @@ const (
 	metaEventKind = "happyrobot_event_kind"
 	metaEventType = "happyrobot_event_type"
 	metaEventID   = "happyrobot_event_id"
-	metaStatus    = "happyrobot_status"
 	metaRunID     = "happyrobot_run_id"
 	metaSessionID = "happyrobot_session_id"
 )
@@ -29,7 +28,7 @@ const (
 func eventMessage(e happyrobot.Event) *service.Message {
 	msg := service.NewMessage(e.Raw)
 	for name, value := range map[string]string{
-		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: e.Status,
+		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: e.Status, metaPrevious: e.Previous,
 		metaCallID: e.CallID, metaRunID: e.RunID, metaSessionID: e.SessionID,
 	} {
 		if value != "" {

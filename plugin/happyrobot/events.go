@@ -24,6 +24,7 @@ type Event struct {
 	Source    string // of a CloudEvent
 	Type      string // such as session.status_changed, start, end
 	Status    string
+	Previous  string // status of a CloudEvent
 	CallID    string // of a hook
 	RunID     string // of a CloudEvent, as the next
 	SessionID string
@@ -53,7 +54,8 @@ func ParseEvent(body []byte) (Event, error) {
 			RunID     lenient[string] `json:"run_id"`
 			SessionID lenient[string] `json:"session_id"`
 			Status    lenient[struct {
-				Current lenient[string] `json:"current"`
+				Current  lenient[string] `json:"current"`
+				Previous lenient[string] `json:"previous"`
 			}] `json:"status"`
 		}] `json:"data"`
 		Call lenient[hookedCall] `json:"call"`
@@ -66,7 +68,9 @@ func ParseEvent(body []byte) (Event, error) {
 	switch {
 	case e.Type != "" && m.SpecVersion.v != "" && m.ID.v != "":
 		e.Kind, e.ID, e.Source = CloudEvent, m.ID.v, m.Source.v
-		e.RunID, e.SessionID, e.Status = m.Data.v.RunID.v, m.Data.v.SessionID.v, m.Data.v.Status.v.Current.v
+		data := m.Data.v
+		e.RunID, e.SessionID = data.RunID.v, data.SessionID.v
+		e.Status, e.Previous = data.Status.v.Current.v, data.Status.v.Previous.v
 	case e.Type != "" && call.ID.v != "":
 		e.Kind, e.CallID, e.Status = CallHook, call.ID.v, call.Status.v
 		e.ID = call.ID.v + ":" + e.Type + ":" + e.Status
