@@ -77,10 +77,10 @@ func (e *Error) Unprocessed() bool {
 // Unknown says that a request that changes something may have been processed,
 // and no answer tells.
 func (e *Error) Unknown() bool {
-	switch {
-	case e.Status == 0:
+	switch e.Status {
+	case 0:
 		return !e.notSent
-	case e.Status == http.StatusRequestTimeout: // a proxy says so, too, when the API behind it was slow
+	case http.StatusRequestTimeout: // a proxy says so, too, when the API behind it was slow
 		return true
 	}
 	return e.Status < 300 || e.Status >= 500
