@@ -1,0 +1,103 @@
+// Package faults runs whole pipelines against everything that can go wrong with
+// the API, the ledger and the wire between, and compares what was told of each
+// lead with the calls that were really placed. tests/reliability.md is its table.
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// seed repeats a run when given as FAULT_SEED. Requests still arrive in the
+// order that the scheduler likes, so a repetition is close, not exact.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	s := rand.Uint64()
+	if text := os.Getenv("FAULT_SEED"); text != "" {
+		var err error
+		s, err = strconv.ParseUint(text, 10, 64)
+		require.NoError(t, err, "FAULT_SEED")
+	}
+	t.Logf("repeat with FAULT_SEED=%d", s)
+	return s
+}
+
+// atOnce is how many runs go on side by side: most of their time is waiting.
+const atOnce = 16
+
+// runAll does every run and adds those of a row and side up.
+func runAll(t *testing.T, runs []run) map[string]map[side]tally {
+	t.Helper()
+	sums := map[string]map[side]tally{}
+	var mu sync.Mutex
+	var failed []error
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, r := range runs {
+		r.dir = t.TempDir()
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			got, err := r.do()
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = append(failed, fmt.Errorf("%s, %s at %v: %w", r.row.name, r.side, r.rate, err))
+			}
+			if sums[r.row.name] == nil {
+				sums[r.row.name] = map[side]tally{}
+			}
+			sums[r.row.name][r.side] = sums[r.row.name][r.side].plus(got)
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(failed...))
+	return sums
+}
+
+func plan(seed uint64, sides []side, rates []float64, leads int) (runs []run) {
+	for _, row := range rows() {
+		for _, side := range sides {
+			for _, rate := range rates {
+				h := fnv.New64a()
+				_, _ = fmt.Fprint(h, seed, row.name, rate) // each side meets the same
+				runs = append(runs, run{row: row, side: side, rate: rate, leads: leads, seed: h.Sum64()})
+			}
+		}
+	}
+	return runs
+}
+
+// assertPromise holds a run of ours to what is promised.
+func assertPromise(t *testing.T, r row, s side, got tally) {
+	t.Helper()
+	assert.Positive(t, got.struck, "the fault was injected")
+	assert.Zero(t, got.lost, "lost")
+	if r.beyond && s == redialAbsent {
+		return // the list comes later than the user vouched for
+	}
+	assert.Zero(t, got.doubled, "called twice")
+	assert.Empty(t, got.lies)
+	if s == redialAbsent && r.wrap == nil && r.name != "reference missing everywhere" {
+		assert.LessOrEqual(t, got.held, got.leads/2, "few are held where the list can be trusted")
+	}
+}
+
+func TestNoFaultDoublesOrLosesALead(t *testing.T) {
+	const leads = 150
+	got := runAll(t, plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, leads))
+	for _, r := range rows() {
+		for _, s := range []side{hold, redialAbsent} {
+			t.Run(r.name+"/"+string(s), func(t *testing.T) { assertPromise(t, r, s, got[r.name][s]) })
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+// Operations of a cache.
+const (
+	opGet    = "get"
+	opAdd    = "add"
+	opSet    = "set"
+	opDelete = "delete"
+)
+
+var errCacheDown = errors.New("the cache is down, on request")
+
+// cacheFault makes operations of a cache fail.
+type cacheFault struct {
+	ops     []string
+	written bool // the operation takes effect, and only its answer is lost
+}
+
+// unsteady decides which operations fail. The first few of those it is meant for
+// succeed and the next one fails for certain, so that no run goes without.
+type unsteady struct {
+	cacheFault
+	rate float64
+
+	mu      sync.Mutex
+	rng     *rand.Rand
+	matched int
+	struck  int
+}
+
+const spared = 2 // requests or operations before the first that is certain to be struck
+
+func (u *unsteady) strikes(op string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rate == 0 || !slices.Contains(u.ops, op) {
+		return false
+	}
+	u.matched++
+	if u.matched != spared+1 && u.rng.Float64() >= u.rate {
+		return false
+	}
+	u.struck++
+	return true
+}
+
+func (u *unsteady) end() (struck int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rate = 0
+	return u.struck
+}
+
+// unsteadyCache hands on to another cache what it does not fail.
+type unsteadyCache struct {
+	store ledger.Store
+	fault *unsteady
+}
+
+func registerUnsteadyCache(env *service.Environment, fault *unsteady) error {
+	spec := service.NewConfigSpec().Field(service.NewStringField("cache"))
+	return env.RegisterCache("unsteady", spec, func(conf *service.ParsedConfig, res *service.Resources) (service.Cache, error) {
+		label, err := conf.FieldString("cache")
+		return unsteadyCache{store: ledger.FromCacheResource(res, label), fault: fault}, err
+	})
+}
+
+// through runs an operation, or fails it before or after its effect.
+func (c unsteadyCache) through(op string, effect func() error) error {
+	if !c.fault.strikes(op) {
+		return effect()
+	}
+	if c.fault.written {
+		_ = effect()
+	}
+	return errCacheDown
+}
+
+func (c unsteadyCache) Get(ctx context.Context, key string) (value []byte, err error) {
+	err = c.through(opGet, func() error {
+		value, err = c.store.Get(ctx, key)
+		return err
+	})
+	return value, err
+}
+
+func (c unsteadyCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return c.through(opSet, func() error { return c.store.Set(ctx, key, value, ttl) })
+}
+
+func (c unsteadyCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return c.through(opAdd, func() error { return c.store.Add(ctx, key, value, ttl) })
+}
+
+func (c unsteadyCache) Delete(ctx context.Context, key string) error {
+	return c.through(opDelete, func() error { return c.store.Delete(ctx, key) })
+}
+
+func (c unsteadyCache) Close(context.Context) error { return nil }

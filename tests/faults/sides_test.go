@@ -1,0 +1,92 @@
+package faults
+
+import (
+	"fmt"
+	"strings"
+)
+
+// side is a way to call leads.
+type side string
+
+const (
+	hold         side = "hold"
+	redialAbsent side = "redial_absent"
+	peer         side = "http_client"
+)
+
+const (
+	maxBatch    = 20
+	maxInFlight = 4
+)
+
+const leadMapping = `root.number_id = "64f0c0de00000000000000c1"
+root.phone_number = this.phone
+root.metadata.lead_id = this.id`
+
+// config is a stream in YAML, without its input.
+type config struct {
+	processors []string
+	output     string
+	caches     []string
+}
+
+func indent(n int, text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+strings.Repeat(" ", n))
+}
+
+// dialConfig is a happyrobot_dial that collects what fails and what it called.
+func dialConfig(url string, onUnknown side, extra ...string) string {
+	return fmt.Sprintf(`
+fallback:
+  - happyrobot_dial:
+      api_key: test-key
+      base_url: %s
+      timeout: %s
+      settle: %s
+      on_unknown: %s
+      dedupe_key: ${! json("id") }
+      call_mapping: |
+        %s
+      retry: {initial_interval: 5ms, max_interval: 50ms}
+      max_in_flight: %d
+      batching: {count: %d, period: 5ms}
+      receipts: {collect: {as: receipt}}
+      %s
+  - collect: {as: failure}
+`, url, timeout, settle, onUnknown, indent(8, leadMapping), maxInFlight, maxBatch, indent(6, strings.Join(extra, "\n")))
+}
+
+// peerConfig is what one builds of stock components to the same end: leads are
+// deduplicated on the same cache, requests are retried with growing pauses, and
+// what fails goes to the same output. A dedupe that fails is retried, for it
+// would drop the lead, or let it through unchecked, otherwise.
+func peerConfig(url string) config {
+	return config{
+		processors: []string{`
+retry:
+  backoff: {initial_interval: 5ms, max_interval: 50ms, max_elapsed_time: 0s}
+  processors:
+    - dedupe: {cache: ledger, key: '${! json("id") }', drop_on_err: false}`},
+		output: fmt.Sprintf(`
+fallback:
+  - http_client:
+      url: %s/dial/outbound-batched
+      verb: POST
+      headers: {Authorization: Bearer test-key, Content-Type: application/json}
+      timeout: %s
+      retries: 10
+      retry_period: 5ms
+      max_retry_backoff: 50ms
+      backoff_on: [429]
+      max_in_flight: %d
+      batching:
+        count: %d
+        period: 5ms
+        processors:
+          - mapping: |
+              %s
+          - archive: {format: json_array}
+  - collect: {as: failure}
+`, url, timeout, maxInFlight, maxBatch, indent(14, leadMapping)),
+	}
+}
