@@ -24,9 +24,9 @@ const (
 
 // gate lets dial requests out while the API works. In trouble it closes, and
 // after a pause lets one request out at a time as a probe; the first that is
-// answered opens it for all. After an unanswered request it stays closed until
-// the API has answered anything, and the probe carries one call only: so an
-// outage makes few calls unknown, and no storm.
+// answered opens it for all. The probe carries one call only, unless requests do
+// not arrive at all. After an unanswered request the gate stays closed until the
+// API has answered anything. So an outage makes few calls unknown, and no storm.
 type gate struct {
 	mu       sync.Mutex
 	trouble  Trouble
@@ -174,8 +174,12 @@ func (g *gate) close(p pass, why Trouble, asked time.Duration, cause error) {
 	if p.probe {
 		g.probing = false
 	}
-	if why == Unanswered {
+	switch why {
+	case Unanswered:
 		g.silent, g.single = true, true
+	case RateLimited, SetupWrong:
+		// A limit may be met in the middle of a batch, but not of a single call.
+		g.single = true
 	}
 	if until := time.Now().Add(wait); until.After(g.until) {
 		g.until = until

@@ -95,7 +95,7 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 	told := false
 	for {
 		began := time.Now()
-		hits, err := r.find(jobs, since)
+		hits, _, err := r.find(jobs, since, false)
 		switch {
 		case err == nil:
 			r.gate.heard()
@@ -136,9 +136,10 @@ func answeredBadly(err error) bool {
 	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
 }
 
-// find lists once. No filter of the API reaches our reference, and offset paging
-// from the oldest call on is the order in which new calls do not shift pages.
-func (r *run) find(jobs []*job, since time.Time) (hits []hit, err error) {
+// find lists once, and with once set does not insist. No filter of the API reaches our reference, and offset paging
+// from the oldest call on is the order in which new calls do not shift pages. With
+// an error, began says whether the list was given in part.
+func (r *run) find(jobs []*job, since time.Time, once bool) (hits []hit, began bool, err error) {
 	open := make(map[string]*job, len(jobs))
 	numbers := make(map[string][]*job, len(jobs))
 	for _, j := range jobs {
@@ -153,11 +154,12 @@ func (r *run) find(jobs []*job, since time.Time) (hits []hit, err error) {
 		defer cancel()
 	}
 	from := since.Add(-lookBack)
-	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: from, Sort: "asc", Limit: listPage}
+	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: from, Sort: "asc", Limit: listPage, Once: once}
 	for call, err := range r.api.ListCalls(ctx, query) {
 		if err != nil {
-			return nil, fmt.Errorf("looking up calls: %w", err)
+			return nil, began, fmt.Errorf("looking up calls: %w", err)
 		}
+		began = true
 		ref := refOf(call.Metadata)
 		if j := open[ref]; j != nil && call.ID != "" {
 			hits = append(hits, hit{job: j, callID: call.ID, raw: call.Raw})
@@ -174,7 +176,7 @@ func (r *run) find(jobs []*job, since time.Time) (hits []hit, err error) {
 			}
 		}
 	}
-	return hits, nil
+	return hits, began, nil
 }
 
 func without(jobs []*job, hits []hit) []*job {

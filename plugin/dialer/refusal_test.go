@@ -170,3 +170,59 @@ func TestARefusalIsHeldWhereItsCallsAreListedWithoutAReference(t *testing.T) {
 		assertOneCallEach(t, api, calls)
 	})
 }
+
+// Nothing says that a batch is all or nothing: calls a second, calls at a time or
+// credit may run out in the middle of it.
+func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
+	for _, code := range []int{429, 402} {
+		for name, listedIn := range map[string]time.Duration{"listed at once": 0, "all but one listed late": settle - time.Second} {
+			t.Run(fmt.Sprintf("%d, %s", code, name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					calls := leads(t, 8)
+					api := &fakeAPI{}
+					api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+						if n > 1 {
+							return answer{}
+						}
+						api.create(batch[1:5], answer{listedIn: listedIn})
+						return answer{err: status(code), creates: func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[0].Ref }}
+					}
+					results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+					for i, r := range results {
+						assert.Equal(t, Accepted, r.Outcome, "lead %d", i)
+					}
+					assertOneCallEach(t, api, calls)
+				})
+			})
+		}
+	}
+}
+
+func TestALimitThatHoldsForListsAsWellIsTakenAtItsWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, calls := time.Now(), leads(t, 4)
+		api := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}
+		api.onList = func(int) error { return status(429) }
+		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+		assert.Len(t, api.lists(), 1)
+		assert.LessOrEqual(t, time.Since(began), tooMany.RetryAfter+time.Second)
+	})
+}
+
+func TestALimitIsNotTakenAtItsWordWhileListsGoUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, calls := time.Now(), leads(t, 4)
+		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c happyrobot.OutboundCall) bool { return c.PhoneNumber[len(c.PhoneNumber)-1]%2 == 0 }})}
+		api.onList = func(int) error {
+			if time.Since(began) < time.Hour {
+				return status(503)
+			}
+			return nil
+		}
+		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+	})
+}

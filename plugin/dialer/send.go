@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -93,8 +94,12 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		r.gate.close(p, Unreachable, asked, err)
 	case throttled:
 		r.gate.close(p, RateLimited, asked, err)
+		return r.sendRest(jobs, ended)
 	case setup:
 		r.gate.close(p, SetupWrong, asked, err)
+		if status == http.StatusPaymentRequired {
+			return r.sendRest(jobs, ended)
+		}
 	case refused:
 		r.gate.answered(p)
 		if len(jobs) == 1 {
@@ -128,6 +133,46 @@ func (r *run) lookUp(open []*job, ended time.Time) (again [][]*job, err error) {
 // is kept, and the rest is sent again in two halves, until the refused call
 // stands alone.
 func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) {
+	free, err := r.uncreated(jobs, ended)
+	switch half := len(free) / 2; {
+	case err != nil:
+		return nil, err
+	case half > 0:
+		return [][]*job{free[:half], free[half:]}, nil
+	case len(free) == 1:
+		return [][]*job{free}, nil
+	}
+	return nil, nil
+}
+
+// sendRest handles a limit that was met: of calls, or of what is paid for. The
+// limit may have been met in the middle of the batch, since nothing says that a
+// batch is all or nothing. So it is looked up, once: an API that does not list either
+// is closed at the door, and created nothing.
+func (r *run) sendRest(jobs []*job, ended time.Time) (again [][]*job, err error) {
+	if len(jobs) > 1 && (r.partialRefusals.Load() || r.mayBeCreated(jobs)) {
+		if jobs, err = r.uncreated(jobs, ended); err != nil || len(jobs) == 0 {
+			return nil, err
+		}
+		return [][]*job{jobs}, nil
+	}
+	r.release(jobs)
+	return [][]*job{jobs}, nil
+}
+
+// mayBeCreated asks once whether any of these calls was created. A list that is
+// refused as well says no; one that gives no answer says nothing.
+func (r *run) mayBeCreated(jobs []*job) bool {
+	hits, began, err := r.find(jobs, oldestClaim(jobs), true)
+	if err != nil {
+		return began || !answeredBadly(err)
+	}
+	return len(hits) > 0 || slices.ContainsFunc(jobs, func(j *job) bool { return j.blind })
+}
+
+// uncreated keeps whichever calls of a refused request were created all the same,
+// and releases and returns those that may be sent again.
+func (r *run) uncreated(jobs []*job, ended time.Time) (free []*job, err error) {
 	settled := ended // one look
 	if r.partialRefusals.Load() {
 		settled = ended.Add(r.opts.Settle)
@@ -147,7 +192,7 @@ func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) 
 	}
 	// A call that may be among those listed without a reference, or that could
 	// not be looked up at all, must not be sent again on a refusal's word.
-	var free, blind []*job
+	var blind []*job
 	for _, j := range absent {
 		if j.blind {
 			blind = append(blind, j)
@@ -156,16 +201,8 @@ func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) 
 		}
 	}
 	r.release(free)
-	if _, err := r.onUnknown(blind); err != nil { // none of these is redialed
-		return nil, err
-	}
-	switch half := len(free) / 2; {
-	case half > 0:
-		return [][]*job{free[:half], free[half:]}, nil
-	case len(free) == 1:
-		return [][]*job{free}, nil
-	}
-	return nil, nil
+	_, err = r.onUnknown(blind) // none of these is redialed
+	return free, err
 }
 
 // acceptCreated accepts what a reply lists and returns the jobs it does not.

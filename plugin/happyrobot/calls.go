@@ -172,6 +172,8 @@ type ListCallsQuery struct {
 	Sort      string // asc or desc, by creation as far as is known
 	Limit     int    // calls a page; below 2000
 	Skip      int
+
+	Once bool // do not repeat a page that fails
 }
 
 func (q ListCallsQuery) values() url.Values {
@@ -214,7 +216,7 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 			var page struct {
 				Calls *[]json.RawMessage `json:"calls"`
 			}
-			err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes}, &page)
+			err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes, single: q.Once}, &page)
 			if err == nil && page.Calls == nil {
 				err = &Error{Op: "listCalls", Status: 200, Err: fmt.Errorf("decoding the reply: it has no list of calls")}
 			}

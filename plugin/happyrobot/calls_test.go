@@ -165,6 +165,20 @@ func TestAListEndsAtItsFirstError(t *testing.T) {
 	assert.ErrorContains(t, errs[0], "422")
 }
 
+func TestAListThatIsAskedForOnceDoesNotInsist(t *testing.T) {
+	transport, asked := pages(9, 3, map[int]int{2: 429})
+	taken := 0
+	var last error
+	for _, err := range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{Once: true}) {
+		if last = err; err == nil {
+			taken++
+		}
+	}
+	assert.ErrorContains(t, last, "429")
+	assert.Equal(t, 3, taken)
+	assert.Equal(t, []string{"", "3"}, *asked)
+}
+
 // Taken for empty, such a reply would say that no call was ever placed.
 func TestAReplyWithoutAListIsAnErrorNotAnEmptyList(t *testing.T) {
 	for _, body := range []string{`{}`, `{"calls":null}`, `[]`, `null`, `{"data":[]}`, `{"calls":{}}`} {

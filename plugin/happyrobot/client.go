@@ -150,6 +150,7 @@ type request struct {
 	path   string // escaped
 	query  url.Values
 	body   *dialBody // nil for none
+	single bool      // a read that is not repeated
 	limit  int64
 	expect int  // bytes of the reply, about
 	uncut  bool // once it was let through, only its own timeout ends it
@@ -256,10 +257,15 @@ func (c *Client) observe(op string, status int, began time.Time) {
 	}
 }
 
-// read repeats a GET until it is answered, and decodes the answer.
+// read repeats a GET until it is answered, unless it is a single one, and decodes
+// the answer.
 func (c *Client) read(ctx context.Context, r request, into any) error {
 	r.method = http.MethodGet
-	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error { return json.Unmarshal(body, into) })
+	repeatable := (*Error).repeatable
+	if r.single {
+		repeatable = func(*Error) bool { return false }
+	}
+	return c.repeat(ctx, r, repeatable, func(body []byte) error { return json.Unmarshal(body, into) })
 }
 
 // repeat makes a request until it is answered, its answer included, or fails in a
