@@ -208,7 +208,7 @@ func (r run) count(t *tally, leads []string, out *collected, a *api) {
 		if r.side == peer {
 			continue
 		}
-		if slices.ContainsFunc(why, func(w string) bool { return strings.HasPrefix(w, "held: unknown: ") }) {
+		if slices.ContainsFunc(why, isHeld) {
 			t.held++
 		}
 		t.lies = append(t.lies, liesOf(lead, ids, why, out.receipts[lead])...)
@@ -220,13 +220,14 @@ func (r run) count(t *tally, leads []string, out *collected, a *api) {
 }
 
 // liesOf are the statements about a lead that its calls disprove. A held lead may
-// have been called or not; nothing else may be in doubt.
+// have been called or not, and a refused one may be called when it is delivered
+// again, which a receipt then tells; nothing else may be in doubt.
 func liesOf(lead string, ids, why, receipts []string) (lies []string) {
 	for _, w := range why {
 		switch {
-		case strings.HasPrefix(w, "held: unknown: "):
+		case isHeld(w):
 		case strings.HasPrefix(w, "rejected: refused: "):
-			if len(ids) > 0 {
+			if len(ids) > 0 && len(receipts) == 0 && !slices.ContainsFunc(why, isHeld) {
 				lies = append(lies, fmt.Sprintf("%s is told as %q and was called", lead, w))
 			}
 		default:
@@ -243,3 +244,5 @@ func liesOf(lead string, ids, why, receipts []string) (lies []string) {
 	}
 	return lies
 }
+
+func isHeld(why string) bool { return strings.HasPrefix(why, "held: unknown: ") }
