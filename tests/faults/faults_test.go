@@ -5,6 +5,7 @@ package faults
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -16,6 +17,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// TestMain lets tests go on side by side that mostly wait, however few processors
+// there are.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(atOnce)); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // seed repeats a run when given as FAULT_SEED. Requests still arrive in the
 // order that the scheduler likes, so a repetition is close, not exact.
@@ -90,7 +101,8 @@ func assertPromise(t *testing.T, r row, s side, got tally) {
 }
 
 func TestNoFaultDoublesOrLosesALead(t *testing.T) {
-	const leads = 150
+	t.Parallel()
+	const leads = 100
 	got := runAll(t, plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, leads))
 	for _, r := range rows() {
 		for _, s := range []side{hold, redialAbsent} {

@@ -50,7 +50,7 @@ func (u *unsteady) strikes(op string) bool {
 		return false
 	}
 	u.matched++
-	if u.matched != spared+1 && u.rng.Float64() >= u.rate {
+	if u.matched != spared+1 && u.rate < 1 && u.rng.Float64() >= u.rate {
 		return false
 	}
 	u.struck++
@@ -110,3 +110,9 @@ func (c unsteadyCache) Delete(ctx context.Context, key string) error {
 }
 
 func (c unsteadyCache) Close(context.Context) error { return nil }
+
+func (u *unsteady) set(rate float64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rate = rate
+}

@@ -130,7 +130,7 @@ func (r run) config(url string, onFile bool) config {
 	if r.side == peer {
 		c = peerConfig(url)
 	} else {
-		c.output = dialConfig(url, r.side, "ledger: ledger")
+		c.output = dialConfig(url, r.side, quickRetry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", timeout))
 	}
 	store := "label: store\nmemory: {}"
 	if onFile {

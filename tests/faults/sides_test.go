@@ -28,11 +28,19 @@ type config struct {
 	processors []string
 	output     string
 	caches     []string
+	limits     []string
+	metrics    string // "" for none
 }
+
+// quickRetry keeps the pauses of a run short.
+const quickRetry = "retry: {initial_interval: 5ms, max_interval: 50ms}"
 
 func indent(n int, text string) string {
 	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+strings.Repeat(" ", n))
 }
+
+// quickBatching forms requests of maxBatch calls.
+var quickBatching = fmt.Sprintf("batching: {count: %d, period: 5ms}", maxBatch)
 
 // dialConfig is a happyrobot_dial that collects what fails and what it called.
 func dialConfig(url string, onUnknown side, extra ...string) string {
@@ -41,19 +49,16 @@ fallback:
   - happyrobot_dial:
       api_key: test-key
       base_url: %s
-      timeout: %s
       settle: %s
       on_unknown: %s
       dedupe_key: ${! json("id") }
       call_mapping: |
         %s
-      retry: {initial_interval: 5ms, max_interval: 50ms}
       max_in_flight: %d
-      batching: {count: %d, period: 5ms}
       receipts: {collect: {as: receipt}}
       %s
   - collect: {as: failure}
-`, url, timeout, settle, onUnknown, indent(8, leadMapping), maxInFlight, maxBatch, indent(6, strings.Join(extra, "\n")))
+`, url, settle, onUnknown, indent(8, leadMapping), maxInFlight, indent(6, strings.Join(extra, "\n")))
 }
 
 // peerConfig is what one builds of stock components to the same end: leads are

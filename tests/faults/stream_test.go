@@ -105,7 +105,10 @@ func start(c config, register ...func(*service.Environment) error) (*stream, err
 		}
 		return err
 	}
-	err := errors.Join(b.SetMetricsYAML("none: {}"), add(c.caches, b.AddCacheYAML), add(c.processors, b.AddProcessorYAML), b.AddOutputYAML(c.output))
+	if c.metrics == "" {
+		c.metrics = "none: {}"
+	}
+	err := errors.Join(b.SetMetricsYAML(c.metrics), add(c.caches, b.AddCacheYAML), add(c.limits, b.AddRateLimitYAML), add(c.processors, b.AddProcessorYAML), b.AddOutputYAML(c.output))
 	if err != nil {
 		return nil, err
 	}

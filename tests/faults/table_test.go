@@ -121,6 +121,7 @@ func quoteAll(sides []side) string {
 
 // The count must be able to see what ours never shows.
 func TestTheCountSeesDoubledAndLostLeads(t *testing.T) {
+	t.Parallel()
 	var runs []run
 	for _, r := range rows() {
 		if r.name == "answer lost after creating" || r.name == "half a batch created, 200" {
