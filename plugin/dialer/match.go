@@ -16,18 +16,26 @@ func match(jobs []*job, created []happyrobot.CreatedCall) (hits []hit, echoed bo
 	byNumber := map[string]*happyrobot.CreatedCall{}
 	calls := map[string]int{} // calls without a reference, by number
 	echoed = true
+	ambiguous, nobodys := idsOfTwoNames(created), &happyrobot.CreatedCall{}
 	for i := range created {
 		c := &created[i]
 		if c.ID == "" {
 			continue
 		}
-		if ref := refOf(c.Metadata); ref != "" {
-			if _, twice := byRef[ref]; !twice {
+		ref := refOf(c.Metadata)
+		if ambiguous[c.ID] {
+			c = nobodys
+		}
+		if ref != "" {
+			if before := byRef[ref]; before == nil || before == nobodys {
 				byRef[ref] = c
 			}
 			continue
 		}
 		echoed = false
+		if c == nobodys {
+			continue
+		}
 		n := digits(c.Metadata.To)
 		byNumber[n] = c
 		calls[n]++
@@ -50,6 +58,27 @@ func match(jobs []*job, created []happyrobot.CreatedCall) (hits []hit, echoed bo
 		}
 	}
 	return hits, echoed
+}
+
+// idsOfTwoNames are call ids that a reply gives to more than one reference, or
+// number where it has no reference: one call must not stand for two leads, so it
+// stands for none.
+func idsOfTwoNames(created []happyrobot.CreatedCall) (ids map[string]bool) {
+	names := make(map[string]string, len(created))
+	for i := range created {
+		id, name := created[i].ID, refOf(created[i].Metadata)
+		if name == "" {
+			name = "to " + digits(created[i].Metadata.To)
+		}
+		if before, listed := names[id]; listed && before != name {
+			if ids == nil {
+				ids = map[string]bool{}
+			}
+			ids[id] = true
+		}
+		names[id] = name
+	}
+	return ids
 }
 
 func refOf(m happyrobot.CallMetadata) string { return m.CustomText(RefMember) }

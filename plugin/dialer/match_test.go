@@ -91,6 +91,16 @@ func TestRepliesAreMatchedByReferenceThenByUniqueNumber(t *testing.T) {
 			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("Y", "a", "+11")},
 			[]string{"X"}, true,
 		},
+		"an id for two references": {
+			[]*job{asked("a", "+11"), asked("b", "+12"), asked("c", "+13")},
+			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("X", "b", "+12"), made("C", "c", "+13")},
+			[]string{"", "", "C"}, true,
+		},
+		"an id with a reference and without": {
+			[]*job{asked("a", "+11"), asked("b", "+12")},
+			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("X", "", "+12")},
+			[]string{"", ""}, false,
+		},
 		"nothing": {[]*job{asked("a", "+11")}, nil, []string{""}, true},
 	}
 	for name, tt := range tests {
@@ -107,13 +117,19 @@ func TestRepliesAreMatchedByReferenceThenByUniqueNumber(t *testing.T) {
 	}
 }
 
-// Each byte is a call asked for, by its number, or a call of the reply, by its
-// reference and number.
+// Each byte is a call asked for, by its number. Each pair of bytes is a call of
+// the reply, by its reference and number, and by its id: ids and references may
+// come twice, or not at all.
 func FuzzMatch(f *testing.F) {
-	f.Add([]byte{1, 2, 3}, []byte{0x11, 0x02, 0x03})
-	f.Add([]byte{1, 1}, []byte{0x01})
-	f.Add([]byte{1, 1}, []byte{0x11, 0x01})
-	f.Add([]byte{0}, []byte{0x00, 0x10, 0xf0})
+	f.Add([]byte{1, 2, 3}, []byte{0x11, 1, 0x02, 2, 0x03, 3})
+	f.Add([]byte{1, 1}, []byte{0x01, 1})
+	f.Add([]byte{1, 1}, []byte{0x11, 1, 0x01, 2})
+	f.Add([]byte{0}, []byte{0x00, 1, 0x10, 2, 0xf0, 3})
+	f.Add([]byte{1, 2}, []byte{0x11, 1, 0x22, 1})
+	f.Add([]byte{1, 2}, []byte{0x11, 1, 0x02, 1})
+	f.Add([]byte{1, 2}, []byte{0x11, 1, 0x11, 2, 0x22, 0})
+	f.Add([]byte{1, 10}, []byte{0x01, 9, 0x0a, 9})
+	f.Add([]byte{1}, []byte{0x11, 1, 0x21, 1, 0x01, 2})
 	f.Fuzz(func(t *testing.T, numbers, reply []byte) {
 		number := func(b byte) string {
 			if b&0x0f == 0 {
@@ -126,43 +142,61 @@ func FuzzMatch(f *testing.F) {
 			jobs[i] = asked(fmt.Sprintf("ref-%d", i+1), number(b))
 		}
 		var created []happyrobot.CreatedCall
-		byID := map[string]happyrobot.CreatedCall{}
-		refs := map[string]bool{}
-		for i, b := range reply {
-			ref := ""
-			if b>>4 != 0 {
-				ref = fmt.Sprintf("ref-%d", b>>4)
+		byID := map[string][]happyrobot.CreatedCall{}
+		byRef := map[string][]happyrobot.CreatedCall{} // of those with an id
+		for pair := range slices.Chunk(reply, 2) {
+			if len(pair) < 2 {
+				break
 			}
-			if refs[ref] && ref != "" {
-				continue
+			ref, id := "", ""
+			if pair[0]>>4 != 0 {
+				ref = fmt.Sprintf("ref-%d", pair[0]>>4)
 			}
-			refs[ref] = true
-			c := made(fmt.Sprintf("call-%d", i), ref, number(b))
-			created, byID[c.ID] = append(created, c), c
+			if pair[1] != 0 {
+				id = fmt.Sprintf("call-%d", pair[1])
+			}
+			c := made(id, ref, number(pair[0]))
+			created = append(created, c)
+			if id != "" {
+				byID[id] = append(byID[id], c)
+				byRef[ref] = append(byRef[ref], c)
+			}
 		}
 		hits, echoed := match(jobs, created)
 		require.Len(t, hits, len(jobs))
-		require.Equal(t, !refs[""], echoed)
+		require.Equal(t, len(byRef[""]) == 0, echoed)
 		used := map[string]bool{}
 		for i, h := range hits {
 			require.Same(t, jobs[i], h.job)
-			if refs[h.job.call.Ref] {
-				require.Equal(t, h.job.call.Ref, refOf(byID[h.callID].Metadata), "a reference decides")
-			}
+			ref := h.job.call.Ref
+			sure := slices.ContainsFunc(byRef[ref], func(c happyrobot.CreatedCall) bool { return len(byID[c.ID]) == 1 })
+			require.False(t, sure && h.callID == "", "a call that carries the reference, and no other, is its own")
 			if h.callID == "" {
 				continue
 			}
 			require.False(t, used[h.callID], "one call for two leads")
 			used[h.callID] = true
-			c := byID[h.callID]
-			if refOf(c.Metadata) == "" {
-				require.Equal(t, digits(h.job.call.Request.PhoneNumber), digits(c.Metadata.To))
-			} else {
-				require.Equal(t, h.job.call.Ref, refOf(c.Metadata))
+			require.NotEmpty(t, byID[h.callID], "a call that was never created")
+			if refOf(byID[h.callID][0].Metadata) == "" {
+				require.Len(t, byID[h.callID], 1, "without a reference, what is listed twice is no one's")
 			}
+			for _, c := range byID[h.callID] {
+				require.Equal(t, refOf(byID[h.callID][0].Metadata), refOf(c.Metadata), "a call of two names")
+			}
+			if len(byRef[ref]) > 0 {
+				require.Equal(t, ref, refOf(byID[h.callID][0].Metadata), "a reference decides")
+				continue
+			}
+			require.Empty(t, refOf(byID[h.callID][0].Metadata), "somebody else's call")
+			require.Equal(t, digits(h.job.call.Request.PhoneNumber), digits(byID[h.callID][0].Metadata.To))
 		}
 		slices.Reverse(created)
 		again, _ := match(jobs, created)
-		require.Equal(t, hits, again, "the order of a reply means nothing")
+		for i := range hits {
+			require.Equal(t, hits[i].callID == "", again[i].callID == "", "the order of a reply means nothing")
+			if len(byRef[hits[i].job.call.Ref]) <= 1 {
+				require.Equal(t, hits[i].callID, again[i].callID, "the order of a reply means nothing")
+			}
+		}
 	})
 }
