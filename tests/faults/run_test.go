@@ -128,9 +128,9 @@ func (r run) inject(a *api) {
 func (r run) config(url string, onFile bool) config {
 	var c config
 	if r.side == peer {
-		c = peerConfig(url)
+		c = peerConfig(url, r.row.timeout())
 	} else {
-		c.output = dialConfig(url, r.side, quickRetry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", timeout))
+		c.output = dialConfig(url, r.side, quickRetry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", r.row.timeout()))
 	}
 	store := "label: store\nmemory: {}"
 	if onFile {

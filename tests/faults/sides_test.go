@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // side is a way to call leads.
@@ -65,7 +66,7 @@ fallback:
 // deduplicated on the same cache, requests are retried with growing pauses, and
 // what fails goes to the same output. A dedupe that fails is retried, for it
 // would drop the lead, or let it through unchecked, otherwise.
-func peerConfig(url string) config {
+func peerConfig(url string, timeout time.Duration) config {
 	return config{
 		processors: []string{`
 retry:

@@ -83,7 +83,8 @@ end. The pretend API's own record says who was called.
 `+"`hold` and `redial_absent` are the `on_unknown` of `happyrobot_dial`; `http_client`"+` is the
 stock output in its best honest config: the same batches, up to 10 retries with growing
 pauses, a `+"`dedupe`"+` processor on the same cache, itself retried, and the same `+"`fallback`"+`.
-Settings: timeout %v, settle %v, %d calls a request, %d in flight.
+Settings: `+"`timeout`"+` %v, or %v where answers come later than that; `+"`settle`"+` %v; %d calls a
+request; %d in flight.
 
 - doubled: leads called twice or more
 - lost: leads acknowledged, not called, and not in the failure output with a reason
@@ -92,7 +93,7 @@ Settings: timeout %v, settle %v, %d calls a request, %d in flight.
   whoever plays the failures back calls them again
 - injected, requests: on the three sides in the same order; requests to dial and to list
 
-`, seed, tableLeads*len(tableRates), timeout, settle, maxBatch, maxInFlight)
+`, seed, tableLeads*len(tableRates), timeout, brief, settle, maxBatch, maxInFlight)
 	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 	b.WriteString("| | | doubled / lost / held | doubled / lost / held | doubled / lost / misfiled | |\n")
 	note := 0
