@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -88,6 +90,7 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 		if o.receipts, err = conf.FieldOutput(odFieldReceipts); err != nil {
 			return nil, policy, 0, err
 		}
+		o.prime = sync.OnceValue(o.receipts.Prime)
 	}
 	return o, policy, maxInFlight, nil
 }
@@ -96,11 +99,20 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 type dialOutput struct {
 	engine   *dialEngine
 	receipts *service.OwnedOutput // nil for none
+	prime    func() error         // starts receipts, once
 	log      *service.Logger
 }
 
-// Connect has nothing to do: the API is met with the first batch.
-func (o *dialOutput) Connect(context.Context) error { return nil }
+// Connect starts the receipts. The API is met with the first batch.
+func (o *dialOutput) Connect(context.Context) error {
+	if o.receipts == nil {
+		return nil
+	}
+	if err := o.prime(); err != nil {
+		return fmt.Errorf("%s: starting the output: %w", odFieldReceipts, err)
+	}
+	return nil
+}
 
 // WriteBatch places the calls of a batch and reports each message's own fate.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
@@ -190,10 +202,13 @@ func failedOf(batch service.MessageBatch, index *service.Indexer, err error) ser
 	return rest
 }
 
-// Close closes the receipts.
+// Close closes the receipts. An output that was never started would never close.
 func (o *dialOutput) Close(ctx context.Context) error {
 	if o.receipts == nil {
 		return nil
+	}
+	if err := o.prime(); err != nil {
+		return fmt.Errorf("%s: closing an output that did not start: %w", odFieldReceipts, err)
 	}
 	return o.receipts.Close(ctx)
 }
