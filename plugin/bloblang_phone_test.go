@@ -160,12 +160,20 @@ func FuzzParsePhone(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, region string) {
 		number, err := parsePhone(text, region)
 		if err != nil {
+			for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
+				require.False(t, len(part) > 3 && strings.Contains(err.Error(), part), "an error repeats the number")
+			}
 			return
 		}
 		number.timezones()
+		require.Regexp(t, `^\+[0-9]+$`, number.E164)
+		if phonenumbers.IsPossibleNumber(number.parsed) { // it is called in this form
+			require.Regexp(t, `^\+[1-9][0-9]{1,16}$`, number.E164)
+		}
 		if !number.valid() {
 			return
 		}
+		require.True(t, phonenumbers.IsPossibleNumber(number.parsed), "what is valid can be called")
 		again, err := parsePhone(number.E164, "")
 		require.NoError(t, err)
 		assert.True(t, again.valid())

@@ -127,29 +127,83 @@ func TestARecordIsTheJSONThatItsFieldsSay(t *testing.T) {
 	}
 }
 
+// Whatever stands in the cache: a record is read as it was written or not at
+// all, and a dial is claimed only when its whole history is certain that no call
+// was placed.
 func FuzzDecodeRecord(f *testing.F) {
-	for _, record := range unreadable {
-		f.Add([]byte(record))
-	}
 	r := foreign(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
-	f.Add(r.encode())
-	r.State, r.CallID = stateCalled, "call-1"
-	f.Add(r.encode())
-	f.Add([]byte(strings.Replace(string(r.encode()), "Z", "+23:59", 1)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := decodeRecord(b)
-		if err != nil {
-			require.ErrorIs(t, err, errUnreadable)
-			require.Zero(t, r)
-			return
+	called, void, now := r, r, foreign(time.Now())
+	called.State, called.CallID = stateCalled, "call-1"
+	void.State = stateVoid
+	readable := [][]byte{r.encode(), called.encode(), void.encode(), now.encode(), []byte(strings.Replace(string(r.encode()), "Z", "+23:59", 1))}
+	for _, record := range unreadable {
+		f.Add([]byte(record), []byte(nil))
+		f.Add([]byte(record), called.encode())
+		f.Add(void.encode(), []byte(record))
+	}
+	for _, first := range readable {
+		f.Add(first, []byte(nil))
+		for _, second := range readable {
+			f.Add(first, second)
 		}
-		require.False(t, r.At.IsZero())
-		require.False(t, r.State == stateCalled && r.CallID == "", "a call has an id")
-		require.Contains(t, []state{stateClaimed, stateCalled, stateHeld, stateVoid}, r.State)
-		again, err := decodeRecord(r.encode()) // as healing does
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		history := [][]byte{first}
+		if len(second) > 0 {
+			history = append(history, second)
+		}
+		store := NewMemory()
+		var wantCall string
+		certain := true // that no call was placed
+		var newest record
+		for n, b := range history {
+			put(t, store, key("ref", n+1), b)
+			r, err := decodeRecord(b)
+			if newest = r; err != nil {
+				require.ErrorIs(t, err, errUnreadable)
+				require.Zero(t, r)
+				certain = false
+				continue
+			}
+			requireSurvives(t, r)
+			certain = certain && r.State == stateVoid
+			if r.State == stateCalled && wantCall == "" {
+				wantCall = r.CallID
+			}
+		}
+
+		c, standing, err := open(t, store).Claim(t.Context(), "ref", "print")
+
 		require.NoError(t, err)
-		require.True(t, r.At.Equal(again.At))
-		again.At = r.At
-		require.Equal(t, r, again)
+		switch {
+		case wantCall != "":
+			require.Equal(t, Called, standing.Kind)
+			require.Equal(t, wantCall, standing.CallID)
+		case certain:
+			require.Equal(t, Claimed, standing.Kind)
+			require.Equal(t, len(history)+1, c.Attempt())
+		default:
+			require.Contains(t, []Kind{Busy, InDoubt}, standing.Kind)
+			require.True(t, standing.Kind == InDoubt || newest.State == stateClaimed, "nobody is at work")
+			require.Equal(t, len(history), standing.Attempt)
+		}
+		last, err := store.Get(t.Context(), key("ref", len(history)))
+		require.NoError(t, err)
+		if wantCall == "" {
+			require.Equal(t, history[len(history)-1], last, "asking changes nothing")
+		}
 	})
+}
+
+// requireSurvives writes a record again, as healing does.
+func requireSurvives(t *testing.T, r record) {
+	t.Helper()
+	require.False(t, r.At.IsZero())
+	require.False(t, r.State == stateCalled && r.CallID == "", "a call has an id")
+	require.Contains(t, []state{stateClaimed, stateCalled, stateHeld, stateVoid}, r.State)
+	again, err := decodeRecord(r.encode())
+	require.NoError(t, err)
+	require.True(t, r.At.Equal(again.At))
+	again.At = r.At
+	require.Equal(t, r, again)
 }

@@ -110,3 +110,22 @@ func TestNoFaultDoublesOrLosesALead(t *testing.T) {
 		}
 	}
 }
+
+// With retry.max_elapsed_time leads are given up while the API is in trouble. They
+// are told so, are not called behind their back, and may be delivered again.
+func TestGivingUpDoublesAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	runs := plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, 60)
+	for i := range runs {
+		runs[i].retry = "retry: {initial_interval: 5ms, max_interval: 50ms, max_elapsed_time: 100ms}"
+	}
+	got := runAll(t, runs)
+	gaveUp := 0
+	for _, r := range rows() {
+		for _, s := range []side{hold, redialAbsent} {
+			gaveUp += got[r.name][s].failed - got[r.name][s].held
+			t.Run(r.name+"/"+string(s), func(t *testing.T) { assertPromise(t, r, s, got[r.name][s]) })
+		}
+	}
+	assert.Positive(t, gaveUp, "nobody was given up")
+}

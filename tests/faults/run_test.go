@@ -45,6 +45,7 @@ type run struct {
 	leads int
 	seed  uint64
 	dir   string // for the ledger's file
+	retry string // "" for quickRetry
 }
 
 const deadline = 4 * time.Minute
@@ -130,7 +131,10 @@ func (r run) config(url string, onFile bool) config {
 	if r.side == peer {
 		c = peerConfig(url, r.row.timeout())
 	} else {
-		c.output = dialConfig(url, r.side, quickRetry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", r.row.timeout()))
+		if r.retry == "" {
+			r.retry = quickRetry
+		}
+		c.output = dialConfig(url, r.side, r.retry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", r.row.timeout()))
 	}
 	store := "label: store\nmemory: {}"
 	if onFile {
@@ -221,12 +225,13 @@ func (r run) count(t *tally, leads []string, out *collected, a *api) {
 
 // liesOf are the statements about a lead that its calls disprove. A held lead may
 // have been called or not, and a refused one may be called when it is delivered
-// again, which a receipt then tells; nothing else may be in doubt.
+// again, which a receipt then tells. So may one that was given up. Nothing else may
+// be in doubt.
 func liesOf(lead string, ids, why, receipts []string) (lies []string) {
 	for _, w := range why {
 		switch {
 		case isHeld(w):
-		case strings.HasPrefix(w, "rejected: refused: "):
+		case strings.HasPrefix(w, "rejected: refused: "), strings.HasPrefix(w, "rejected: gave_up: "):
 			if len(ids) > 0 && len(receipts) == 0 && !slices.ContainsFunc(why, isHeld) {
 				lies = append(lies, fmt.Sprintf("%s is told as %q and was called", lead, w))
 			}

@@ -124,7 +124,10 @@ func start(c config, register ...func(*service.Environment) error) (*stream, err
 	s.stop = func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		return errors.Join(built.Stop(ctx), <-ended)
+		if err := built.Stop(ctx); err != nil {
+			return err // and it may never end
+		}
+		return <-ended
 	}
 	return s, nil
 }

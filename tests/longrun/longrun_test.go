@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,7 +182,10 @@ happyrobot_dial:
 	return send, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		return errors.Join(built.Stop(ctx), <-ended)
+		if err := built.Stop(ctx); err != nil {
+			return err // and it may never end
+		}
+		return <-ended
 	}
 }
 
