@@ -27,7 +27,10 @@ func TestReliabilityTable(t *testing.T) {
 		got := runAll(t, plan(s, tableSides, tableRates, tableLeads))
 		for _, r := range rows() {
 			for _, side := range []side{hold, redialAbsent} {
-				t.Run(r.name+"/"+string(side), func(t *testing.T) { assertPromise(t, r, side, got[r.name][side]) })
+				t.Run(r.name+"/"+string(side), func(t *testing.T) {
+					assert.Positive(t, got[r.name][side].struck, "the fault was injected")
+					assertPromise(t, r, side, got[r.name][side])
+				})
 			}
 		}
 		require.NoError(t, os.WriteFile(tableFile, []byte(table(s, got)), 0o600))
