@@ -101,7 +101,7 @@ func assertPromise(t *testing.T, r row, s side, got tally) {
 
 func TestNoFaultDoublesOrLosesALead(t *testing.T) {
 	t.Parallel()
-	const leads = 100
+	const leads = 80
 	got := runAll(t, plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, leads))
 	for _, r := range rows() {
 		for _, s := range []side{hold, redialAbsent} {
@@ -117,7 +117,7 @@ func TestNoFaultDoublesOrLosesALead(t *testing.T) {
 // are told so, are not called behind their back, and may be delivered again.
 func TestGivingUpDoublesAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	runs := plan(seed(t), []side{redialAbsent}, []float64{0.2}, 60)
+	runs := plan(seed(t), []side{redialAbsent}, []float64{0.2}, 40)
 	for i := range runs {
 		runs[i].retry = "retry: {initial_interval: 5ms, max_interval: 50ms, max_elapsed_time: 100ms}"
 	}

@@ -80,7 +80,7 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 			t.Parallel()
 			o := anOutage()
 			w := newWorld(t, tt.side, tt.apart, o.retry, quickBatching, "ledger: ledger", "rate_limit: limit")
-			leads := makeLeads(60 * maxBatch)
+			leads := makeLeads(30 * maxBatch)
 			w.feed(t, leads[:10*maxBatch])()
 
 			tt.begin(t, w)
