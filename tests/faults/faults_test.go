@@ -102,7 +102,11 @@ func assertPromise(t *testing.T, r row, s side, got tally) {
 func TestNoFaultDoublesOrLosesALead(t *testing.T) {
 	t.Parallel()
 	const leads = 80
-	got := runAll(t, plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, leads))
+	runs := plan(seed(t), []side{hold, redialAbsent}, []float64{0.2}, leads)
+	for i := range runs {
+		runs[i].short = true
+	}
+	got := runAll(t, runs)
 	for _, r := range rows() {
 		for _, s := range []side{hold, redialAbsent} {
 			t.Run(r.name+"/"+string(s), func(t *testing.T) {
@@ -119,6 +123,7 @@ func TestGivingUpDoublesAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	runs := plan(seed(t), []side{redialAbsent}, []float64{0.2}, 40)
 	for i := range runs {
+		runs[i].short = true
 		runs[i].retry = "retry: {initial_interval: 5ms, max_interval: 50ms, max_elapsed_time: 100ms}"
 	}
 	got := runAll(t, runs)

@@ -37,13 +37,6 @@ type row struct {
 	why    string
 }
 
-func (r row) timeout() time.Duration {
-	if r.brief {
-		return brief
-	}
-	return timeout
-}
-
 func (r row) promises(s side) bool { return !slices.Contains(r.except, s) }
 
 func one(f callsim.Fault) []callsim.Fault { return []callsim.Fault{f} }

@@ -46,6 +46,17 @@ type run struct {
 	seed  uint64
 	dir   string // for the ledger's file
 	retry string // "" for quickRetry
+	short bool   // a held lead that comes again is looked for until timeout is over
+}
+
+func (r run) timeout() time.Duration {
+	switch {
+	case r.row.brief:
+		return brief
+	case r.short:
+		return 3 * time.Second
+	}
+	return timeout
 }
 
 const deadline = 4 * time.Minute
@@ -129,12 +140,12 @@ func (r run) inject(a *api) {
 func (r run) config(url string, onFile bool) config {
 	var c config
 	if r.side == peer {
-		c = peerConfig(url, r.row.timeout())
+		c = peerConfig(url, r.timeout())
 	} else {
 		if r.retry == "" {
 			r.retry = quickRetry
 		}
-		c.output = dialConfig(url, r.side, r.retry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", r.row.timeout()))
+		c.output = dialConfig(url, r.side, r.retry, quickBatching, "ledger: ledger", fmt.Sprint("timeout: ", r.timeout()))
 	}
 	store := "label: store\nmemory: {}"
 	if onFile {
