@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -90,7 +91,10 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 		if o.receipts, err = conf.FieldOutput(odFieldReceipts); err != nil {
 			return nil, policy, 0, err
 		}
-		o.prime = sync.OnceValue(o.receipts.Prime)
+		o.startReceipts = sync.OnceValue(func() error {
+			o.receiptsStarted.Store(true)
+			return o.receipts.Prime()
+		})
 	}
 	return o, policy, maxInFlight, nil
 }
@@ -99,8 +103,10 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 type dialOutput struct {
 	engine   *dialEngine
 	receipts *service.OwnedOutput // nil for none
-	prime    func() error         // starts receipts, once
 	log      *service.Logger
+
+	startReceipts   func() error // once
+	receiptsStarted atomic.Bool
 }
 
 // Connect starts the receipts. The API is met with the first batch.
@@ -108,7 +114,7 @@ func (o *dialOutput) Connect(context.Context) error {
 	if o.receipts == nil {
 		return nil
 	}
-	if err := o.prime(); err != nil {
+	if err := o.startReceipts(); err != nil {
 		return fmt.Errorf("%s: starting the output: %w", odFieldReceipts, err)
 	}
 	return nil
@@ -202,13 +208,11 @@ func failedOf(batch service.MessageBatch, index *service.Indexer, err error) ser
 	return rest
 }
 
-// Close closes the receipts. An output that was never started would never close.
+// Close closes the receipts. Closing an output that never started would wait for
+// its end for ever, and the whole shutdown with it.
 func (o *dialOutput) Close(ctx context.Context) error {
-	if o.receipts == nil {
+	if !o.receiptsStarted.Load() {
 		return nil
-	}
-	if err := o.prime(); err != nil {
-		return fmt.Errorf("%s: closing an output that did not start: %w", odFieldReceipts, err)
 	}
 	return o.receipts.Close(ctx)
 }

@@ -2,11 +2,15 @@ package plugin_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -78,6 +82,25 @@ func TestReceiptsTellEveryCall(t *testing.T) {
 	again := out[2]["json"].(map[string]any)
 	assert.Equal(t, "duplicate", again["outcome"])
 	assert.Equal(t, first["call_id"], again["call_id"])
+}
+
+func TestAStreamStopsThatHasWrittenNoReceipt(t *testing.T) {
+	b := service.NewStreamBuilder()
+	empty := filepath.Join(t.TempDir(), "leads.jsonl")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	require.NoError(t, b.AddInputYAML(fmt.Sprintf("file: {paths: [ %q ]}", empty)))
+	require.NoError(t, b.AddOutputYAML("happyrobot_dial:\n  "+indent(2, dialYAML("http://127.0.0.1:1", "receipts: {drop: {}}"))))
+	b.SetLogger(slog.New(slog.DiscardHandler))
+	stream, err := b.Build()
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- stream.Run(t.Context()) }()
+	select {
+	case err := <-done:
+		assert.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		t.Error("the stream does not end with its input")
+	}
 }
 
 func TestALedgerOutlivesTheStream(t *testing.T) {
