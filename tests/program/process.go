@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// patience is how long a process may take to end when it is asked to.
-const patience = time.Minute
+// patience is how long a process may take to end when it is asked to: longer than
+// the shutdown_timeout of the shipped pipelines.
+const patience = 100 * time.Second
 
 // Process is a running program.
 type Process struct {
@@ -24,12 +25,12 @@ type Process struct {
 
 func start(t *testing.T, env []string, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(program, args...), log: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})} //nolint:gosec,noctx // the program under test; it ends with the test
+	p := &Process{cmd: exec.Command(program, args...), log: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})} //nolint:noctx // it ends with the test
 	log, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close() // the process has its own handle
+	defer func() { _ = log.Close() }() // the process has its own handle
 	p.cmd.Dir, p.cmd.Env = Root, env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
@@ -73,8 +74,13 @@ func (p *Process) Stop(t *testing.T) {
 		select {
 		case <-p.ended:
 		case <-timer.C:
-			p.Kill()
-			t.Errorf("%s did not end within %v of SIGTERM", p.cmd.Path, patience)
+			_ = p.cmd.Process.Signal(syscall.SIGQUIT) // a Go program tells where it stands
+			select {
+			case <-p.ended:
+			case <-time.After(5 * time.Second):
+				p.Kill()
+			}
+			t.Errorf("%s did not end within %v of SIGTERM:\n%s", p.cmd.Path, patience, p.tail(50_000))
 		}
 	})
 }

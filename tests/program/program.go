@@ -31,7 +31,7 @@ func Main(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		distribution, simulator = filepath.Join(dir, "benthos-happyrobot"), filepath.Join(dir, "callsim")
 		for program, source := range map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"} {
 			build := exec.CommandContext(context.Background(), "go", "build", "-o", program, source) //nolint:gosec // both are constants

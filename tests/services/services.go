@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -33,10 +34,15 @@ func Postgres(t testing.TB) string {
 	return needURL(t, "TEST_POSTGRES_DSN")
 }
 
+// restarts are one at a time.
+var restarts sync.Mutex
+
 // RestartKafka restarts the broker, and returns when it answers again.
 func RestartKafka(t testing.TB) {
 	t.Helper()
 	command := need(t, "TEST_KAFKA_RESTART")
+	restarts.Lock()
+	defer restarts.Unlock()
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil { //nolint:gosec // the command is the user's own
 		t.Fatalf("restarting Kafka with %s: %v\n%s", command, err, out)
 	}
@@ -66,12 +72,18 @@ func needURL(t testing.TB, name string) string {
 	return value
 }
 
-// answers fails a test at once whose service was named and is gone.
+// answers fails a test soon whose service was named and is gone. A test that
+// runs at the same time may be restarting it.
 func answers(t testing.TB, name, address string) {
 	t.Helper()
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatalf("%s names a service that does not answer: %v", name, err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s names a service that does not answer: %v", name, err)
+		}
 	}
-	conn.Close()
 }

@@ -1,0 +1,176 @@
+package crash
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
+)
+
+func TestMain(m *testing.M) { program.Main(m) }
+
+// setting reads a number from the environment.
+func setting(t *testing.T, name string, unset uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return unset
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err, "%s", name)
+	return n
+}
+
+// newRand draws from CRASH_SEED, or from a seed of its own that it prints.
+func newRand(t *testing.T) (rng *rand.Rand, seed uint64) {
+	t.Helper()
+	seed = setting(t, "CRASH_SEED", rand.Uint64())
+	t.Logf("CRASH_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0)), seed
+}
+
+// runName names a run on brokers and in ledgers that outlive it.
+func runName(t *testing.T, seed uint64) string {
+	name := strings.NewReplacer("/", "-", ",", "", "_", "-").Replace(t.Name())
+	return fmt.Sprintf("%s-%d-%d", name, seed, time.Now().UnixNano())
+}
+
+const latency = 60 * time.Millisecond
+
+// faulty starts a simulator on which about one dial in ten goes wrong.
+func faulty(t *testing.T, seed uint64) *program.Callsim {
+	t.Helper()
+	args := []string{"--seed", fmt.Sprint(seed | 1), "--latency", latency.String(), "--visibility", "200ms"}
+	for _, fault := range []string{
+		`{"kind":"refuse","status":429,"retry_after":"1","probability":0.02}`,
+		`{"kind":"error_before","probability":0.01}`,
+		`{"kind":"lose_answer","probability":0.03}`,
+		`{"kind":"error_after","probability":0.02}`,
+		`{"kind":"part","probability":0.02}`,
+		`{"kind":"delay","delay":"300ms","probability":0.1}`,
+		`{"kind":"error_before","operation":"listCalls","probability":0.05}`,
+	} {
+		args = append(args, "--fault", fault)
+	}
+	return program.StartCallsim(t, args...)
+}
+
+// faultCounts tells how often each fault struck.
+func faultCounts(t *testing.T, sim *program.Callsim) string {
+	t.Helper()
+	var text []string
+	for _, f := range sim.Faults(t) {
+		text = append(text, fmt.Sprintf("%s%s %d of %d", f.Kind, f.Operation, f.Injected, f.Matched))
+	}
+	return strings.Join(text, ", ")
+}
+
+// pipeline are the arguments that run config/kafka_to_calls.yaml with short waits.
+func pipeline(resources, onUnknown string, more ...string) []string {
+	const dial = "output.fallback.0.happyrobot_dial."
+	args := []string{"-r", "resources/" + resources,
+		"-s", dial + "on_unknown=" + onUnknown, "-s", dial + "timeout=2s",
+		"-s", dial + "retry.initial_interval=100ms", "-s", dial + "retry.max_interval=1s",
+		"-s", "input.redpanda.commit_period=200ms"}
+	return append(append(args, more...), "config/kafka_to_calls.yaml")
+}
+
+// A process is killed again and again, and started again on what it left behind.
+func TestEachLeadIsCalledOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
+	for _, broker := range []string{"kfake", "kafka"} {
+		for _, ledger := range []string{"bbolt", "redis"} {
+			for _, onUnknown := range []string{"hold", "redial_absent"} {
+				if broker == "kfake" && ledger == "redis" {
+					continue // Redis outlives the test as little as Kafka does: both or none
+				}
+				t.Run(broker+"/"+ledger+"/"+onUnknown, func(t *testing.T) {
+					t.Parallel()
+					underKills(t, broker, ledger, onUnknown)
+				})
+			}
+		}
+	}
+}
+
+func underKills(t *testing.T, broker, ledger, onUnknown string) {
+	leads, kills := int(setting(t, "CRASH_LEADS", 240)), int(setting(t, "CRASH_KILLS", 3))
+	rng, seed := newRand(t)
+	address := ""
+	if broker == "kafka" {
+		address = services.Kafka(t)
+	} else {
+		address = fakeKafka(t)
+	}
+	var env []string
+	// A static member takes its own place in the group at once, where another would
+	// wait until the dead one's session is over.
+	args := []string{"-s", "input.redpanda.instance_id=dialer"}
+	resources := "local.yaml"
+	if ledger == "redis" {
+		resources, env = "redis.yaml", []string{"REDIS_URL=" + services.Redis(t)}
+		// A dead owner's claims stand for a minute; the stream goes on meanwhile.
+		args = append(args, "-s", "output.fallback.0.happyrobot_dial.max_in_flight=400")
+	}
+	args = pipeline(resources, onUnknown, args...)
+
+	// Each round brings new leads, on partitions of their own: what a dead process
+	// left on the others may have to wait.
+	const spread = 3
+	s := newStream(t, address, runName(t, seed), spread*(kills+1))
+	sim := faulty(t, seed)
+	w := newWire(t, sim, nil)
+	env = program.Settings(t, append(append(env, "HAPPYROBOT_BASE_URL="+w.URL), s.env()...)...)
+	dialsARound := max(1, leads/(kills+1)/20) // at least: of max_calls_per_request each
+	bring := func(round int) {
+		p := int32(spread * round)
+		s.produce(t, leads*round/(kills+1), leads*(round+1)/(kills+1), p, p+1, p+2)
+	}
+
+	began, struck := time.Now(), 0
+	for round := range kills {
+		bring(round)
+		p := program.StartPipeline(t, env, args...)
+		switch what := rng.IntN(6); {
+		case broker == "kafka" && round == kills/2:
+			w.awaitDials(t, p, 1)
+			services.RestartKafka(t)
+			linger(rng, 2*time.Second)
+		case what == 0: // whatever it is doing then: starting, joining, looking up
+			linger(rng, 2*time.Second)
+		case what == 1: // shutting down
+			w.awaitDials(t, p, 1)
+			linger(rng, latency)
+			p.Terminate()
+			linger(rng, 2*latency)
+		default:
+			w.awaitDials(t, p, 1+rng.IntN(dialsARound))
+			linger(rng, 2*latency)
+		}
+		if w.kill(t, p) {
+			struck++
+		}
+	}
+	bring(kills)
+	p := program.StartPipeline(t, env, args...)
+	s.awaitAll(t, 4*time.Minute)
+	p.Stop(t)
+
+	v := s.judge(sim.CallsByLead(t))
+	t.Logf("%d leads, %d kills (%d with dials on their way), %v: %d called, %d doubled, %d lost, %d held. Faults: %s",
+		v.leads, kills, struck, time.Since(began).Round(time.Second), v.called, v.doubled, v.lost, v.held, faultCounts(t, sim))
+	v.assertKept(t)
+	assert.Equal(t, leads, v.leads)
+	assert.GreaterOrEqual(t, struck, kills/3, "kills must strike while dials are on their way")
+	if onUnknown == "redial_absent" {
+		assert.Equal(t, leads, v.called, "the list settles every doubt")
+	}
+}

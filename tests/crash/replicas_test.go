@@ -1,0 +1,271 @@
+package crash
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
+)
+
+// ledgerPrefix is that of resources/redis.yaml.
+const ledgerPrefix = "happyrobot:ledger:"
+
+// clockSkew is how long the ledger waits for a dead owner on top of its lease.
+const clockSkew = time.Minute
+
+// onEachBroker runs a test of replicas on fakes and on real services.
+func onEachBroker(t *testing.T, test func(t *testing.T, broker string, shared *sharedLedger)) {
+	t.Run("kfake and miniredis", func(t *testing.T) {
+		t.Parallel()
+		fake := miniredis.RunT(t)
+		fake.SetTime(time.Now()) // so that nothing expires
+		test(t, fakeKafka(t), openShared(t, "redis://"+fake.Addr(), true))
+	})
+	t.Run("kafka and redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, services.Kafka(t), openShared(t, services.Redis(t), false))
+	})
+}
+
+// sharedLedger is the Redis that the replicas share.
+type sharedLedger struct {
+	url    string
+	client *redis.Client
+	ours   bool // nobody else's claims are in it
+}
+
+func openShared(t *testing.T, url string, ours bool) *sharedLedger {
+	t.Helper()
+	opts, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	l := &sharedLedger{url: url, client: redis.NewClient(opts), ours: ours}
+	t.Cleanup(func() { l.client.Close() })
+	return l
+}
+
+// backdate swaps a record for one that is a minute older, unless it has changed.
+var backdate = redis.NewScript(`
+if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "KEEPTTL") end
+return 1`)
+
+// skipSkew spares a test the minute that is allowed for the clocks of two
+// machines, which are one here. The leases themselves still hold.
+func (l *sharedLedger) skipSkew(t *testing.T) {
+	t.Helper()
+	keys, err := l.client.Keys(t.Context(), ledgerPrefix+"*").Result()
+	require.NoError(t, err)
+	for _, key := range keys {
+		stored, err := l.client.Get(t.Context(), key).Result()
+		if err == redis.Nil { //nolint:errorlint // as its documentation has it
+			continue // released since
+		}
+		require.NoError(t, err)
+		var record map[string]any
+		require.NoError(t, json.Unmarshal([]byte(stored), &record))
+		if record["state"] != "claimed" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339Nano, record["at"].(string))
+		require.NoError(t, err)
+		record["at"] = at.Add(-clockSkew)
+		older, err := json.Marshal(record)
+		require.NoError(t, err)
+		require.NoError(t, backdate.Run(t.Context(), l.client, []string{key}, stored, older).Err())
+	}
+}
+
+// replicas are processes with one consumer group and one ledger.
+type replicas struct {
+	stream *stream
+	sim    *program.Callsim
+	env    func(base string) []string
+	args   []string
+	meet   *rendezvous // nil, or what their wires share
+	alive  []*replica
+}
+
+// replica is one of them, with a wire of its own.
+type replica struct {
+	*program.Process
+	wire *wire
+}
+
+func newReplicas(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLedger) *replicas {
+	t.Helper()
+	return &replicas{
+		stream: s, sim: sim,
+		env: func(base string) []string {
+			return program.Settings(t, append(s.env(), "REDIS_URL="+shared.url, "HAPPYROBOT_BASE_URL="+base)...)
+		},
+		args: pipeline("redis.yaml", "redial_absent",
+			"-s", "input.redpanda.session_timeout=3s", "-s", "input.redpanda.heartbeat_interval=300ms", "-s", "input.redpanda.rebalance_timeout=5s",
+			"-s", "output.fallback.0.happyrobot_dial.max_in_flight=100", "-s", "output.fallback.0.happyrobot_dial.max_calls_per_request=10"),
+	}
+}
+
+func (r *replicas) start(t *testing.T) *replica {
+	t.Helper()
+	w := newWire(t, r.sim, r.meet)
+	one := &replica{Process: program.StartPipeline(t, r.env(w.URL), r.args...), wire: w}
+	r.alive = append(r.alive, one)
+	return one
+}
+
+// dialing waits until a replica has dials on their way.
+func (r *replicas) dialing(t *testing.T) (one *replica) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		for _, one = range r.alive {
+			if _, inFlight, _ := one.wire.counts(); inFlight > 0 {
+				return true
+			}
+		}
+		return false
+	}, 2*time.Minute, time.Millisecond, "no replica dials")
+	return one
+}
+
+// remove takes a replica off the living.
+func (r *replicas) remove(one *replica) {
+	r.alive = slices.DeleteFunc(r.alive, func(other *replica) bool { return other == one })
+}
+
+// Each lead stands on two partitions, so that two replicas are given it at the
+// same time, while replicas come, leave and are killed with calls in flight.
+func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
+		leads, rounds := int(setting(t, "CRASH_LEADS", 240)), 4
+		if setting(t, "CRASH_KILLS", 0) > 0 {
+			rounds = 8
+		}
+		rng, seed := newRand(t)
+		const spread = 4
+		s := newStream(t, broker, runName(t, seed), spread*rounds)
+		r := newReplicas(t, s, faulty(t, seed), shared)
+		all := []*replica{r.start(t), r.start(t)}
+		came, left, killed, struck := 0, 0, 0, 0
+		for round := range rounds {
+			from, to, p := leads*round/rounds, leads*(round+1)/rounds, int32(spread*round)
+			s.produce(t, from, to, p, p+1)
+			s.produce(t, from, to, p+2, p+3)
+			one := r.dialing(t)
+			linger(rng, latency)
+			switch round % 4 {
+			case 0: // another comes, and the partitions are dealt anew
+				all = append(all, r.start(t))
+				came++
+			case 1: // it leaves in good order
+				r.remove(one)
+				one.Stop(t)
+				left++
+			default: // it is killed and replaced
+				r.remove(one)
+				if one.wire.kill(t, one.Process) {
+					struck++
+				}
+				killed++
+				all = append(all, r.start(t))
+			}
+			if !shared.ours && round == rounds/2 {
+				services.RestartKafka(t)
+			}
+		}
+		if shared.ours {
+			shared.skipSkew(t)
+		}
+		s.awaitAll(t, 4*time.Minute)
+		for _, one := range r.alive {
+			one.Stop(t)
+		}
+		v := s.judge(r.sim.CallsByLead(t))
+		v.assertKept(t)
+		assert.Equal(t, leads, v.called, "each lead is called once")
+		dialed := 0
+		for _, one := range all {
+			if begun, _, _ := one.wire.counts(); begun > 0 {
+				dialed++
+			}
+		}
+		assert.GreaterOrEqual(t, dialed, 2, "one replica alone proves nothing")
+		assert.Positive(t, struck, "kills must strike while dials are on their way")
+		t.Logf("%d leads, each on two partitions; replicas: %d came, %d left, %d killed (%d with dials on their way), %d of %d dialed: %d called, %d doubled, %d lost. Faults: %s",
+			v.leads, came+2, left, killed, struck, dialed, len(all), v.called, v.doubled, v.lost, faultCounts(t, r.sim))
+	})
+}
+
+// Two replicas are given leads that a third claimed long ago; half of them it
+// called before it died.
+func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
+		const leads = 200
+		_, seed := newRand(t)
+		s := newStream(t, broker, runName(t, seed), 2)
+		sim := program.StartCallsim(t, "--latency", "10ms")
+		refs := make([]string, leads)
+		for n := range leads {
+			call, _, err := dialer.NewCall(s.lead(n), happyrobot.OutboundCall{
+				NumberID: "64f0c0de00000000000000c1", PhoneNumber: fmt.Sprintf("+1212%07d", 2_000_000+n),
+				Metadata: map[string]any{"lead_id": s.lead(n)},
+			})
+			require.NoError(t, err)
+			refs[n] = call.Ref
+			claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, time.Now().Add(-5*time.Minute).Format(time.RFC3339Nano))
+			require.NoError(t, shared.client.Set(t.Context(), ledgerPrefix+call.Ref, claim, time.Hour).Err())
+			if n%2 == 0 {
+				dialAsTheDead(t, sim, call)
+			}
+		}
+		r := newReplicas(t, s, sim, shared)
+		r.meet = &rendezvous{} // both look a claim up before either takes it over
+		a, b := r.start(t), r.start(t)
+		// Both must be in the group before there is anything to share.
+		awaitMembers(t, s, 2)
+		s.produce(t, 0, leads, 0)
+		s.produce(t, 0, leads, 1)
+		s.awaitAll(t, time.Minute)
+		a.Stop(t)
+		b.Stop(t)
+
+		v := s.judge(sim.CallsByLead(t))
+		v.assertKept(t)
+		assert.Equal(t, leads, v.called, "each lead is called once")
+		for name, one := range map[string]*replica{"first": a, "second": b} {
+			assert.Positive(t, one.wire.looked(), "the %s replica found the claims too, and looked them up", name)
+		}
+		for n, ref := range refs {
+			attempts, err := shared.client.Exists(t.Context(), ledgerPrefix+ref, ledgerPrefix+ref+"/2", ledgerPrefix+ref+"/3").Result()
+			require.NoError(t, err)
+			assert.EqualValues(t, 2, attempts, "lead %d: one attempt by the dead, one by whoever took over", n)
+		}
+	})
+}
+
+// dialAsTheDead places a call that its owner did not live to record.
+func dialAsTheDead(t *testing.T, sim *program.Callsim, call dialer.Call) {
+	t.Helper()
+	body, err := json.Marshal([]happyrobot.OutboundCall{call.Request})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, sim.BaseURL()+"/dial/outbound-batched", bytes.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer dead")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
