@@ -77,6 +77,22 @@ func TestTheClaimOfAKilledReplicaIsSettledWhenItIsStale(t *testing.T) {
 	}
 }
 
+func TestWaitingForADeadReplicaSpendsNoRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, store, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 3)
+		for _, c := range calls {
+			claimAndDie(t, store, c)
+		}
+		asked := 0
+		d := open(t, api, store, redial, func(o *Options) {
+			o.Wait = func(context.Context) error { asked++; return nil }
+		})
+		dial(t, d, calls...)
+		assertOneCallEach(t, api, calls)
+		assert.Equal(t, 3, asked, "to find the claims, to find them stale, and to dial")
+	})
+}
+
 func TestARecordCutByACrashIsInDoubt(t *testing.T) {
 	for onUnknown, want := range map[OnUnknown]Outcome{Hold: Held, RedialAbsent: Accepted} {
 		synctest.Test(t, func(t *testing.T) {

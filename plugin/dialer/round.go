@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,19 +85,38 @@ func (r *run) round(group []*job) (agenda, error) {
 	return next, nil
 }
 
-// awaitOthers pauses before the ledger is asked again about calls that somebody
-// else is dialing.
+// awaitOthers waits while somebody else is dialing all of a group's calls. It asks
+// the ledger only: a dead replica's claims stand for long, and the API's rate
+// limit is not theirs to spend.
 func (r *run) awaitOthers(group []*job) error {
-	var until time.Time
-	for _, j := range group {
-		if j.lookAgain.After(until) {
-			until = j.lookAgain
+	for {
+		var until time.Time
+		for _, j := range group {
+			if j.lookAgain.After(until) {
+				until = j.lookAgain
+			}
+		}
+		if until.IsZero() {
+			return r.ctx.Err()
+		}
+		if err := sleep(r.ctx, until); err != nil {
+			return err
+		}
+		busy, errs := make([]bool, len(group)), make([]error, len(group))
+		inParallel(group, func(i int, j *job) { busy[i], errs[i] = r.ledger.Busy(r.ctx, j.call.Ref) })
+		if err := errors.Join(errs...); err != nil || r.gaveUp() || slices.Contains(busy, false) {
+			return err
+		}
+		for _, j := range group {
+			j.postpone()
 		}
 	}
-	if until.IsZero() {
-		return r.ctx.Err()
-	}
-	return sleep(r.ctx, until)
+}
+
+// postpone sets when to ask again about a call that somebody else is dialing.
+func (j *job) postpone() {
+	j.patience = min(max(firstPatience, 2*j.patience), mostPatience)
+	j.lookAgain = time.Now().Add(j.patience)
 }
 
 // claim takes a group's calls in the ledger, all at once, since a durable ledger
@@ -116,8 +136,7 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 		case ledger.Claimed:
 			mine = append(mine, j)
 		case ledger.Busy:
-			j.patience = min(max(firstPatience, 2*j.patience), mostPatience)
-			j.lookAgain = time.Now().Add(j.patience)
+			j.postpone()
 			busy = append(busy, j)
 		case ledger.Called, ledger.InDoubt:
 			switch {

@@ -134,6 +134,12 @@ func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Sta
 	}
 }
 
+// Busy says whether somebody else may be dialing right now.
+func (l *Ledger) Busy(ctx context.Context, ref string) (bool, error) {
+	standing, found, err := l.look(ctx, ref)
+	return found && standing.Kind == Busy, err
+}
+
 // TakeOver begins the attempt after one in doubt. It answers false when the
 // history has moved on since; ask Claim again then.
 func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt Standing) (Claim, bool, error) {
