@@ -90,7 +90,7 @@ func TestEachLeadIsCalledOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
 		for _, ledger := range []string{"bbolt", "redis"} {
 			for _, onUnknown := range []string{"hold", "redial_absent"} {
 				if broker == "kfake" && ledger == "redis" {
-					continue // Redis outlives the test as little as Kafka does: both or none
+					continue // where there is a real Redis, there is a real broker
 				}
 				t.Run(broker+"/"+ledger+"/"+onUnknown, func(t *testing.T) {
 					t.Parallel()
@@ -124,7 +124,7 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 
 	// Each round brings new leads, on partitions of their own: what a dead process
 	// left on the others may have to wait.
-	const spread = 3
+	const spread = 2
 	s := newStream(t, address, runName(t, seed), spread*(kills+1))
 	sim := faulty(t, seed)
 	w := newWire(t, sim, nil)
@@ -132,7 +132,7 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 	dialsARound := max(1, leads/(kills+1)/20) // at least: of max_calls_per_request each
 	bring := func(round int) {
 		p := int32(spread * round)
-		s.produce(t, leads*round/(kills+1), leads*(round+1)/(kills+1), p, p+1, p+2)
+		s.produce(t, leads*round/(kills+1), leads*(round+1)/(kills+1), p, p+1)
 	}
 
 	began, struck := time.Now(), 0
@@ -161,7 +161,7 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 	}
 	bring(kills)
 	p := program.StartPipeline(t, env, args...)
-	s.awaitAll(t, 4*time.Minute)
+	s.awaitAll(t, 5*time.Minute)
 	p.Stop(t)
 
 	v := s.judge(sim.CallsByLead(t))

@@ -135,7 +135,7 @@ func (r *replicas) dialing(t *testing.T) (one *replica) {
 			}
 		}
 		return false
-	}, 2*time.Minute, time.Millisecond, "no replica dials")
+	}, 3*time.Minute, time.Millisecond, "no replica dials")
 	return one
 }
 

@@ -45,7 +45,11 @@ func newStream(t *testing.T, broker, run string, partitions int) *stream {
 	brokers := kgo.SeedBrokers(strings.Split(broker, ",")...)
 	admin, err := kgo.NewClient(brokers)
 	require.NoError(t, err)
-	defer admin.Close()
+	t.Cleanup(func() { // a broker that is killed reads all its topics again
+		_, err := kadm.NewClient(admin).DeleteTopics(context.Background(), s.topic("leads"), s.topic("calls"), s.topic("failed"))
+		assert.NoError(t, err)
+		admin.Close()
+	})
 	for topic, n := range map[string]int{s.topic("leads"): partitions, s.topic("calls"): 1, s.topic("failed"): 1} {
 		_, err = kadm.NewClient(admin).CreateTopic(t.Context(), int32(n), 1, nil, topic)
 		require.NoError(t, err)
@@ -98,7 +102,7 @@ func (s *stream) produce(t *testing.T, from, to int, partitions ...int32) {
 		value := fmt.Sprintf(`{"id":%q,"phone":"+1212%07d","name":"Ada"}`, s.lead(n), 2_000_000+n)
 		records = append(records, &kgo.Record{Topic: s.topic("leads"), Partition: partitions[n%len(partitions)], Value: []byte(value)})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // the broker may be restarting
 	defer cancel()
 	require.NoError(t, s.client.ProduceSync(ctx, records...).FirstErr())
 	s.mu.Lock()

@@ -90,7 +90,7 @@ func (w *wire) looked() int {
 func (w *wire) awaitDials(t *testing.T, p *program.Process, n int) {
 	t.Helper()
 	before, _, _ := w.counts()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		if now, _, _ := w.counts(); now >= before+n {
 			return
@@ -100,7 +100,7 @@ func (w *wire) awaitDials(t *testing.T, p *program.Process, n int) {
 			require.FailNow(t, "the process ended by itself", "%s", p.Log())
 		case <-time.After(time.Millisecond):
 		}
-		require.True(t, time.Now().Before(deadline), "no dial left the process in two minutes")
+		require.True(t, time.Now().Before(deadline), "no dial left the process in three minutes")
 	}
 }
 

@@ -121,7 +121,9 @@ prepare_kafka() {
 		group.initial.rebalance.delay.ms=0
 		group.min.session.timeout.ms=1000
 		broker.heartbeat.interval.ms=500
+		num.recovery.threads.per.data.dir=4
 		broker.session.timeout.ms=3000
+		log.segment.delete.delay.ms=1000
 	END
 	java -cp "$dir/kafka-jars/*" kafka.tools.StorageTool format -t services-of-the-tests0 -c "$dir/kafka.properties" >"$dir/kafka.log" 2>&1 ||
 		{ cat "$dir/kafka.log" >&2; rm -f "$dir/kafka.properties"; die "Kafka's storage could not be prepared"; }
@@ -174,10 +176,10 @@ postgres_answers() {
 }
 
 await() {
-	local deadline=$((SECONDS + 60))
+	local deadline=$((SECONDS + 180))
 	until "$1_answers"; do
 		pid_of "$1" >/dev/null || { tail -n 20 "$dir/$1.log" >&2; die "$1 ended instead of starting"; }
-		[ $SECONDS -lt $deadline ] || { tail -n 20 "$dir/$1.log" >&2; die "$1 does not answer after a minute"; }
+		[ $SECONDS -lt $deadline ] || { tail -n 20 "$dir/$1.log" >&2; die "$1 does not answer after three minutes"; }
 		sleep 0.2
 	done
 	say "$1 answers at 127.0.0.1:$(port_of "$1"), process $(pid_of "$1")"
