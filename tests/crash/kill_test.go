@@ -142,7 +142,11 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 		switch what := rng.IntN(6); {
 		case broker == "kafka" && round == kills/2:
 			w.awaitDials(t, p, 1)
-			services.RestartKafka(t)
+			services.Restart(t, "kafka")
+			linger(rng, 2*time.Second)
+		case ledger == "redis" && round == kills/2+1:
+			w.awaitDials(t, p, 1)
+			services.Restart(t, "redis")
 			linger(rng, 2*time.Second)
 		case what == 0: // whatever it is doing then: starting, joining, looking up
 			linger(rng, 2*time.Second)

@@ -52,6 +52,7 @@ func openShared(t *testing.T, url string, ours bool) *sharedLedger {
 	t.Helper()
 	opts, err := redis.ParseURL(url)
 	require.NoError(t, err)
+	opts.MaxRetries, opts.MaxRetryBackoff = 20, time.Second // another test may be restarting it
 	l := &sharedLedger{url: url, client: redis.NewClient(opts), ours: ours}
 	t.Cleanup(func() { l.client.Close() })
 	return l
@@ -181,7 +182,7 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 				all = append(all, r.start(t))
 			}
 			if !shared.ours && round == rounds/2 {
-				services.RestartKafka(t)
+				services.Restart(t, "kafka")
 			}
 		}
 		if shared.ours {

@@ -37,14 +37,14 @@ func Postgres(t testing.TB) string {
 // restarts are one at a time.
 var restarts sync.Mutex
 
-// RestartKafka restarts the broker, and returns when it answers again.
-func RestartKafka(t testing.TB) {
+// Restart kills kafka or redis as a crash would, and returns when it answers again.
+func Restart(t testing.TB, service string) {
 	t.Helper()
-	command := need(t, "TEST_KAFKA_RESTART")
+	command := need(t, "TEST_"+strings.ToUpper(service)+"_RESTART")
 	restarts.Lock()
 	defer restarts.Unlock()
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil { //nolint:gosec // the command is the user's own
-		t.Fatalf("restarting Kafka with %s: %v\n%s", command, err, out)
+		t.Fatalf("restarting %s with %s: %v\n%s", service, command, err, out)
 	}
 }
 

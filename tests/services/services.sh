@@ -226,6 +226,7 @@ up() {
 		export TEST_KAFKA_BROKERS='127.0.0.1:$(port_of kafka)'
 		export TEST_KAFKA_RESTART='$here/services.sh restart kafka'
 		export TEST_REDIS_URL='redis://127.0.0.1:$(port_of redis)'
+		export TEST_REDIS_RESTART='$here/services.sh restart redis'
 		export TEST_POSTGRES_DSN='postgres://test@127.0.0.1:$(port_of postgres)/test?sslmode=disable'
 	END
 	say "up; the tests' environment: eval \"\$($0 env)\""
