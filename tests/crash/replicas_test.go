@@ -181,8 +181,8 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 				killed++
 				all = append(all, r.start(t))
 			}
-			if !shared.ours && round == rounds/2 {
-				services.Restart(t, "kafka")
+			if !shared.ours && round >= rounds/2 {
+				services.Restart(t, []string{"kafka", "redis"}[round%2])
 			}
 		}
 		if shared.ours {

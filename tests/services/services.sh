@@ -250,10 +250,15 @@ restart() {
 	await "$1"
 }
 
-case "${1:-}" in
-up) up ;;
-down) down ;;
-restart) restart "${2:-}" ;;
-env) opened && [ -e "$dir/env" ] || die "nothing runs; start it with: $0 up"; cat "$dir/env" ;;
-*) die "usage: $0 up|down|restart SERVICE|env" ;;
-esac
+main() {
+	case "${1:-}" in
+	up) up ;;
+	down) down ;;
+	restart) restart "${2:-}" ;;
+	env) opened && [ -e "$dir/env" ] || die "nothing runs; start it with: $0 up"; cat "$dir/env" ;;
+	*) die "usage: $0 up|down|restart SERVICE|env" ;;
+	esac
+}
+
+# On one line, so that nothing is read of a file that may be changing meanwhile.
+main "$@"; exit
