@@ -80,7 +80,7 @@ port_of() { cat "$dir/$1.port"; }
 pid_of() {
 	local pid mark
 	pid=$(cat "$dir/$1.pid" 2>/dev/null) || return 1
-	case $1 in redis) mark="127.0.0.1:$(port_of redis)" ;; *) mark=$dir ;; esac
+	case $1 in redis) mark=$(port_of redis) ;; *) mark=$dir ;; esac # Redis renames itself once it serves
 	case $(ps -ww -o args= -p "$pid" 2>/dev/null) in *"$mark"*) echo "$pid" ;; *) return 1 ;; esac
 }
 
