@@ -103,7 +103,7 @@ func (r *run) awaitOthers(group []*job) error {
 			return err
 		}
 		busy, errs := make([]bool, len(group)), make([]error, len(group))
-		inParallel(group, func(i int, j *job) { busy[i], errs[i] = r.ledger.Busy(r.ctx, j.call.Ref) })
+		r.forEach(group, func(i int, j *job) { busy[i], errs[i] = r.ledger.Busy(r.ctx, j.call.Ref) })
 		if err := errors.Join(errs...); err != nil || r.gaveUp() || slices.Contains(busy, false) {
 			return err
 		}
