@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -213,26 +212,20 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 	return func(yield func(Call, error) bool) {
 		var before json.RawMessage // the first call of the page before
 		for {
-			var page struct {
-				Calls *[]json.RawMessage `json:"calls"`
-			}
-			err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes, single: q.Once}, &page)
-			if err == nil && page.Calls == nil {
-				err = &Error{Op: "listCalls", Status: 200, Err: fmt.Errorf("decoding the reply: it has no list of calls")}
-			}
+			page, err := c.listPage(ctx, q)
 			if err != nil {
 				yield(Call{}, err)
 				return
 			}
-			if len(*page.Calls) > 0 {
+			if len(page) > 0 {
 				// An API that ignores skip would be listed for ever.
-				if first := (*page.Calls)[0]; bytes.Equal(first, before) {
-					yield(Call{}, &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("the API gives the same page twice; it ignores skip")})
+				if first := page[0]; bytes.Equal(first, before) {
+					yield(Call{}, ErrSamePage)
 					return
 				}
-				before = (*page.Calls)[0]
+				before = page[0]
 			}
-			for _, raw := range *page.Calls {
+			for _, raw := range page {
 				var call Call
 				if json.Unmarshal(raw, &call) == nil && !yield(call, nil) {
 					return
@@ -240,10 +233,43 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 			}
 			// A page may be shorter than asked for, if the API caps it: only an
 			// empty one is the end.
-			if len(*page.Calls) == 0 {
+			if len(page) == 0 {
 				return
 			}
-			q.Skip += len(*page.Calls)
+			q.Skip += len(page)
 		}
 	}
+}
+
+// ErrSamePage says that the API cannot be paged.
+var ErrSamePage error = &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("the API gives the same page twice; it ignores skip")}
+
+// ListCallsPage reads one page of a query. Every item of it has its place, also
+// one that is no object: that is a Call with nothing but Raw.
+func (c *Client) ListCallsPage(ctx context.Context, q ListCallsQuery) ([]Call, error) {
+	page, err := c.listPage(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]Call, len(page))
+	for i, raw := range page {
+		if json.Unmarshal(raw, &calls[i]) != nil {
+			calls[i] = Call{Raw: Redact(raw)}
+		}
+	}
+	return calls, nil
+}
+
+func (c *Client) listPage(ctx context.Context, q ListCallsQuery) ([]json.RawMessage, error) {
+	var page struct {
+		Calls *[]json.RawMessage `json:"calls"`
+	}
+	err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes, single: q.Once}, &page)
+	if err != nil {
+		return nil, err
+	}
+	if page.Calls == nil {
+		return nil, &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("decoding the reply: it has no list of calls")}
+	}
+	return *page.Calls, nil
 }
