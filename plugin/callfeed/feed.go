@@ -1,0 +1,337 @@
+package callfeed
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+const (
+	// MaxPending is the most events that are not acknowledged at a time. While so
+	// many are, nothing more is read.
+	MaxPending = 1000
+	// MaxWatched is the most open calls. While there are more, no new ones are
+	// listed: it bounds memory and the state.
+	MaxWatched = 100_000
+	// looksAtOnce is the most open calls looked at between two pages.
+	looksAtOnce = 10 * parallel
+)
+
+// errClosed ends what waits for a feed that was closed.
+var errClosed = errors.New("the input was closed before the cursor was saved")
+
+// API is what a feed asks.
+type API interface {
+	ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery) ([]happyrobot.Call, error)
+	GetCall(ctx context.Context, id string) (happyrobot.Call, error)
+}
+
+// Logger is told what a user should know: nothing when all is well.
+type Logger interface {
+	Infof(format string, args ...any)
+	Warnf(format string, args ...any)
+}
+
+// Options of a Feed. All but Statuses, Parts and Changes are required.
+type Options struct {
+	API   API
+	Store Store
+	Log   Logger
+
+	Start    time.Time                 // calls created earlier are not told, if no state was saved
+	Filter   happyrobot.ListCallsQuery // what cannot change: direction, use cases, campaigns
+	Statuses []happyrobot.Status       // of the calls told; none is all
+	Changes  bool                      // tell every status, not only that a call is over
+	PageSize int
+	Poll     time.Duration // from the end of a listing to the next
+	Lag      time.Duration // from a call's creation until it is certainly listed
+	MaxAge   time.Duration // when to give up waiting for the end of a call
+
+	// Parts reads what belongs to a call that is over, nil for nothing.
+	Parts        func(context.Context, happyrobot.Call) (content any, complete bool, err error)
+	PartsTimeout time.Duration
+
+	OnEmit     func(outcome string)
+	OnDrop     func(reason string)
+	OnProgress func(watched int, lag time.Duration)
+}
+
+// Event is a call to be told. Ack must be called once.
+type Event struct {
+	Call     happyrobot.Call
+	Content  any // of Parts; nil for none
+	Outcome  string
+	Previous happyrobot.Status // with Changes: the status told before
+
+	feed *Feed
+	open *openCall
+}
+
+// Feed lists calls and hands out events until it is closed.
+type Feed struct {
+	opts  Options
+	book  *book
+	saver *saver
+
+	events chan *Event
+	slots  chan struct{} // one for each event that is not acknowledged
+	ended  chan struct{} // closed when the feed gave up
+	fate   error         // why; set before ended is closed
+
+	told         sync.Map // topics of warnings
+	toldStatuses atomic.Int64
+	trouble      string // the last listing's error; only the loop's
+	current      atomic.Pointer[time.Time]
+
+	stop   context.CancelFunc
+	loop   sync.WaitGroup
+	saving sync.WaitGroup
+	saves  context.CancelFunc
+	once   sync.Once
+	last   error
+}
+
+// Open reads the state, makes it its own, and starts.
+func Open(ctx context.Context, opts Options) (*Feed, error) {
+	raw, found, err := opts.Store.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := newBook(opts.Start)
+	if found {
+		s, err := decodeState(raw)
+		if err != nil {
+			return nil, err
+		}
+		b = bookFrom(s)
+	}
+	f := &Feed{
+		opts: opts, book: b, events: make(chan *Event),
+		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}),
+	}
+	f.saver = newSaver(opts.Store, b, min(opts.Poll, time.Second), opts.Log, f.giveUp)
+	// Saved before anything is read: when start_from is a time back, a restart must
+	// not begin later than this start did.
+	if err := f.saver.save(ctx); err != nil {
+		return nil, err
+	}
+	// Both outlive the context, which is for opening only; Close ends them.
+	loopCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	saveCtx, saves := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop, f.saves = stop, saves
+	f.loop.Go(func() { f.run(loopCtx) })
+	f.saving.Go(func() { f.saver.run(saveCtx) })
+	return f, nil
+}
+
+// Next waits for an event.
+func (f *Feed) Next(ctx context.Context) (*Event, error) {
+	select {
+	case e := <-f.events:
+		return e, nil
+	case <-f.ended:
+		return nil, f.fate
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close ends reading, saves what was acknowledged and ends all waiting. Events
+// that are not acknowledged by then are told again by the next feed.
+func (f *Feed) Close(ctx context.Context) error {
+	f.once.Do(func() {
+		f.stop()
+		f.loop.Wait()
+		f.saves()
+		f.saving.Wait()
+		f.last = f.saver.last(ctx)
+	})
+	return f.last
+}
+
+// giveUp ends the feed from within.
+func (f *Feed) giveUp(err error) {
+	f.fate = err
+	close(f.ended)
+	f.stop()
+}
+
+// Ack settles an event. With nil it returns when that is saved; with an error the
+// call is told again later.
+func (e *Event) Ack(ctx context.Context, err error) error {
+	f, c := e.feed, e.open
+	defer func() { <-f.slots }()
+	if err != nil {
+		f.book.release(c, time.Now().Add(f.opts.Poll))
+		return nil
+	}
+	return f.saver.wait(ctx, f.settle(e))
+}
+
+// settle notes an acknowledged event, and answers the change to wait for.
+func (f *Feed) settle(e *Event) uint64 {
+	b, c := f.book, e.open
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.over(e.Call.Status) || e.Outcome == Expired {
+		b.finish(c)
+	} else {
+		now := time.Now()
+		c.told, c.claimed, c.next = e.Call.Status, false, now.Add(f.pause(c.since, now))
+		b.changes++
+	}
+	return b.changes
+}
+
+func (f *Feed) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		more := false
+		if f.book.watched() < MaxWatched {
+			var err error
+			more, err = f.pass(ctx)
+			f.noteListing(ctx, err)
+		} else {
+			f.tell("watched", "So many calls are open that no new ones are listed until some are over.")
+		}
+		f.progress(time.Time{})
+		if f.looks(ctx) == nil && !more {
+			sleep(ctx, f.opts.Poll)
+		}
+	}
+}
+
+// looks reads the open calls whose time has come, one by one.
+func (f *Feed) looks(ctx context.Context) error {
+	due := f.book.due(time.Now(), looksAtOnce)
+	if len(due) == 0 {
+		return ctx.Err()
+	}
+	var mu sync.Mutex
+	var events []*Event
+	forEach(due, func(c *openCall) {
+		call, err := f.opts.API.GetCall(ctx, c.id)
+		switch {
+		case ctx.Err() != nil:
+		case happyrobot.IsNotFound(err):
+			f.book.forget(c)
+			f.drop(dropDeleted)
+			f.opts.Log.Infof("Call %s is watched no more: the API does not know it any longer.", c.id)
+		case err != nil:
+			f.unread(c, err)
+		default:
+			if e := f.looked(c, call, time.Now()); e != nil {
+				mu.Lock()
+				events = append(events, e)
+				mu.Unlock()
+			}
+		}
+	})
+	f.saver.nudge()
+	return f.hand(ctx, f.complete(ctx, events))
+}
+
+// unread puts off a call that could not be read. Others go on; it is lost only if
+// the API keeps refusing to tell it.
+func (f *Feed) unread(c *openCall, err error) {
+	now := time.Now()
+	f.book.mu.Lock()
+	defer f.book.mu.Unlock()
+	if !c.fails {
+		c.fails = true
+		f.opts.Log.Warnf("Call %s cannot be read and is tried again later: %v", c.id, err)
+	}
+	c.claimed, c.next = false, now.Add(f.pause(c.since, now))
+	if now.Sub(c.since) > f.opts.MaxAge && refused(err) {
+		f.book.finish(c)
+		f.drop(dropExpired)
+	}
+}
+
+// refused tells an answer about one call from an outage, which is no reason to
+// give it up.
+func refused(err error) bool {
+	var e *happyrobot.Error
+	if !errors.As(err, &e) {
+		return true // its id is none that can be asked for
+	}
+	switch e.Status {
+	case 401, 402, 403, 408, 429:
+		return false
+	}
+	return e.Status >= 200 && e.Status < 500
+}
+
+// hand gives events to whoever reads, as fast as they are taken. Events that are
+// not handed out stay open in the book.
+func (f *Feed) hand(ctx context.Context, events []*Event) error {
+	for _, e := range events {
+		select {
+		case f.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		outcome := e.Outcome
+		select {
+		case f.events <- e:
+			f.opts.OnEmit(outcome)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// noteListing logs once when listing fails, and once when it works again.
+func (f *Feed) noteListing(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	switch {
+	case now != "" && f.trouble != now:
+		f.opts.Log.Warnf("Listing calls fails and is tried again; nothing is lost: %v", err)
+	case now == "" && f.trouble != "":
+		f.opts.Log.Infof("Calls are listed again.")
+	}
+	f.trouble = now
+}
+
+func (f *Feed) drop(reason string) { f.opts.OnDrop(reason) }
+
+// lookback is where a pass begins, before the newest call of the last one.
+func (f *Feed) lookback() time.Duration { return 2*f.opts.Lag + dateSlack }
+
+// caughtUp notes that a list was read to its end.
+func (f *Feed) caughtUp() {
+	now := time.Now()
+	f.current.Store(&now)
+}
+
+// progress tells how far behind the feed is: how old the newest call listed is,
+// or how long ago the list was read to its end.
+func (f *Feed) progress(newest time.Time) {
+	now := time.Now()
+	var lag time.Duration
+	if at := f.current.Load(); at != nil {
+		lag = now.Sub(*at)
+	} else if !newest.IsZero() {
+		lag = now.Sub(newest)
+	}
+	f.opts.OnProgress(f.book.watched(), max(lag, 0))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

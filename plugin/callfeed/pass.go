@@ -1,0 +1,187 @@
+package callfeed
+
+import (
+	"context"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+const (
+	// passPages is how deep into a list a pass goes before the next one begins
+	// where it came to: offsets get slow with depth.
+	passPages = 100
+	// maxRestarts is how often a pass begins anew because its pages do not join.
+	maxRestarts = 3
+)
+
+// pass lists, oldest first, the calls created since the book's start, and hands
+// out what they ask for. It answers whether more is known to follow.
+//
+// Pages overlap by one call. The first of a page was seen in this pass, so none
+// was skipped when calls before it vanished; else the pass steps back. Calls that
+// appear before it are found by a later pass: the list is read from 2*Lag before
+// the newest call again. A pass fetches no page after Lag, so when it has gone by
+// a date at which a call was not listed yet, the next one still begins before that.
+func (f *Feed) pass(ctx context.Context) (more bool, err error) {
+	p := pass{feed: f, seen: map[string]bool{}}
+	p.query, p.from = f.beginPass()
+	began := time.Now()
+	for pages := 1; ; pages++ {
+		page, err := f.opts.API.ListCallsPage(ctx, p.query)
+		if err != nil {
+			return false, err
+		}
+		if p.skipped(page) {
+			continue
+		}
+		if p.broken {
+			return false, nil
+		}
+		if p.ended(page) {
+			p.end(ctx)
+			return false, nil
+		}
+		if err := p.take(ctx, page); err != nil {
+			return false, err
+		}
+		if cut := pages >= passPages || time.Since(began) >= f.opts.Lag; cut && p.cuttable() {
+			return true, nil
+		}
+		p.turn(page)
+	}
+}
+
+type pass struct {
+	feed      *Feed
+	query     happyrobot.ListCallsQuery
+	from      time.Time       // where the list begins
+	seen      map[string]bool // in this pass
+	first     string          // of the page before
+	anchor    string          // its last
+	overlaps  bool            // whether the page begins with the last of the one before
+	restarts  int
+	broken    bool
+	last      time.Time // the date of creation last seen
+	newest    time.Time
+	unordered bool // the list is not sorted by creation: only all of it proves anything
+}
+
+// beginPass numbers the pass and says what to ask for. The bound is sent a little
+// earlier, since nobody says whether it is inclusive or how exact it is.
+func (f *Feed) beginPass() (happyrobot.ListCallsQuery, time.Time) {
+	f.book.mu.Lock()
+	defer f.book.mu.Unlock()
+	f.book.pass++
+	q := f.opts.Filter
+	q.From = f.book.from.Add(-time.Second).Truncate(time.Second)
+	q.Sort, q.Limit = "asc", max(f.opts.PageSize, 2) // pages overlap by one
+	return q, f.book.from
+}
+
+// skipped steps back when calls may have been skipped between two pages.
+func (p *pass) skipped(page []happyrobot.Call) bool {
+	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.seen[identity(page[0])] {
+		return false
+	}
+	p.restarts++
+	if p.restarts > maxRestarts {
+		p.feed.tell("order", "The list of calls changes its order from page to page. It is read again and again; calls come late.")
+		p.broken = true
+		return false
+	}
+	if p.query.Skip -= p.query.Limit; p.restarts > 1 {
+		p.query.Skip = 0
+	}
+	p.query.Skip = max(p.query.Skip, 0)
+	p.overlaps = p.query.Skip > 0
+	p.first, p.last = "", time.Time{} // what comes now was seen before
+	return true
+}
+
+// ended says whether a page is the end. A page may be shorter than asked for, if
+// the API caps it.
+func (p *pass) ended(page []happyrobot.Call) bool {
+	return len(page) == 0 || p.overlaps && len(page) == 1 && identity(page[0]) == p.anchor
+}
+
+// take hands out what a page's calls ask for.
+func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
+	f, now := p.feed, time.Now()
+	var events []*Event
+	unseen := false
+	for _, call := range page {
+		id := identity(call)
+		unseen = unseen || !p.seen[id]
+		p.seen[id] = true
+		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
+			continue
+		}
+		p.date(call.Created, now)
+		if e := f.listed(call, now); e != nil {
+			events = append(events, e)
+		}
+	}
+	if first := identity(page[0]); !unseen && p.first == first && p.query.Skip > 0 {
+		return happyrobot.ErrSamePage
+	}
+	// All of the page is in the book by now, so what follows may fail or be cut short.
+	if !p.unordered {
+		f.book.advance(p.newest, f.lookback())
+	}
+	f.progress(p.newest)
+	f.saver.nudge()
+	if err := f.hand(ctx, f.complete(ctx, events)); err != nil {
+		return err
+	}
+	return f.looks(ctx)
+}
+
+// date notes when a call was created.
+func (p *pass) date(created, now time.Time) {
+	if created.IsZero() {
+		p.feed.tell("created", "Calls without a date of creation are listed; they are told like others.")
+		return
+	}
+	if ahead := created.Sub(now); ahead > 0 {
+		// A date to come says nothing about which calls were listed by now.
+		if ahead > time.Minute {
+			p.feed.tell("clock", "Calls are created in the future by this machine's clock: the clocks differ. Nothing is lost by it, but calls are listed again more often.")
+		}
+		created = now
+	}
+	if created.Before(p.last.Add(-dateSlack)) && !created.Before(p.from) && !p.unordered {
+		p.unordered = true
+		p.feed.tell("sort", "The list of calls is not sorted by date of creation. It is read from its start until it ends.")
+	}
+	p.last = created
+	if created.After(p.newest) {
+		p.newest = created
+	}
+}
+
+// cuttable says whether the next pass would begin later than this one did.
+func (p *pass) cuttable() bool {
+	p.feed.book.mu.Lock()
+	defer p.feed.book.mu.Unlock()
+	return p.feed.book.from.After(p.from)
+}
+
+// turn goes on to the next page.
+func (p *pass) turn(page []happyrobot.Call) {
+	p.first, p.anchor = identity(page[0]), identity(page[len(page)-1])
+	p.overlaps = len(page) > 1
+	p.query.Skip += max(1, len(page)-1)
+}
+
+// end notes that the whole list was read.
+func (p *pass) end(ctx context.Context) {
+	f := p.feed
+	if ctx.Err() != nil {
+		return
+	}
+	f.book.advance(p.newest, f.lookback())
+	f.book.endPass()
+	f.saver.nudge()
+	f.caughtUp()
+}

@@ -1,0 +1,165 @@
+package callfeed
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// saver writes the state, one write after the other; each covers all that was
+// acknowledged before it began. So a slow store costs latency, not one write an ack.
+type saver struct {
+	store Store
+	book  *book
+	owner string
+	retry time.Duration
+	log   Logger
+	lost  func(error) // called when the state belongs to somebody else
+
+	wake chan struct{}
+
+	mu    sync.Mutex
+	saved uint64        // changes that are saved
+	news  chan struct{} // closed when saved or failed moves
+	err   error         // no more is saved
+}
+
+func newSaver(store Store, b *book, retry time.Duration, log Logger, lost func(error)) *saver {
+	return &saver{
+		store: store, book: b, owner: rand.Text(), retry: retry, log: log, lost: lost,
+		wake: make(chan struct{}, 1), news: make(chan struct{}),
+	}
+}
+
+// nudge asks for a write.
+func (s *saver) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when so many changes are saved.
+func (s *saver) wait(ctx context.Context, changes uint64) error {
+	for {
+		s.mu.Lock()
+		saved, news, err := s.saved, s.news, s.err
+		s.mu.Unlock()
+		switch {
+		case saved >= changes:
+			return nil
+		case err != nil:
+			return err
+		}
+		s.nudge()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return fmt.Errorf("saving the cursor: %w", ctx.Err())
+		}
+	}
+}
+
+func (s *saver) note(saved uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved, s.err = max(s.saved, saved), err
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// run writes until the context ends; what is left is for last.
+func (s *saver) run(ctx context.Context) {
+	failing := false
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return
+		}
+		err := s.save(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrTakenOver), errors.Is(err, ErrNewerState), errors.Is(err, ErrUnreadableState):
+			s.note(0, err)
+			s.lost(err)
+			return
+		case err != nil:
+			if !failing {
+				s.log.Warnf("Saving the cursor fails and is tried again; messages are acknowledged when it succeeds: %v", err)
+			}
+			failing = true
+			s.nudge()
+			timer := time.NewTimer(s.retry)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+		case failing:
+			failing = false
+			s.log.Infof("The cursor is saved again.")
+		}
+	}
+}
+
+// last writes what run has not, and ends all waiting.
+func (s *saver) last(ctx context.Context) error {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err == nil {
+		err = s.save(ctx)
+	}
+	s.note(0, errors.Join(errClosed, err))
+	return err
+}
+
+// save writes the state, unless there is nothing new, or somebody else writes it,
+// too: two that take turns would each forget what the other has open.
+func (s *saver) save(ctx context.Context) error {
+	s.mu.Lock()
+	saved := s.saved
+	s.mu.Unlock()
+	if s.book.changed() <= saved {
+		return nil
+	}
+	if saved > 0 {
+		if err := s.stillOurs(ctx); err != nil {
+			return err
+		}
+	}
+	state, changes := s.book.snapshot(s.owner)
+	raw, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Save(ctx, raw); err != nil {
+		return err
+	}
+	s.note(changes, nil)
+	return nil
+}
+
+func (s *saver) stillOurs(ctx context.Context) error {
+	raw, found, err := s.store.Load(ctx)
+	if err != nil || !found {
+		return err
+	}
+	// What was written here begins so; decoding all of it each time would cost as
+	// much as writing it.
+	if bytes.HasPrefix(raw, fmt.Appendf(nil, `{"version":%d,"owner":%q,`, stateVersion, s.owner)) {
+		return nil
+	}
+	if _, err := decodeState(raw); err != nil {
+		return err
+	}
+	return ErrTakenOver
+}
