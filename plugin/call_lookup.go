@@ -46,10 +46,34 @@ type enrichment struct {
 	err     error
 }
 
+// callParts reads what belongs to a call.
+type callParts struct {
+	api     *happyrobot.Client
+	include []string
+}
+
+func includeField(what string) *service.ConfigField {
+	return service.NewStringListField(pcFieldInclude).
+		Description(what + ": `transcript`, `recording`, `logs`. The paths of recordings and logs are not documented by the API.").
+		LintRule(`let parts = if this.type() == "array" { this } else { [ this ] }
+root = if $parts.any(part -> !["transcript","recording","logs"].contains(part)) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
+}
+
+func (p *callParts) fromParsed(conf *service.ParsedConfig) (err error) {
+	if p.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
+		return err
+	}
+	for _, part := range p.include {
+		if part != partTranscript && part != partRecording && part != partLogs {
+			return fmt.Errorf("%s: %q is not one of transcript, recording, logs", pcFieldInclude, part)
+		}
+	}
+	return nil
+}
+
 // callLookup reads calls and their parts.
 type callLookup struct {
-	api         *happyrobot.Client
-	include     []string
+	callParts
 	wait        string
 	waitTimeout time.Duration
 	poll        time.Duration
@@ -61,13 +85,8 @@ type callLookup struct {
 
 func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
 	l.res = res
-	if l.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
+	if err = l.callParts.fromParsed(conf); err != nil {
 		return err
-	}
-	for _, part := range l.include {
-		if part != partTranscript && part != partRecording && part != partLogs {
-			return fmt.Errorf("%s: %q is not one of transcript, recording, logs", pcFieldInclude, part)
-		}
 	}
 	if l.wait, err = conf.FieldString(pcFieldWait); err != nil {
 		return err
@@ -145,26 +164,18 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 		if err != nil {
 			return failedLookup(err)
 		}
-		object, err := structured(call.Raw)
-		var ok bool
-		if result, ok = object.(map[string]any); err != nil || !ok {
-			return failedLookup(errors.New("the API's answer is no object"))
+		if result, err = callObject(call); err != nil {
+			return failedLookup(err)
 		}
-		if complete, err = l.addLasting(ctx, call, result); err != nil {
+		if complete, err = l.addLasting(ctx, call, call.Status.Final(), result); err != nil {
 			return failedLookup(err)
 		}
 		if complete {
 			l.keep(ctx, id, result)
 		}
 	}
-	if slices.Contains(l.include, partRecording) {
-		recording, err := l.api.GetRecording(ctx, id)
-		if err != nil && !happyrobot.IsNotFound(err) {
-			return failedLookup(err)
-		}
-		if err == nil {
-			result["recording_url"] = recording.URL
-		}
+	if err := l.addRecording(ctx, id, result); err != nil {
+		return failedLookup(err)
 	}
 	if !complete {
 		return &enrichment{outcome: lookupNotReady, result: result}
@@ -172,12 +183,22 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 	return &enrichment{outcome: lookupComplete, result: result}
 }
 
+// callObject is a call as the API tells it.
+func callObject(call happyrobot.Call) (map[string]any, error) {
+	object, err := structured(call.Raw)
+	result, ok := object.(map[string]any)
+	if err != nil || !ok {
+		return nil, errors.New("the API's answer is no object")
+	}
+	return result, nil
+}
+
 // addLasting adds the parts that stay as they are once the call is over, and says
 // whether they are all there.
-func (l *callLookup) addLasting(ctx context.Context, call happyrobot.Call, result map[string]any) (complete bool, err error) {
-	complete = call.Status.Final()
-	if slices.Contains(l.include, partTranscript) && call.Status.Final() {
-		transcript, err := l.api.GetTranscript(ctx, call.ID)
+func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over bool, result map[string]any) (complete bool, err error) {
+	complete = over
+	if slices.Contains(p.include, partTranscript) && over {
+		transcript, err := p.api.GetTranscript(ctx, call.ID)
 		switch {
 		case happyrobot.IsNotFound(err), err == nil && len(transcript.Messages) == 0:
 			complete = !call.Status.ExpectsTranscript()
@@ -194,8 +215,8 @@ func (l *callLookup) addLasting(ctx context.Context, call happyrobot.Call, resul
 			}
 		}
 	}
-	if slices.Contains(l.include, partLogs) {
-		logs, err := l.api.GetCallLogs(ctx, call.ID)
+	if slices.Contains(p.include, partLogs) {
+		logs, err := p.api.GetCallLogs(ctx, call.ID)
 		if err != nil && !happyrobot.IsNotFound(err) {
 			return false, err
 		}
@@ -206,6 +227,20 @@ func (l *callLookup) addLasting(ctx context.Context, call happyrobot.Call, resul
 		}
 	}
 	return complete, nil
+}
+
+// addRecording adds where the recording is. The URL expires, so it is asked for each time.
+func (p *callParts) addRecording(ctx context.Context, id string, result map[string]any) error {
+	if !slices.Contains(p.include, partRecording) {
+		return nil
+	}
+	recording, err := p.api.GetRecording(ctx, id)
+	if err == nil {
+		result["recording_url"] = recording.URL
+	} else if !happyrobot.IsNotFound(err) {
+		return err
+	}
+	return nil
 }
 
 func failedLookup(err error) *enrichment {

@@ -9,10 +9,12 @@
 //	processor_call.go    look a call up and attach it; call_lookup.go reads it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
+//	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
 //	message.go           the only place where a message becomes a call, or a call a message
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number
 //
-// Imports point one way: plugin → dialer → happyrobot, ledger. Only plugin and
-// ledger know Benthos; callsim is a pretend API for tests and trials.
+// Imports point one way: plugin → dialer → happyrobot, ledger; plugin → callfeed →
+// happyrobot. Only plugin and ledger know Benthos; callsim is a pretend API for
+// tests and trials.
 package plugin

@@ -35,6 +35,8 @@ func TestDocsAreFresh(t *testing.T) {
 	component("processor_happyrobot_call", view, ok)
 	view, ok = env.GetProcessorConfig("happyrobot_request")
 	component("processor_happyrobot_request", view, ok)
+	view, ok = env.GetInputConfig("happyrobot_calls")
+	component("input_happyrobot_calls", view, ok)
 	view, ok = env.GetCacheConfig("bbolt")
 	component("cache_bbolt", view, ok)
 	bloblang.NewEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
@@ -42,7 +44,7 @@ func TestDocsAreFresh(t *testing.T) {
 			pages["bloblang_parse_phone_number.md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, pages, 7)
+	require.Len(t, pages, 8)
 
 	for name, want := range pages {
 		file := filepath.Join("docs", name)

@@ -12,6 +12,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
@@ -217,6 +218,27 @@ func dialResult(ref string, r dialer.Result) map[string]any {
 		result["call"] = call
 	}
 	return result
+}
+
+// callMessage is the message of a call that is streamed.
+func callMessage(e *callfeed.Event) *service.Message {
+	msg := service.NewMessage(e.Call.Raw)
+	if e.Content != nil {
+		msg.SetStructuredMut(e.Content)
+	}
+	ref := e.Call.Metadata.CustomText(dialer.RefMember)
+	for name, value := range map[string]string{
+		metaCallID:   e.Call.ID,
+		metaStatus:   string(e.Call.Status),
+		metaPrevious: string(e.Previous),
+		metaOutcome:  e.Outcome,
+		metaDialRef:  ref,
+	} {
+		if value != "" {
+			msg.MetaSetMut(name, value)
+		}
+	}
+	return msg
 }
 
 // structured decodes JSON as Benthos does: numbers stay exact.

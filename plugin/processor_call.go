@@ -54,11 +54,8 @@ The header values of webhooks, which the API embeds in calls, are removed.`).
 				Description("The id of the call.").
 				Example(`${! json("call_id") }`).
 				Example(`${! meta("happyrobot_call_id") }`),
-			service.NewStringListField(pcFieldInclude).
-				Description("What to read besides the call itself: `transcript`, `recording`, `logs`. The paths of recordings and logs are not documented by the API.").
-				Default([]any{partTranscript}).
-				LintRule(`let parts = if this.type() == "array" { this } else { [ this ] }
-root = if $parts.any(part -> !["transcript","recording","logs"].contains(part)) { [ "`+"`include`"+` can hold transcript, recording and logs" ] }`),
+			includeField("What to read besides the call itself").
+				Default([]any{partTranscript}),
 			service.NewStringAnnotatedEnumField(pcFieldWait, map[string]string{
 				waitNone:       "Take the call as it is.",
 				waitFinished:   "Wait until the call is over.",

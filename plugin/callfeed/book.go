@@ -19,6 +19,7 @@ type book struct {
 	mu      sync.Mutex
 	from    time.Time // calls created before it are listed no more
 	newest  time.Time // of creation, among the calls listed
+	pruned  time.Time // done was, of calls before it
 	open    map[string]*openCall
 	done    map[string]doneCall
 	pass    uint64 // the number of the listing that runs
@@ -89,6 +90,13 @@ func (b *book) changed() uint64 {
 	return b.changes
 }
 
+// touch makes the state worth saving again.
+func (b *book) touch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.changes++
+}
+
 // finish moves a call from open to done. The caller holds the lock.
 func (b *book) finish(c *openCall) {
 	delete(b.open, c.id)
@@ -121,6 +129,10 @@ func (b *book) advance(newest time.Time, lookback time.Duration) {
 	}
 	b.from = from
 	b.changes++
+	if from.Sub(b.pruned) < lookback/8 { // going through all of them takes its time
+		return
+	}
+	b.pruned = from
 	for id, d := range b.done {
 		if !d.created.IsZero() && d.created.Before(from.Add(-dateSlack)) {
 			delete(b.done, id)

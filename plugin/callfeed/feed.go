@@ -84,7 +84,8 @@ type Feed struct {
 
 	told         sync.Map // topics of warnings
 	toldStatuses atomic.Int64
-	trouble      string // the last listing's error; only the loop's
+	trouble      string    // the last listing's error; only the loop's
+	lastLook     time.Time // at open calls; only the loop's
 	current      atomic.Pointer[time.Time]
 
 	stop   context.CancelFunc
@@ -101,6 +102,10 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A state has no room for dates before 1970.
+	if opts.Start.UnixMilli() < 1 {
+		opts.Start = time.UnixMilli(1)
+	}
 	b := newBook(opts.Start)
 	if found {
 		s, err := decodeState(raw)
@@ -110,7 +115,7 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 		b = bookFrom(s)
 	}
 	f := &Feed{
-		opts: opts, book: b, events: make(chan *Event),
+		opts: opts, book: b, lastLook: time.Now(), events: make(chan *Event),
 		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}),
 	}
 	f.saver = newSaver(opts.Store, b, min(opts.Poll, time.Second), opts.Log, f.giveUp)
@@ -187,28 +192,40 @@ func (f *Feed) settle(e *Event) uint64 {
 	return b.changes
 }
 
+// refresh is how often a state is written that has not changed, so that no cache
+// lets it expire.
+const refresh = time.Hour
+
 func (f *Feed) run(ctx context.Context) {
+	refreshed := time.Now()
 	for ctx.Err() == nil {
-		more := false
+		more, wait := false, f.opts.Poll
 		if f.book.watched() < MaxWatched {
 			var err error
 			more, err = f.pass(ctx)
 			f.noteListing(ctx, err)
+			wait = max(wait, retryAfter(err))
 		} else {
 			f.tell("watched", "So many calls are open that no new ones are listed until some are over.")
 		}
 		f.progress(time.Time{})
-		if f.looks(ctx) == nil && !more {
-			sleep(ctx, f.opts.Poll)
+		if time.Since(refreshed) >= refresh {
+			refreshed = time.Now()
+			f.book.touch()
+			f.saver.nudge()
+		}
+		if looked := f.looks(ctx); looked < looksAtOnce && !more {
+			sleep(ctx, wait)
 		}
 	}
 }
 
-// looks reads the open calls whose time has come, one by one.
-func (f *Feed) looks(ctx context.Context) error {
-	due := f.book.due(time.Now(), looksAtOnce)
+// looks reads the open calls whose time has come, one by one, and answers how many.
+func (f *Feed) looks(ctx context.Context) int {
+	f.lastLook = time.Now()
+	due := f.book.due(f.lastLook, looksAtOnce)
 	if len(due) == 0 {
-		return ctx.Err()
+		return 0
 	}
 	var mu sync.Mutex
 	var events []*Event
@@ -231,7 +248,8 @@ func (f *Feed) looks(ctx context.Context) error {
 		}
 	})
 	f.saver.nudge()
-	return f.hand(ctx, f.complete(ctx, events))
+	f.hand(ctx, f.complete(ctx, events))
+	return len(due)
 }
 
 // unread puts off a call that could not be read. Others go on; it is lost only if
@@ -244,7 +262,7 @@ func (f *Feed) unread(c *openCall, err error) {
 		c.fails = true
 		f.opts.Log.Warnf("Call %s cannot be read and is tried again later: %v", c.id, err)
 	}
-	c.claimed, c.next = false, now.Add(f.pause(c.since, now))
+	c.claimed, c.next = false, now.Add(max(f.pause(c.since, now), retryAfter(err)))
 	if now.Sub(c.since) > f.opts.MaxAge && refused(err) {
 		f.book.finish(c)
 		f.drop(dropExpired)
@@ -265,24 +283,31 @@ func refused(err error) bool {
 	return e.Status >= 200 && e.Status < 500
 }
 
+func retryAfter(err error) time.Duration {
+	var e *happyrobot.Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
+}
+
 // hand gives events to whoever reads, as fast as they are taken. Events that are
-// not handed out stay open in the book.
-func (f *Feed) hand(ctx context.Context, events []*Event) error {
+// not handed out, since the feed is closed, stay open in the state.
+func (f *Feed) hand(ctx context.Context, events []*Event) {
 	for _, e := range events {
 		select {
 		case f.slots <- struct{}{}:
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 		outcome := e.Outcome
 		select {
 		case f.events <- e:
 			f.opts.OnEmit(outcome)
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		}
 	}
-	return ctx.Err()
 }
 
 // noteListing logs once when listing fails, and once when it works again.

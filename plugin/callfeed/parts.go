@@ -33,9 +33,7 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 // addParts answers false when the event is not to be told now.
 func (f *Feed) addParts(ctx context.Context, e *Event) bool {
 	content, complete, err := f.opts.Parts(ctx, e.Call)
-	if err == nil {
-		e.Content = content
-	}
+	e.Content = content
 	if complete && err == nil {
 		return true
 	}

@@ -131,10 +131,13 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	}
 	f.progress(p.newest)
 	f.saver.nudge()
-	if err := f.hand(ctx, f.complete(ctx, events)); err != nil {
-		return err
+	f.hand(ctx, f.complete(ctx, events))
+	// A long backfill must not keep calls waiting that have ended meanwhile. Sooner
+	// than this, most open calls are about to be listed anyway.
+	if time.Since(f.lastLook) >= f.opts.Poll {
+		f.looks(ctx)
 	}
-	return f.looks(ctx)
+	return ctx.Err()
 }
 
 // date notes when a call was created.
