@@ -33,10 +33,10 @@ type openCall struct {
 	since   time.Time         // what its age counts from: its creation, or when it is due
 	told    happyrobot.Status // the last status acknowledged, when changes are told
 	ended   time.Time         // when it was first seen over, if it waits for its parts
-	claimed bool      // being read, or handed out and not acknowledged
-	next    time.Time // when it is looked at by itself
-	hold    time.Time // not handed out before
-	fails   bool      // reading it failed, which was logged
+	claimed bool              // being read, or handed out and not acknowledged
+	next    time.Time         // when it is looked at by itself
+	hold    time.Time         // not handed out before
+	fails   bool              // reading it failed, which was logged
 }
 
 type doneCall struct {

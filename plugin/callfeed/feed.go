@@ -330,9 +330,6 @@ func (f *Feed) noteListing(ctx context.Context, err error) {
 
 func (f *Feed) drop(reason string) { f.opts.OnDrop(reason) }
 
-// lookback is where a pass begins, before the newest call of the last one.
-func (f *Feed) lookback() time.Duration { return 2*f.opts.Lag + dateSlack }
-
 // caughtUp notes that a list was read to its end.
 func (f *Feed) caughtUp() {
 	now := time.Now()

@@ -20,15 +20,13 @@ const (
 //
 // Pages overlap by one call. The first of a page was seen in this pass, so none
 // was skipped when calls before it vanished; else the pass steps back. Calls that
-// appear before it are found by a later pass: the list is read from 2*Lag before
-// the newest call again. A pass fetches no page after Lag, so when it has gone by
-// a date at which a call was not listed yet, the next one still begins before that.
+// appear where the pass has been already are found by the next one, see reach.
 func (f *Feed) pass(ctx context.Context) (more bool, err error) {
-	p := pass{feed: f, seen: map[string]bool{}}
+	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
 	p.query, p.from = f.beginPass()
-	began := time.Now()
 	for pages := 1; ; pages++ {
 		page, err := f.opts.API.ListCallsPage(ctx, p.query)
+		p.took = time.Since(p.began)
 		if err != nil {
 			return false, err
 		}
@@ -45,7 +43,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 		if err := p.take(ctx, page); err != nil {
 			return false, err
 		}
-		if cut := pages >= passPages || time.Since(began) >= f.opts.Lag; cut && p.cuttable() {
+		if cut := pages >= passPages || time.Since(p.began) >= f.opts.Lag; cut && p.cuttable() {
 			return true, nil
 		}
 		p.turn(page)
@@ -55,7 +53,9 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 type pass struct {
 	feed      *Feed
 	query     happyrobot.ListCallsQuery
-	from      time.Time       // where the list begins
+	from      time.Time // where the list begins
+	began     time.Time
+	took      time.Duration   // until the last page came
 	seen      map[string]bool // in this pass
 	first     string          // of the page before
 	anchor    string          // its last
@@ -127,7 +127,7 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	}
 	// All of the page is in the book by now, so what follows may fail or be cut short.
 	if !p.unordered {
-		f.book.advance(p.newest, f.lookback())
+		p.reach()
 	}
 	f.progress(p.newest)
 	f.saver.nudge()
@@ -138,6 +138,15 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 		f.looks(ctx)
 	}
 	return ctx.Err()
+}
+
+// reach moves the start of the next pass. A call that was not listed yet when this
+// pass went by its date had been created less than Lag before. That was after the
+// pass began, and the newest call was created before the last page came; so the
+// next pass must begin as long before the newest call as this one took, and Lag
+// more. No clock of this machine is compared with one of the API's.
+func (p *pass) reach() {
+	p.feed.book.advance(p.newest, p.took+p.feed.opts.Lag+dateSlack)
 }
 
 // date notes when a call was created.
@@ -183,7 +192,7 @@ func (p *pass) end(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	f.book.advance(p.newest, f.lookback())
+	p.reach()
 	f.book.endPass()
 	f.saver.nudge()
 	f.caughtUp()
