@@ -28,15 +28,16 @@ type book struct {
 
 // openCall is a call that is not done with.
 type openCall struct {
-	id      string
-	created time.Time         // zero when the API does not tell
-	since   time.Time         // what its age counts from: its creation, or when it is due
-	told    happyrobot.Status // the last status acknowledged, when changes are told
-	ended   time.Time         // when it was first seen over, if it waits for its parts
-	claimed bool              // being read, or handed out and not acknowledged
-	next    time.Time         // when it is looked at by itself
-	hold    time.Time         // not handed out before
-	fails   bool              // reading it failed, which was logged
+	id         string
+	created    time.Time // zero when the API does not tell
+	since      time.Time // what its age counts from: its creation, or when it is due
+	sinceSaved time.Time
+	told       happyrobot.Status // the last status acknowledged, when changes are told
+	ended      time.Time         // when it was first seen over, if it waits for its parts
+	claimed    bool              // being read, or handed out and not acknowledged
+	next       time.Time         // when it is looked at by itself
+	hold       time.Time         // not handed out before
+	fails      bool              // reading it failed, which was logged
 }
 
 type doneCall struct {
@@ -55,6 +56,7 @@ func bookFrom(s state) *book {
 		if c.since = c.created; r.Since != 0 {
 			c.since = fromMillis(r.Since)
 		}
+		c.sinceSaved = c.since
 		b.open[r.ID] = c
 	}
 	for i, id := range s.Done.IDs {

@@ -76,6 +76,7 @@ func (f *Feed) listed(call happyrobot.Call, now time.Time) *Event {
 		if c.since.IsZero() {
 			c.since = now
 		}
+		c.sinceSaved = c.since
 		b.open[id] = c
 		b.changes++
 	}
@@ -107,9 +108,10 @@ func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 		} else {
 			quietSince = since
 		}
+		c.since = since
 		// A saved state need not follow each look at a call that is due some day.
-		if since.Sub(c.since).Abs() > time.Minute {
-			c.since = since
+		if since.Sub(c.sinceSaved).Abs() > 10*time.Minute {
+			c.sinceSaved = since
 			f.book.changes++
 		}
 	}

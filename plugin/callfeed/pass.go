@@ -2,6 +2,7 @@ package callfeed
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -105,15 +106,22 @@ func (p *pass) ended(page []happyrobot.Call) bool {
 	return len(page) == 0 || p.overlaps && len(page) == 1 && identity(page[0]) == p.anchor
 }
 
+// repeats says whether a page is the one before it again. An API that ignores skip
+// would be listed for ever.
+func (p *pass) repeats(page []happyrobot.Call) bool {
+	return p.query.Skip > 0 && identity(page[0]) == p.first &&
+		!slices.ContainsFunc(page, func(c happyrobot.Call) bool { return !p.seen[identity(c)] })
+}
+
 // take hands out what a page's calls ask for.
 func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
+	if p.repeats(page) {
+		return happyrobot.ErrSamePage
+	}
 	f, now := p.feed, time.Now()
 	var events []*Event
-	unseen := false
 	for _, call := range page {
-		id := identity(call)
-		unseen = unseen || !p.seen[id]
-		p.seen[id] = true
+		p.seen[identity(call)] = true
 		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
 			continue
 		}
@@ -121,9 +129,6 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 		if e := f.listed(call, now); e != nil {
 			events = append(events, e)
 		}
-	}
-	if first := identity(page[0]); !unseen && p.first == first && p.query.Skip > 0 {
-		return happyrobot.ErrSamePage
 	}
 	// All of the page is in the book by now, so what follows may fail or be cut short.
 	if !p.unordered {
@@ -158,9 +163,9 @@ func (p *pass) date(created, now time.Time) {
 	if ahead := created.Sub(now); ahead > 0 {
 		// A date to come says nothing about which calls were listed by now.
 		if ahead > time.Minute {
-			p.feed.tell("clock", "Calls are created in the future by this machine's clock: the clocks differ. Nothing is lost by it, but calls are listed again more often.")
+			p.feed.tell("clock", "Calls are created in the future by this machine's clock: the clocks differ, or a date is wrong. Nothing is lost by it, but more calls are listed again each time.")
 		}
-		created = now
+		return
 	}
 	if created.Before(p.last.Add(-dateSlack)) && !created.Before(p.from) && !p.unordered {
 		p.unordered = true
