@@ -87,8 +87,8 @@ func inputCallsSpec() *service.ConfigSpec {
 				Description("How long to wait for the end of a call, from its creation, or from when it is scheduled for. A call that is still open then is given up, with a warning.").
 				Default("168h"),
 			service.NewDurationField(icFieldListLag).
-				Description("How long after its creation a call may be missing in lists; not documented by the API. Calls created in the last two such times before the newest one are listed again each time.").
-				Default("5m").
+				Description("How long after its creation a call may be missing in lists; not documented by the API. Calls created in this time before the newest one are listed again each time.").
+				Default("10m").
 				Advanced(),
 			service.NewDurationField(icFieldIncludeTimeout).
 				Description("How long to wait for a transcript, or for anything else of `include` that cannot be read, after the call is seen to be over. Then the call is emitted without it, with the outcome `not_ready`.").
@@ -98,7 +98,7 @@ func inputCallsSpec() *service.ConfigSpec {
 				Description("Whether messages that the output rejects are tried again until they are delivered. With `false` a rejected call is not lost either: it is read again, and emitted as it is then, after `poll_interval`."),
 		).
 		LintRule(`root = if this.emit.or("finished") == "finished" && this.statuses.or([]).type() == "array" && this.statuses.or([]).any(s -> ["Scheduled","Queued","Initiated","Ringing","In progress","Dialing","Connected"].contains(s)) { [ "`+"`statuses`"+` holds one that no finished call has; use `+"`emit: changes`"+` to see calls that are not over" ] }`).
-		Example("Finished calls into PostgreSQL", "Running it again changes nothing: the call's id is the key.", `
+		Example("Finished calls with what was said in them", "One row for each call, ready for a table. A second run begins where the first ended.", `
 input:
   happyrobot_calls:
     api_key: ${HAPPYROBOT_API_KEY}
@@ -106,22 +106,21 @@ input:
     start_from: 720h
     include: [ transcript ]
 
+pipeline:
+  processors:
+    - mapping: |
+        root.call_id = this.id
+        root.lead_id = this.metadata.custom.lead_id | null
+        root.status = this.status
+        root.duration = this.duration | null
+        root.classification = this.classification.tag | null
+        root.extraction = this.extraction | {}
+        root.transcript = this.transcript.text | ""
+
 output:
-  sql_insert:
-    driver: postgres
-    dsn: ${POSTGRES_DSN}
-    table: call_outcomes
-    columns: [ call_id, lead_id, status, duration, extraction, transcript ]
-    args_mapping: |
-      root = [
-        this.id,
-        this.metadata.custom.lead_id | null,
-        this.status,
-        this.duration | null,
-        (this.extraction | {}).format_json(no_indent: true),
-        this.transcript.text | ""
-      ]
-    suffix: ON CONFLICT (call_id) DO UPDATE SET status = excluded.status, transcript = excluded.transcript
+  file:
+    path: ./call_outcomes.jsonl
+    codec: lines
 
 cache_resources:
   - label: cursor
@@ -157,7 +156,9 @@ A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API
 
 Every call created since ` + "`start_from`" + ` that ends is emitted, also hours after newer ones, and no call twice while the input runs. After a crash at most the messages that were not acknowledged come again: the cursor is saved after each acknowledgement, in whatever order they come, and covers nothing else.
 
-The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, the last ten minutes (twice ` + "`list_lag`" + `) again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first.
+The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first.
+
+A transcript is waited for, with growing pauses, when the call was a talk; see ` + "`include_timeout`" + `.
 
 Statuses are open words. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown word is logged once and watched; if it stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
 
@@ -175,7 +176,7 @@ Statuses are open words. A call is over when its status is Transferred, Complete
 
 At most 1,000 messages are unacknowledged at a time; while they are, nothing is read. Batch no more than that in an output, or set a ` + "`period`" + `.
 
-The cursor's value holds about 80 bytes for each open or unacknowledged call, and 45 for each call created in the last ten minutes. With 100,000 open calls no new ones are listed until some end. It is kept for 30 days after the last time the input ran.
+The cursor's value holds about 80 bytes for each open or unacknowledged call, and 45 for each call created in the last ` + "`list_lag`" + `. With 100,000 open calls no new ones are listed until some end. It is kept for 30 days after the last time the input ran.
 
 One input owns a cursor. A second one on the same key, be it in another process, takes it over, and the first stops with an error: give inputs that share a cache a ` + "`label`" + ` each. Changing filters keeps the cursor; they hold from then on. A cursor of a newer version is refused.
 

@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -50,6 +51,19 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_webhook: {secret: s, max_in_flight: 1}`, `happyrobot_webhook: {secret: s, max_in_flight: 0}`, "max_in_flight"},
 		{"input", `happyrobot_webhook: {secret: s, tls: {cert_file: a, key_file: b}}`, `happyrobot_webhook: {secret: s, tls: {cert_file: a}}`, "tls"},
 		{"input", `happyrobot_webhook: {secret: s, tls: {}}`, `happyrobot_webhook: {secret: s, tls: {key_file: a}}`, "tls"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c}`, `happyrobot_calls: {api_key: "", cache: c}`, "api_key"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c}`, `happyrobot_calls: {api_key: k}`, "cache"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c}`, `happyrobot_calls: {api_key: k, cache: ""}`, "cache"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, start_from: 90m}`, `happyrobot_calls: {api_key: k, cache: c, start_from: yesterday}`, "start_from"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, start_from: "2026-03-01"}`, `happyrobot_calls: {api_key: k, cache: c, start_from: -1h}`, "start_from"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, start_from: "2026-03-01T00:00:00Z"}`, `happyrobot_calls: {api_key: k, cache: c, start_from: ""}`, "start_from"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, emit: changes}`, `happyrobot_calls: {api_key: k, cache: c, emit: all}`, "all"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, type: Inbound}`, `happyrobot_calls: {api_key: k, cache: c, type: sideways}`, "sideways"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, include: [transcript]}`, `happyrobot_calls: {api_key: k, cache: c, include: [video]}`, "include"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, page_size: 1999}`, `happyrobot_calls: {api_key: k, cache: c, page_size: 2000}`, "page_size"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, page_size: 1}`, `happyrobot_calls: {api_key: k, cache: c, page_size: 0}`, "page_size"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [Completed, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`, "statuses"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, emit: changes, statuses: [Ringing]}`, `happyrobot_calls: {api_key: k, cache: c, emit: finished, statuses: [In progress]}`, "statuses"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {
@@ -65,6 +79,54 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 				said = append(said, l.Error())
 			}
 			assert.Contains(t, strings.Join(said, "\n"), tc.names)
+		})
+	}
+}
+
+func TestExamplesLint(t *testing.T) {
+	env := service.NewEnvironment()
+	view, ok := env.GetInputConfig("happyrobot_calls")
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	require.Len(t, data.Examples, 2)
+	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(context.Context, string) (string, bool) { return "set", true })
+	for _, e := range data.Examples {
+		lints, err := linter.LintYAML([]byte(e.Config))
+		require.NoError(t, err, e.Title)
+		assert.Empty(t, lints, e.Title)
+	}
+}
+
+func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
+	for config, names := range map[string]string{
+		`happyrobot_calls: {api_key: k, cache: nowhere}`:                                "cache",
+		`happyrobot_calls: {api_key: k, cache: c, rate_limit: nowhere}`:                 "rate_limit",
+		`happyrobot_calls: {api_key: k, cache: c, start_from: 2026-99-99}`:              "start_from",
+		`happyrobot_calls: {api_key: k, cache: c, start_from: -5m}`:                     "start_from",
+		`happyrobot_calls: {api_key: k, cache: c, page_size: 0}`:                        "page_size",
+		`happyrobot_calls: {api_key: k, cache: c, poll_interval: 0s}`:                   "poll_interval",
+		`happyrobot_calls: {api_key: k, cache: c, max_call_age: -1s}`:                   "max_call_age",
+		`happyrobot_calls: {api_key: k, cache: c, list_lag: 0s}`:                        "list_lag",
+		`happyrobot_calls: {api_key: k, cache: c, include_timeout: 0s}`:                 "include_timeout",
+		`happyrobot_calls: {api_key: k, cache: c, include: [video]}`:                    "include",
+		`happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`:                 "statuses",
+		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["a,b"]}`:                  "use_cases",
+		`happyrobot_calls: {api_key: k, cache: c, campaigns: [""]}`:                     "campaigns",
+		`happyrobot_calls: {api_key: k, cache: c, base_url: "https://u:p@example.com"}`: "base_url",
+	} {
+		t.Run(config, func(t *testing.T) {
+			b := service.NewStreamBuilder()
+			b.DisableLinting()
+			require.NoError(t, b.AddCacheYAML("label: c\nmemory: {}"))
+			require.NoError(t, b.AddInputYAML(config))
+			require.NoError(t, b.AddOutputYAML(`drop: {}`))
+			stream, err := b.Build()
+			if err == nil {
+				err = stream.Run(t.Context())
+			}
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), names)
 		})
 	}
 }
