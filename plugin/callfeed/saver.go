@@ -12,7 +12,9 @@ import (
 )
 
 // saver writes the state, one write after the other; each covers all that was
-// acknowledged before it began. So a slow store costs latency, not one write an ack.
+// acknowledged before it began. Between two it rests ten times as long as the last
+// one took, unless many wait: a large state or a slow store costs latency, not one
+// write an acknowledgement.
 type saver struct {
 	store Store
 	book  *book
@@ -21,31 +23,51 @@ type saver struct {
 	log   Logger
 	lost  func(error) // called when the state belongs to somebody else
 
-	wake chan struct{}
+	wake  chan struct{}
+	crowd chan struct{} // many wait
 
-	mu    sync.Mutex
-	saved uint64        // changes that are saved
-	news  chan struct{} // closed when saved or failed moves
-	err   error         // no more is saved
+	mu      sync.Mutex
+	waiting int
+	saved   uint64        // changes that are saved
+	news    chan struct{} // closed when saved or failed moves
+	err     error         // no more is saved
 }
 
 func newSaver(store Store, b *book, retry time.Duration, log Logger, lost func(error)) *saver {
 	return &saver{
 		store: store, book: b, owner: rand.Text(), retry: retry, log: log, lost: lost,
-		wake: make(chan struct{}, 1), news: make(chan struct{}),
+		wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), news: make(chan struct{}),
 	}
 }
 
+const (
+	restFactor = 10
+	longRest   = time.Second
+	manyWait   = MaxPending / 2
+)
+
 // nudge asks for a write.
-func (s *saver) nudge() {
+func (s *saver) nudge() { signal(s.wake) }
+
+func signal(c chan struct{}) {
 	select {
-	case s.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 // wait returns when so many changes are saved.
 func (s *saver) wait(ctx context.Context, changes uint64) error {
+	s.mu.Lock()
+	if s.waiting++; s.waiting == manyWait {
+		signal(s.crowd)
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.waiting--
+		s.mu.Unlock()
+	}()
 	for {
 		s.mu.Lock()
 		saved, news, err := s.saved, s.news, s.err
@@ -82,7 +104,9 @@ func (s *saver) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		began := time.Now()
 		err := s.save(ctx)
+		rest := min(restFactor*time.Since(began), longRest)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -96,18 +120,32 @@ func (s *saver) run(ctx context.Context) {
 			}
 			failing = true
 			s.nudge()
-			timer := time.NewTimer(s.retry)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
-				return
-			}
+			rest = s.retry
 		case failing:
 			failing = false
 			s.log.Infof("The cursor is saved again.")
 		}
+		if !s.rest(ctx, rest, failing) {
+			return
+		}
 	}
+}
+
+// rest waits, unless many wait for it, and answers false when the context ends.
+func (s *saver) rest(ctx context.Context, d time.Duration, failing bool) bool {
+	crowd := s.crowd
+	if failing {
+		crowd = nil // hurry would not help
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-crowd:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // last writes what run has not, and ends all waiting.
