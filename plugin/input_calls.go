@@ -207,7 +207,7 @@ func newCallsInputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 		watched.Set(int64(n))
 		lag.Set(int64(behind / time.Second))
 	}
-	return service.AutoRetryNacksToggled(conf, in)
+	return in, nil
 }
 
 func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resources) error {
@@ -223,6 +223,9 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	o := &in.options
 	o.API = in.parts.api
 	if o.Store, err = cursorFromParsed(conf, res); err != nil {
+		return err
+	}
+	if o.Replay, err = conf.FieldBool(service.AutoRetryNacksToggleFieldName); err != nil {
 		return err
 	}
 	start, err := conf.FieldString(icFieldStartFrom)

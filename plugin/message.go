@@ -224,7 +224,7 @@ func dialResult(ref string, r dialer.Result) map[string]any {
 func callMessage(e *callfeed.Event) *service.Message {
 	msg := service.NewMessage(e.Call.Raw)
 	if e.Content != nil {
-		msg.SetStructuredMut(e.Content)
+		msg.SetStructured(e.Content) // a refused event is made a message again
 	}
 	ref := e.Call.Metadata.CustomText(dialer.RefMember)
 	for name, value := range map[string]string{

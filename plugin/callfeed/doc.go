@@ -8,6 +8,7 @@
 //	judge.go  what an observed call asks for
 //	parts.go  transcripts and the like, waited for within bounds
 //	state.go  what is saved, and its version
+//	replay.go events that were refused
 //	saver.go  saving it, and those who wait for that
 //
 // Three facts shape it. The API cannot be asked what changed, so calls that are

@@ -46,6 +46,7 @@ type Options struct {
 	Filter   happyrobot.ListCallsQuery // what cannot change: direction, use cases, campaigns
 	Statuses []happyrobot.Status       // of the calls told; none is all
 	Changes  bool                      // tell every status, not only that a call is over
+	Replay   bool                      // hand refused events out again as they are, else calls are read again
 	PageSize int
 	Poll     time.Duration // from the end of a listing to the next
 	Lag      time.Duration // from a call's creation until it is certainly listed
@@ -67,8 +68,10 @@ type Event struct {
 	Outcome  string
 	Previous happyrobot.Status // with Changes: the status told before
 
-	feed *Feed
-	open *openCall
+	feed  *Feed
+	open  *openCall
+	pause time.Duration // before it is handed out again
+	again time.Time
 }
 
 // Feed lists calls and hands out events until it is closed.
@@ -78,6 +81,7 @@ type Feed struct {
 	saver *saver
 
 	events chan *Event
+	replay replays
 	slots  chan struct{} // one for each event that is not acknowledged
 	ended  chan struct{} // closed when the feed gave up
 	fate   error         // why; set before ended is closed
@@ -115,7 +119,7 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 		b = bookFrom(s)
 	}
 	f := &Feed{
-		opts: opts, book: b, lastLook: time.Now(), events: make(chan *Event),
+		opts: opts, book: b, lastLook: time.Now(), events: make(chan *Event), replay: replays{news: make(chan struct{}, 1)},
 		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}),
 	}
 	f.saver = newSaver(opts.Store, b, min(opts.Poll, time.Second), opts.Log, f.giveUp)
@@ -135,13 +139,25 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 
 // Next waits for an event.
 func (f *Feed) Next(ctx context.Context) (*Event, error) {
-	select {
-	case e := <-f.events:
-		return e, nil
-	case <-f.ended:
-		return nil, f.fate
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	for {
+		e, next := f.replay.take(time.Now())
+		if e != nil {
+			return e, nil
+		}
+		var due <-chan time.Time
+		if !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		select {
+		case e := <-f.events:
+			return e, nil
+		case <-due:
+		case <-f.replay.news:
+		case <-f.ended:
+			return nil, f.fate
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -166,12 +182,16 @@ func (f *Feed) giveUp(err error) {
 }
 
 // Ack settles an event. With nil it returns when that is saved; with an error the
-// call is told again later.
+// call is told again.
 func (e *Event) Ack(ctx context.Context, err error) error {
-	f, c := e.feed, e.open
+	f := e.feed
+	if err != nil && f.opts.Replay {
+		f.replay.add(e)
+		return nil
+	}
 	defer func() { <-f.slots }()
 	if err != nil {
-		f.book.release(c, time.Now().Add(f.opts.Poll))
+		f.book.release(e.open, time.Now().Add(f.opts.Poll))
 		return nil
 	}
 	return f.saver.wait(ctx, f.settle(e))

@@ -82,6 +82,27 @@ func TestARefusedEventIsToldAgain(t *testing.T) {
 	})
 }
 
+func TestARefusedEventIsReplayedWithGrowingPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := history(2)
+		o := options(api, &disk{}, &logbook{})
+		o.Replay = true
+		feed, err := callfeed.Open(t.Context(), o)
+		require.NoError(t, err)
+		events := take(t, feed, 2)
+		require.NoError(t, events[1].Ack(t.Context(), nil))
+		began, pages := time.Now(), func() int { n, _ := api.counts(); return n }
+		for range 20 {
+			require.NoError(t, events[0].Ack(t.Context(), errors.New("no room")))
+			require.Same(t, events[0], take(t, feed, 1)[0])
+		}
+		assert.InDelta(t, 10, time.Since(began).Seconds(), 2, "up to a second each")
+		assert.LessOrEqual(t, pages(), 6, "the call is not read again")
+		require.NoError(t, events[0].Ack(t.Context(), nil))
+		require.NoError(t, feed.Close(t.Context()))
+	})
+}
+
 // An acknowledgement that is not saved has not happened.
 func TestAcknowledgementsWaitForAStoreThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
