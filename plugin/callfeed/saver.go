@@ -13,8 +13,8 @@ import (
 
 // saver writes the state, one write after the other; each covers all that was
 // acknowledged before it began. Between two it rests ten times as long as the last
-// one took, unless many wait: a large state or a slow store costs latency, not one
-// write an acknowledgement.
+// state took to encode, unless many wait: a large state or a slow store costs
+// latency, not one write an acknowledgement.
 type saver struct {
 	store Store
 	book  *book
@@ -25,6 +25,8 @@ type saver struct {
 
 	wake  chan struct{}
 	crowd chan struct{} // many wait
+
+	encoding time.Duration // of the last state; only run's, and then last's
 
 	mu      sync.Mutex
 	waiting int
@@ -104,9 +106,8 @@ func (s *saver) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		began := time.Now()
 		err := s.save(ctx)
-		rest := min(restFactor*time.Since(began), longRest)
+		rest := min(restFactor*s.encoding, longRest)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -174,11 +175,13 @@ func (s *saver) save(ctx context.Context) error {
 			return err
 		}
 	}
+	began := time.Now()
 	state, changes := s.book.snapshot(s.owner)
 	raw, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}
+	s.encoding = time.Since(began)
 	if err := s.store.Save(ctx, raw); err != nil {
 		return err
 	}

@@ -77,10 +77,10 @@ func TestScheduledCallsWaitForTheirTimeCheaply(t *testing.T) {
 				store := &disk{}
 				o := options(api, store, &logbook{})
 				o.Poll = 5 * time.Minute
-				got, stop := follow(t, o)
+				_, stop := follow(t, o)
 				time.Sleep(29 * 24 * time.Hour)
 				stop()
-				got, _ = follow(t, o)
+				got, _ := follow(t, o)
 				time.Sleep(time.Until(due))
 				_, gets := api.counts()
 				assert.Less(t, gets, 30*48+100, "a look every half hour at most")
