@@ -114,6 +114,12 @@ func (d *disk) Save(ctx context.Context, state []byte) error {
 	return ctx.Err()
 }
 
+func (d *disk) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.writes
+}
+
 // kill makes all that follows come too late, as kill -9 does, and gives what the
 // next process finds.
 func (d *disk) kill() *disk {
