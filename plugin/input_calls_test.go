@@ -308,22 +308,31 @@ func TestInputsThatShareACacheNeedALabelEach(t *testing.T) {
 	})
 }
 
-func TestARejectedCallIsReadAgainWithoutAutoReplay(t *testing.T) {
-	srv := startSim(t, callsim.Options{Speed: 600})
-	dialBatch(t, srv, 10)
-	srv.Sim.Advance(time.Hour)
-	var mu sync.Mutex
-	refused := map[string]bool{}
-	s := read(t, callsYAML(srv.URL, "auto_replay_nacks: false"), memoryCursor, func(id string) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if !refused[id] {
-			refused[id] = true
-			return errors.New("not the first time")
-		}
-		return nil
-	})
-	s.await(10)
+func TestARejectedMessageComesAgain(t *testing.T) {
+	for _, replay := range []bool{true, false} {
+		t.Run(fmt.Sprintf("auto_replay_nacks %v", replay), func(t *testing.T) {
+			srv := startSim(t, callsim.Options{Speed: 600})
+			dialBatch(t, srv, 10)
+			srv.Sim.Advance(time.Hour)
+			var mu sync.Mutex
+			refused := map[string]int{}
+			s := read(t, callsYAML(srv.URL, "include: [transcript]", fmt.Sprint("auto_replay_nacks: ", replay)), memoryCursor, func(id string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if refused[id]++; refused[id] <= 3 {
+					return errors.New("not the first times")
+				}
+				return nil
+			})
+			s.await(10)
+			transcripts := srv.Sim.RequestsOf("getTranscript")
+			if replay {
+				assert.Equal(t, 10, transcripts, "as it was")
+			} else {
+				assert.Equal(t, 40, transcripts, "as the API tells it by then")
+			}
+		})
+	}
 }
 
 func TestChangesAreStreamedWithTheStatusBefore(t *testing.T) {
