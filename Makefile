@@ -1,6 +1,8 @@
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.9.0
+FUZZTIME ?= 60s
+CRASH := CRASH_LEADS=$${CRASH_LEADS:-5000} CRASH_KILLS=$${CRASH_KILLS:-30} go test -count 1 -timeout 45m -parallel 4
 
-.PHONY: build test race lint demo bench docs fuzz
+.PHONY: build test race lint demo bench docs fuzz crash services-test reliability pressure longrun
 
 build: ## the distribution, as ./benthos-happyrobot
 	CGO_ENABLED=0 go build -trimpath -o benthos-happyrobot ./cmd/benthos-happyrobot
@@ -23,3 +25,27 @@ bench: ## side by side with what one would write otherwise
 
 docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin
+
+fuzz: ## each target for FUZZTIME
+	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/ledger:FuzzDecodeRecord \
+		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin:FuzzParsePhone; do \
+		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}" || exit 1; \
+	done
+
+crash: ## thousands of leads, dozens of kills; CRASH_SEED repeats a run
+	$(CRASH) -v -run '/kfake' ./tests/crash
+
+services-test: ## the crash and replica tests, and the pipelines, on real Kafka, Redis and PostgreSQL
+	tests/services/services.sh up
+	eval "$$(tests/services/services.sh env)"; export TEST_SERVICES=required; \
+		$(CRASH) -v -run '/kafka' ./tests/crash && go test -count 1 -timeout 15m ./tests/pipelines; \
+		status=$$?; tests/services/services.sh down; exit $$status
+
+reliability: ## writes tests/reliability.md: every fault, ours and the peer's
+	UPDATE_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
+
+pressure: ## troubles that last a real minute each
+	RELIABILITY_MINUTE=1 go test -count 1 -run TestTrouble -timeout 15m -v ./tests/faults
+
+longrun: ## a million leads, and what grows meanwhile
+	LONGRUN_LEADS=$${LONGRUN_LEADS:-1000000} go test -count 1 -v -timeout 30m ./tests/longrun
