@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
 )
 
 const ( // cb: cache bbolt
@@ -141,8 +144,7 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 	if err != nil {
 		return nil, err
 	}
-	// A ledger on this cache need not wait for the claims of other processes.
-	mgr.SetGeneric(singleProcessCache(mgr.Label()), true)
+	mgr.SetGeneric(singleProcessCache(mgr.Label()), ledger.Batcher(cache))
 	return cache, nil
 }
 
@@ -241,6 +243,50 @@ func (c *bboltCache) Add(ctx context.Context, key string, value []byte, ttl *tim
 		}
 		return c.bucket.put(tx, record)
 	})
+}
+
+// AddAll adds many items in one transaction, and answers for each as Add would.
+func (c *bboltCache) AddAll(ctx context.Context, items []service.CacheItem) []error {
+	errs := make([]error, len(items))
+	fail := func(err error) []error {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	if err := c.usable(ctx); err != nil {
+		return fail(err)
+	}
+	records := make([]boltRecord, len(items))
+	for i, item := range items {
+		records[i], errs[i] = c.record(item.Key, item.Value, item.TTL)
+	}
+	refused := slices.Clone(errs) // of the transaction, which may outlive this call
+	err := c.file.write(ctx, func(tx *bbolt.Tx) error {
+		now := time.Now()
+		for i, item := range items {
+			if refused[i] != nil {
+				continue
+			}
+			if _, ok := c.bucket.get(tx, item.Key, now); ok {
+				refused[i] = service.ErrKeyAlreadyExists
+				continue
+			}
+			if err := c.bucket.put(tx, records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return refused
+}
+
+// SetAll stores all items in one transaction.
+func (c *bboltCache) SetAll(ctx context.Context, items []service.CacheItem) error {
+	return c.SetMulti(ctx, items...)
 }
 
 // Delete removes a key; that it was absent is no error. When ctx ends first its error is returned and the key may still go.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -248,7 +249,10 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
 		}
 		store = ledger.FromCacheResource(res, label)
-		_, opts.Exclusive = res.GetGeneric(singleProcessCache(label))
+		single := singleProcessLedger{res: res, label: label}
+		if _, err := single.cache(); err == nil {
+			opts.Exclusive, opts.Batch = true, single
+		}
 	}
 	book, err := ledger.New(store, opts)
 	if err != nil {
@@ -258,8 +262,43 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 }
 
 // singleProcessCache is the key under which a cache that no other process can
-// open at the same time says so, by its label.
+// open at the same time says so, by its label: a ledger on it need not wait for the
+// claims of others, and writes to it in batches. The value is a ledger.Batcher.
 type singleProcessCache string
+
+// singleProcessLedger looks the cache up for each write, since Benthos may swap a
+// resource while the stream runs.
+type singleProcessLedger struct {
+	res   *service.Resources
+	label string
+}
+
+func (l singleProcessLedger) cache() (ledger.Batcher, error) {
+	found, _ := l.res.GetGeneric(singleProcessCache(l.label))
+	cache, ok := found.(ledger.Batcher)
+	if !ok {
+		return nil, fmt.Errorf("cache %q does not write in batches", l.label)
+	}
+	return cache, nil
+}
+
+// AddAll implements ledger.Batcher.
+func (l singleProcessLedger) AddAll(ctx context.Context, items []service.CacheItem) []error {
+	cache, err := l.cache()
+	if err != nil {
+		return slices.Repeat([]error{err}, len(items))
+	}
+	return cache.AddAll(ctx, items)
+}
+
+// SetAll implements ledger.Batcher.
+func (l singleProcessLedger) SetAll(ctx context.Context, items []service.CacheItem) error {
+	cache, err := l.cache()
+	if err != nil {
+		return err
+	}
+	return cache.SetAll(ctx, items)
+}
 
 // fate is what became of one message.
 type fate struct {

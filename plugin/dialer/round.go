@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
@@ -123,16 +122,21 @@ func (j *job) postpone() {
 // writes many claims as fast as one. Calls that the ledger decides get their
 // result. With an error, mine are still the claims that were taken.
 func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
-	standings := make([]ledger.Standing, len(group))
-	errs := make([]error, len(group))
-	r.forEach(group, func(i int, j *job) { standings[i], errs[i] = r.claimOne(j) })
+	dials := make([]ledger.Dial, len(group))
+	for i, j := range group {
+		dials[i] = ledger.Dial{Ref: j.call.Ref, Fingerprint: j.call.Fingerprint}
+	}
+	claimings := r.ledger.ClaimAll(r.ctx, dials)
+	r.takeOverRuledOut(group, claimings)
+	errs := make([]error, 0, len(group))
 	var cut []*job // ctx ended in the middle of the claim
 	for i, j := range group {
-		if errs[i] != nil {
-			cut = append(cut, j)
+		j.claim = claimings[i].Claim
+		if err := claimings[i].Err; err != nil {
+			cut, errs = append(cut, j), append(errs, err)
 			continue
 		}
-		switch s := standings[i]; s.Kind {
+		switch s := claimings[i].Standing; s.Kind {
 		case ledger.Claimed:
 			mine = append(mine, j)
 		case ledger.Busy:
@@ -161,27 +165,27 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 	return mine, doubts, busy, errors.Join(errs...)
 }
 
-func (r *run) claimOne(j *job) (ledger.Standing, error) {
-	for {
-		claim, standing, err := r.ledger.Claim(r.ctx, j.call.Ref, j.call.Fingerprint)
-		j.claim = claim
-		if err != nil {
-			return standing, err
+// takeOverRuledOut goes on to the next attempt of those calls whose last one is known
+// to have created none.
+func (r *run) takeOverRuledOut(group []*job, claimings []ledger.Claiming) {
+	var indexes []int
+	for i, j := range group {
+		if j.ruledOut > 0 {
+			indexes = append(indexes, i)
 		}
-		if standing.Kind == ledger.InDoubt && j.ruledOut > 0 && standing.Attempt == j.ruledOut {
-			var won bool
-			claim, won, err = r.ledger.TakeOver(r.ctx, j.call.Ref, j.call.Fingerprint, standing)
-			j.claim = claim
-			if err != nil {
-				return standing, err
-			}
-			if !won {
-				continue
-			}
-			standing.Kind = ledger.Claimed
-		}
-		return standing, nil
 	}
+	r.ledger.Each(len(indexes), func(n int) {
+		j, c := group[indexes[n]], &claimings[indexes[n]]
+		for c.Err == nil && c.Standing.Kind == ledger.InDoubt && c.Standing.Attempt == j.ruledOut {
+			var won bool
+			c.Claim, won, c.Err = r.ledger.TakeOver(r.ctx, j.call.Ref, j.call.Fingerprint, c.Standing)
+			if won {
+				c.Standing.Kind = ledger.Claimed
+			} else if c.Err == nil { // the history has moved on
+				c.Claim, c.Standing, c.Err = r.ledger.Claim(r.ctx, j.call.Ref, j.call.Fingerprint)
+			}
+		}
+	})
 }
 
 // release gives claims up whose requests certainly created no call. A claim that
@@ -195,15 +199,5 @@ func (r *run) release(jobs []*job) {
 // forEach does the ledger's work for every job, side by side where the ledger waits
 // for a disk or a network.
 func (d *Dialer) forEach(jobs []*job, do func(i int, j *job)) {
-	if d.ledger.Immediate() {
-		for i, j := range jobs {
-			do(i, j)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	for i, j := range jobs {
-		wg.Go(func() { do(i, j) })
-	}
-	wg.Wait()
+	d.ledger.Each(len(jobs), func(i int) { do(i, jobs[i]) })
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
 )
 
 // verdict is what a request's answer says about its calls.
@@ -231,16 +232,15 @@ type hit struct {
 func (r *run) accept(hits []hit) {
 	ctx, cancel := r.afterwards()
 	defer cancel()
-	jobs := make([]*job, len(hits))
+	claims, ids := make([]ledger.Claim, len(hits)), make([]string, len(hits))
 	for i, h := range hits {
-		jobs[i] = h.job
+		claims[i], ids[i] = h.job.claim, h.callID
 	}
-	r.forEach(jobs, func(i int, j *job) {
-		if err := r.ledger.Complete(ctx, j.claim, hits[i].callID); err != nil {
-			return
+	for i, err := range r.ledger.CompleteAll(ctx, claims, ids) {
+		if err == nil {
+			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].callID, HTTPStatus: http.StatusOK, Call: hits[i].raw}
 		}
-		j.result = Result{Outcome: Accepted, CallID: hits[i].callID, HTTPStatus: http.StatusOK, Call: hits[i].raw}
-	})
+	}
 }
 
 // onUnknown decides calls of ours that may have been placed and are not listed.

@@ -34,6 +34,8 @@ type Options struct {
 	// Exclusive says that no other process can be using the store, so whoever
 	// made a claim that is not ours is dead, and its claim is stale at once.
 	Exclusive bool
+	// Batch writes to the store as well, many records at once. Nil does without.
+	Batch Batcher
 	// InitialInterval and MaxInterval space the tries while the store fails.
 	InitialInterval, MaxInterval time.Duration
 	OnTrouble                    func(error) // before each such pause
@@ -55,13 +57,6 @@ func New(store Store, opts Options) (*Ledger, error) {
 		return nil, fmt.Errorf("remembering a dial for %v is too short: a claim alone may last %v", opts.Window, opts.Lease+clockSkew)
 	}
 	return &Ledger{store: store, opts: opts}, nil
-}
-
-// Immediate says that the store answers without waiting, so that nothing is gained
-// by asking for many records side by side.
-func (l *Ledger) Immediate() bool {
-	_, memory := l.store.(*Memory)
-	return memory
 }
 
 // Claim is this process' right to send one dial request.
@@ -105,8 +100,13 @@ const (
 // Claim begins the first attempt of a dial, or says why it cannot. With an error,
 // the claim may have been written all the same: Abandon it.
 func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
-	for {
-		claim, won, err := l.begin(ctx, ref, 1, fingerprint)
+	return l.claim(ctx, newClaim(ref, 1, fingerprint))
+}
+
+func (l *Ledger) claim(ctx context.Context, first Claim) (Claim, Standing, error) {
+	ref, fingerprint := first.ref, first.fingerprint
+	for claim := first; ; claim = newClaim(ref, 1, fingerprint) {
+		won, err := l.begin(ctx, claim)
 		if err != nil {
 			return claim, Standing{}, err
 		}
@@ -121,14 +121,14 @@ func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Sta
 			continue // expired or released since: try again
 		}
 		if standing.Kind == Claimed { // every earlier attempt was void
-			claim, won, err = l.begin(ctx, ref, standing.Attempt+1, fingerprint)
-			if err != nil {
-				return claim, Standing{}, err
+			next := newClaim(ref, standing.Attempt+1, fingerprint)
+			if won, err = l.begin(ctx, next); err != nil {
+				return next, Standing{}, err
 			}
 			if !won {
 				continue
 			}
-			return claim, standing, nil
+			return next, standing, nil
 		}
 		return Claim{}, standing, nil
 	}
@@ -147,7 +147,8 @@ func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt St
 	if err != nil || !found || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
 		return Claim{}, false, err
 	}
-	c, won, err := l.begin(ctx, ref, doubt.Attempt+1, fingerprint)
+	c := newClaim(ref, doubt.Attempt+1, fingerprint)
+	won, err := l.begin(ctx, c)
 	if won {
 		l.refresh(ctx, ref)
 	}
@@ -180,23 +181,27 @@ func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
 	})
 }
 
-// begin adds the record of an attempt. The token is drawn once, so a cache whose
-// Add fails after writing, or meets its own write on an inner retry, is seen
-// through: a record with our token is our claim.
-func (l *Ledger) begin(ctx context.Context, ref string, attempt int, fingerprint string) (c Claim, won bool, err error) {
-	c = Claim{
+func newClaim(ref string, attempt int, fingerprint string) Claim {
+	return Claim{
 		ref: ref, attempt: attempt, fingerprint: fingerprint,
 		token: owner + "-" + strconv.FormatUint(claims.Add(1), 36),
 		at:    time.Now().Round(0), // wall time: it is compared across processes
 	}
+}
+
+// begin adds the record of an attempt. The token was drawn once, so a cache whose
+// Add fails after writing, or meets its own write on an inner retry, is seen
+// through: a record with our token is our claim.
+func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
+	name := key(c.ref, c.attempt)
 	err = l.until(ctx, func() error {
-		addErr := l.store.Add(ctx, key(ref, attempt), c.record(stateClaimed, "").encode(), &l.opts.Window)
+		addErr := l.store.Add(ctx, name, c.record(stateClaimed, "").encode(), &l.opts.Window)
 		if won = addErr == nil; won {
 			return nil
 		}
 		// Not only for ErrKeyAlreadyExists: some caches report a duplicate key in
 		// the words of their database.
-		stored, err := l.store.Get(ctx, key(ref, attempt))
+		stored, err := l.store.Get(ctx, name)
 		switch {
 		case err == nil:
 			r, derr := decodeRecord(stored)
@@ -210,7 +215,7 @@ func (l *Ledger) begin(ctx context.Context, ref string, attempt int, fingerprint
 			return fmt.Errorf("claiming in ledger: %w", addErr)
 		}
 	})
-	return c, won, err
+	return won, err
 }
 
 // look reads a dial's history to its end.
@@ -330,10 +335,7 @@ func (l *Ledger) Release(ctx context.Context, c Claim) error {
 		if ours, err := l.stillOurs(ctx, c); err != nil || !ours {
 			return err
 		}
-		if err := l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window); err != nil {
-			return fmt.Errorf("writing ledger: %w", err)
-		}
-		return nil
+		return wrote(l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
 	})
 }
 
@@ -363,12 +365,14 @@ func (l *Ledger) read(ctx context.Context, key string) (value []byte, exists boo
 }
 
 func (l *Ledger) write(ctx context.Context, attempt int, ref string, r record) error {
-	return l.until(ctx, func() error {
-		if err := l.store.Set(ctx, key(ref, attempt), r.encode(), &l.opts.Window); err != nil {
-			return fmt.Errorf("writing ledger: %w", err)
-		}
-		return nil
-	})
+	return l.until(ctx, func() error { return wrote(l.store.Set(ctx, key(ref, attempt), r.encode(), &l.opts.Window)) })
+}
+
+func wrote(err error) error {
+	if err != nil {
+		return fmt.Errorf("writing ledger: %w", err)
+	}
+	return nil
 }
 
 // until repeats a store operation until it succeeds or ctx ends.

@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"context"
+	"sync"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// Batcher is a Store's way to write many records at once, for far less than one by
+// one.
+type Batcher interface {
+	// AddAll answers for each item as Add would.
+	AddAll(ctx context.Context, items []service.CacheItem) []error
+	// SetAll writes all items. With an error, some of them may be written.
+	SetAll(ctx context.Context, items []service.CacheItem) error
+}
+
+// Dial is what is to be claimed.
+type Dial struct {
+	Ref         string
+	Fingerprint string
+}
+
+// Claiming is what became of a Dial, as Claim answers it.
+type Claiming struct {
+	Claim    Claim
+	Standing Standing
+	Err      error
+}
+
+// ClaimAll is Claim for many dials.
+func (l *Ledger) ClaimAll(ctx context.Context, dials []Dial) []Claiming {
+	all := make([]Claiming, len(dials))
+	for i, d := range dials {
+		all[i].Claim = newClaim(d.Ref, 1, d.Fingerprint)
+	}
+	var open []int // not known to be claimed
+	errs := l.addAll(ctx, all)
+	for i := range all {
+		if errs == nil || errs[i] != nil {
+			open = append(open, i)
+		}
+	}
+	l.Each(len(open), func(n int) {
+		c := &all[open[n]]
+		c.Claim, c.Standing, c.Err = l.claim(ctx, c.Claim)
+	})
+	return all
+}
+
+// addAll adds the records of claims with one write, or answers nil where the store
+// cannot. What failed is tried again one by one, with the same tokens, so that a
+// record that was written all the same is recognized.
+func (l *Ledger) addAll(ctx context.Context, all []Claiming) []error {
+	if l.opts.Batch == nil || len(all) < 2 {
+		return nil
+	}
+	items := make([]service.CacheItem, len(all))
+	for i, c := range all {
+		items[i] = service.CacheItem{Key: key(c.Claim.ref, 1), Value: c.Claim.record(stateClaimed, "").encode(), TTL: &l.opts.Window}
+	}
+	return l.opts.Batch.AddAll(ctx, items)
+}
+
+// CompleteAll is Complete for many claims; callIDs[i] came of claims[i].
+func (l *Ledger) CompleteAll(ctx context.Context, claims []Claim, callIDs []string) []error {
+	errs := make([]error, len(claims))
+	var alone []int
+	var together []int
+	var items []service.CacheItem
+	for i, c := range claims {
+		if l.opts.Batch == nil || c.attempt > 1 {
+			alone = append(alone, i)
+			continue
+		}
+		together = append(together, i)
+		items = append(items, service.CacheItem{Key: key(c.ref, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
+	}
+	if len(items) > 0 {
+		err := l.until(ctx, func() error { return wrote(l.opts.Batch.SetAll(ctx, items)) })
+		for _, i := range together {
+			errs[i] = err
+		}
+	}
+	l.Each(len(alone), func(n int) { errs[alone[n]] = l.Complete(ctx, claims[alone[n]], callIDs[alone[n]]) })
+	return errs
+}
+
+// Each does something for each of n dials, side by side unless the store answers
+// without waiting.
+func (l *Ledger) Each(n int, do func(i int)) {
+	if _, memory := l.store.(*Memory); memory || n == 1 {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { do(i) })
+	}
+	wg.Wait()
+}
