@@ -33,7 +33,7 @@ fuzz: ## each target for FUZZTIME
 	done
 
 crash: ## thousands of leads, dozens of kills; CRASH_SEED repeats a run
-	$(CRASH) -v -run '/kfake' ./tests/crash
+	$(CRASH) -v -run 'Killed/kfake' ./tests/crash
 
 services-test: ## the crash and replica tests, and the pipelines, on real Kafka, Redis and PostgreSQL
 	tests/services/services.sh up

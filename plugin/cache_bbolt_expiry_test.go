@@ -47,8 +47,8 @@ func TestBboltExpiry(t *testing.T) {
 func storedRecords(t *testing.T, cache *bboltCache) (counts [2]int) {
 	t.Helper()
 	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error {
-		records, index := cache.bucket.open(tx)
-		counts = [2]int{records.Stats().KeyN, index.Stats().KeyN}
+		trees := cache.bucket.open(tx)
+		counts = [2]int{trees.fresh.Stats().KeyN + trees.records.Stats().KeyN, trees.index.Stats().KeyN}
 		return nil
 	}))
 	return counts
@@ -95,7 +95,7 @@ func TestBboltSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
 		cache := openTestBbolt(t)
 		require.NoError(t, cache.Set(t.Context(), "a", []byte("live"), nil))
 		require.NoError(t, cache.file.write(t.Context(), func(tx *bbolt.Tx) error {
-			_, index := cache.bucket.open(tx)
+			index := cache.bucket.open(tx).index
 			return errors.Join(
 				index.Put(boltIndexKey(1, []byte("a")), nil),
 				index.Put([]byte{0}, nil),

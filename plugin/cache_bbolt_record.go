@@ -10,17 +10,23 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A record is a format byte, the expiry in Unix milliseconds (0 = never) and the value.
+// A record is a format byte, the expiry, the time at which the expiry index has it, and the value. Times are Unix
+// milliseconds, 0 is never. A record that is written again keeps its place in the index, so that renewing one, as a
+// ledger does with each, costs no change there: when its time has come there, it gets the place of its expiry.
 const (
-	boltRecordFormat = 1
+	boltRecordFormat = 2
 	boltExpiryLen    = 8
-	boltHeaderLen    = 1 + boltExpiryLen
+	boltHeaderLen    = 1 + 2*boltExpiryLen
 )
 
 // Keys are limited so that an index key, which has the expiry in front, still fits.
 const boltMaxKeyLen = bbolt.MaxKeySize - boltExpiryLen
 
+// A record is fresh until it is written again. The fresh ones have a tree of their own: a ledger writes each record
+// twice within moments, at a random place of a large tree, and for each such write a page of the file is written. In the
+// small tree of what was just claimed, many claims share a page.
 var (
+	boltFresh   = []byte("fresh")
 	boltRecords = []byte("records")
 	boltExpiry  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
 )
@@ -28,6 +34,10 @@ var (
 type boltRecord struct {
 	key    []byte
 	stored []byte
+}
+
+func (r boltRecord) setIndexed(at int64) {
+	binary.BigEndian.PutUint64(r.stored[1+boltExpiryLen:], uint64(at))
 }
 
 // newBoltRecord refuses whatever bbolt would refuse: a record must not fail inside a transaction it shares with others.
@@ -52,15 +62,16 @@ func newBoltRecord(key string, value []byte, lifetime time.Duration, now time.Ti
 
 // decodeBoltRecord takes a record it does not recognise as a value without expiry. A damaged record stays present that
 // way: whoever reads it must judge it, and an Add must not pass over it.
-func decodeBoltRecord(stored []byte) (value []byte, expiry int64) {
+func decodeBoltRecord(stored []byte) (value []byte, expiry, indexed int64) {
 	if len(stored) < boltHeaderLen || stored[0] != boltRecordFormat {
-		return stored, 0
+		return stored, 0, 0
 	}
 	expiry = int64(binary.BigEndian.Uint64(stored[1:]))
-	if expiry < 0 {
-		return stored, 0
+	indexed = int64(binary.BigEndian.Uint64(stored[1+boltExpiryLen:]))
+	if expiry < 0 || indexed < 0 {
+		return stored, 0, 0
 	}
-	return stored[boltHeaderLen:], expiry
+	return stored[boltHeaderLen:], expiry, indexed
 }
 
 func boltIndexKey(expiry int64, key []byte) []byte {
@@ -75,26 +86,37 @@ func (b boltBucket) create(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	if _, err := top.CreateBucketIfNotExists(boltRecords); err != nil {
-		return err
+	for _, tree := range [][]byte{boltFresh, boltRecords, boltExpiry} {
+		if _, err := top.CreateBucketIfNotExists(tree); err != nil {
+			return err
+		}
 	}
-	_, err = top.CreateBucketIfNotExists(boltExpiry)
-	return err
+	return nil
 }
 
-func (b boltBucket) open(tx *bbolt.Tx) (records, index *bbolt.Bucket) {
+// boltTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.
+type boltTrees struct{ fresh, records, index *bbolt.Bucket }
+
+func (b boltBucket) open(tx *bbolt.Tx) boltTrees {
 	top := tx.Bucket([]byte(b))
-	return top.Bucket(boltRecords), top.Bucket(boltExpiry)
+	return boltTrees{top.Bucket(boltFresh), top.Bucket(boltRecords), top.Bucket(boltExpiry)}
+}
+
+// find returns what is stored under a key, nil for nothing, and the tree that has it.
+func (t boltTrees) find(key []byte) (stored []byte, tree *bbolt.Bucket) {
+	if stored = t.fresh.Get(key); stored != nil {
+		return stored, t.fresh
+	}
+	return t.records.Get(key), t.records
 }
 
 // get returns a value that is valid until the transaction ends.
 func (b boltBucket) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) {
-	records, _ := b.open(tx)
-	stored := records.Get([]byte(key))
+	stored, _ := b.open(tx).find([]byte(key))
 	if stored == nil {
 		return nil, false
 	}
-	value, expiry := decodeBoltRecord(stored)
+	value, expiry, _ := decodeBoltRecord(stored)
 	if expiry != 0 && expiry <= now.UnixMilli() {
 		return nil, false
 	}
@@ -102,60 +124,85 @@ func (b boltBucket) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) 
 }
 
 func (b boltBucket) put(tx *bbolt.Tx, record boltRecord) error {
-	if err := b.unindex(tx, record.key); err != nil {
-		return err
+	trees := b.open(tx)
+	index := trees.index
+	_, expiry, _ := decodeBoltRecord(record.stored)
+	before, tree := trees.find(record.key)
+	_, _, indexed := decodeBoltRecord(before)
+	if indexed != 0 && (expiry == 0 || expiry < indexed) { // it would be looked at too late
+		if err := index.Delete(boltIndexKey(indexed, record.key)); err != nil {
+			return err
+		}
+		indexed = 0
 	}
-	records, index := b.open(tx)
-	if err := records.Put(record.key, record.stored); err != nil {
-		return err
+	if indexed == 0 && expiry != 0 {
+		indexed = expiry
+		if err := index.Put(boltIndexKey(indexed, record.key), nil); err != nil {
+			return err
+		}
 	}
-	if _, expiry := decodeBoltRecord(record.stored); expiry != 0 {
-		return index.Put(boltIndexKey(expiry, record.key), nil)
+	record.setIndexed(indexed)
+	if before == nil {
+		return trees.fresh.Put(record.key, record.stored)
 	}
-	return nil
+	if tree == trees.fresh {
+		if err := trees.fresh.Delete(record.key); err != nil {
+			return err
+		}
+	}
+	return trees.records.Put(record.key, record.stored)
 }
 
 func (b boltBucket) delete(tx *bbolt.Tx, key string) error {
-	if err := b.unindex(tx, []byte(key)); err != nil {
-		return err
+	trees := b.open(tx)
+	stored, tree := trees.find([]byte(key))
+	if _, _, indexed := decodeBoltRecord(stored); indexed != 0 {
+		if err := trees.index.Delete(boltIndexKey(indexed, []byte(key))); err != nil {
+			return err
+		}
 	}
-	records, _ := b.open(tx)
-	return records.Delete([]byte(key))
+	return tree.Delete([]byte(key))
 }
 
-func (b boltBucket) unindex(tx *bbolt.Tx, key []byte) error {
-	records, index := b.open(tx)
-	if _, expiry := decodeBoltRecord(records.Get(key)); expiry != 0 {
-		return index.Delete(boltIndexKey(expiry, key))
-	}
-	return nil
-}
+// boltRenewedWithin is how long after its time in the index a record is looked at: most of those that were written
+// again soon after have then expired, too, and need no new place.
+const boltRenewedWithin = 5 * time.Second
 
-// due returns the index keys of up to limit expired records, oldest first.
+// due returns up to limit index keys whose time has come, oldest first.
 func (b boltBucket) due(tx *bbolt.Tx, now time.Time, limit int) [][]byte {
-	_, index := b.open(tx)
-	end := boltIndexKey(now.UnixMilli()+1, nil)
+	end := boltIndexKey(now.Add(-boltRenewedWithin).UnixMilli()+1, nil)
 	var keys [][]byte
-	cursor := index.Cursor()
+	cursor := b.open(tx).index.Cursor()
 	for key, _ := cursor.First(); key != nil && len(keys) < limit && bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
 		keys = append(keys, bytes.Clone(key)) // what a cursor returns does not outlive a delete
 	}
 	return keys
 }
 
-// sweep removes up to limit expired records and returns how many index entries it has dealt with.
+// sweep deals with up to limit index entries whose time has come, and returns how many there were: it removes records
+// that have expired and gives the others a new place.
 func (b boltBucket) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
-	records, index := b.open(tx)
+	trees := b.open(tx)
 	due := b.due(tx, now, limit)
 	for _, indexKey := range due {
-		if err := index.Delete(indexKey); err != nil {
+		if err := trees.index.Delete(indexKey); err != nil {
 			return 0, err
 		}
 		key := indexKey[min(boltExpiryLen, len(indexKey)):]
-		if _, expiry := decodeBoltRecord(records.Get(key)); expiry == 0 || expiry > now.UnixMilli() {
+		stored, tree := trees.find(key)
+		_, expiry, indexed := decodeBoltRecord(stored)
+		if indexed == 0 || !bytes.Equal(indexKey, boltIndexKey(indexed, key)) {
 			continue // the index entry was left behind by a damaged record that has been replaced since
 		}
-		if err := records.Delete(key); err != nil {
+		if expiry <= now.UnixMilli() {
+			if err := tree.Delete(key); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		record := boltRecord{key: key, stored: bytes.Clone(stored)}
+		record.setIndexed(expiry)
+		if err := errors.Join(trees.index.Put(boltIndexKey(expiry, key), nil), tree.Put(key, record.stored)); err != nil {
 			return 0, err
 		}
 	}

@@ -308,16 +308,27 @@ func TestBboltReturnsDamagedRecordsAsTheyAre(t *testing.T) {
 	cache := openTestBbolt(t)
 	damaged := map[string]string{
 		"empty":          "",
-		"only format":    "\x01",
-		"cut short":      "\x01\x00\x00\x00\x01",
+		"only format":    "\x02",
+		"cut short":      "\x02\x00\x00\x00\x01",
 		"foreign":        "a plain value of some other program",
-		"absurd expiry":  "\x01\xff\xff\xff\xff\xff\xff\xff\xffvalue",
-		"unknown format": "\x02\x00\x00\x00\x00\x00\x00\x00\x01value",
+		"absurd expiry":  "\x02" + strings.Repeat("\xff", 8) + strings.Repeat("\x00", 8) + "value",
+		"absurd place":   "\x02" + strings.Repeat("\x00", 8) + strings.Repeat("\xff", 8) + "value",
+		"unknown format": "\x01" + strings.Repeat("\x00", 16) + "value",
 	}
+	trees := func(tx *bbolt.Tx) []*bbolt.Bucket {
+		found := cache.bucket.open(tx)
+		return []*bbolt.Bucket{found.fresh, found.records}
+	}
+	for which := range 2 {
+		testDamagedRecords(t, cache, damaged, func(tx *bbolt.Tx) *bbolt.Bucket { return trees(tx)[which] })
+	}
+}
+
+func testDamagedRecords(t *testing.T, cache *bboltCache, damaged map[string]string, tree func(*bbolt.Tx) *bbolt.Bucket) {
+	t.Helper()
 	require.NoError(t, cache.file.write(t.Context(), func(tx *bbolt.Tx) error {
-		records, _ := cache.bucket.open(tx)
 		for key, stored := range damaged {
-			if err := records.Put([]byte(key), []byte(stored)); err != nil {
+			if err := tree(tx).Put([]byte(key), []byte(stored)); err != nil {
 				return err
 			}
 		}
@@ -331,4 +342,31 @@ func TestBboltReturnsDamagedRecordsAsTheyAre(t *testing.T) {
 		require.NoError(t, cache.Delete(t.Context(), key))
 		assertAbsent(t, cache, key)
 	}
+}
+
+func TestBboltAddAllAnswersForEachItemAsAddWould(t *testing.T) {
+	cache := openTestBbolt(t)
+	hour, negative := time.Hour, -time.Hour
+	require.NoError(t, cache.Add(t.Context(), "there", []byte("1"), &hour))
+
+	errs := cache.AddAll(t.Context(), []service.CacheItem{
+		{Key: "new", Value: []byte("2"), TTL: &hour}, {Key: "there", Value: []byte("2"), TTL: &hour},
+		{Key: "", Value: []byte("2"), TTL: &hour}, {Key: "wrong", Value: []byte("2"), TTL: &negative}, {Key: "new", Value: []byte("3"), TTL: &hour},
+	})
+
+	require.Len(t, errs, 5)
+	require.NoError(t, errs[0])
+	require.ErrorIs(t, errs[1], service.ErrKeyAlreadyExists)
+	require.ErrorContains(t, errs[2], "key is empty")
+	require.ErrorContains(t, errs[3], "ttl is negative")
+	require.ErrorIs(t, errs[4], service.ErrKeyAlreadyExists, "the first of two equal keys wins")
+	assertValue(t, cache, "new", "2")
+	assertValue(t, cache, "there", "1")
+	assertAbsent(t, cache, "wrong")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, cache.AddAll(ctx, []service.CacheItem{{Key: "late"}})[0], context.Canceled)
+	require.NoError(t, cache.Close(t.Context()))
+	assert.ErrorIs(t, cache.AddAll(t.Context(), []service.CacheItem{{Key: "late"}})[0], errBboltClosed)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -235,12 +236,36 @@ func open(t *testing.T, api API, store ledger.Store, change ...func(*Options)) *
 	for _, c := range change {
 		c(&opts)
 	}
-	l, err := ledger.New(store, ledger.Options{
+	ledgerOpts := ledger.Options{
 		Window: opts.Window, Lease: opts.Timeout + opts.Settle,
 		InitialInterval: opts.InitialInterval, MaxInterval: opts.MaxInterval,
-	})
+	}
+	if b, ok := store.(ledger.Batcher); ok {
+		ledgerOpts.Batch = b
+	}
+	l, err := ledger.New(store, ledgerOpts)
 	require.NoError(t, err)
 	return New(api, l, opts)
+}
+
+// batching is a store that writes many records at once as well.
+type batching struct{ ledger.Store }
+
+func (b batching) AddAll(ctx context.Context, items []service.CacheItem) []error {
+	errs := make([]error, len(items))
+	for i, item := range items {
+		errs[i] = b.Add(ctx, item.Key, item.Value, item.TTL)
+	}
+	return errs
+}
+
+func (b batching) SetAll(ctx context.Context, items []service.CacheItem) error {
+	for _, item := range items {
+		if err := b.Set(ctx, item.Key, item.Value, item.TTL); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dial decides every call.

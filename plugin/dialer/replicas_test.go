@@ -222,7 +222,11 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	var wg sync.WaitGroup
 	for i := range decided {
 		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, store, calls, onUnknown) })
+		var held ledger.Store = store
+		if i == 0 {
+			held = batching{store}
+		}
+		wg.Go(func() { decided[i] = insist(t, own, api, held, calls, onUnknown) })
 	}
 	wg.Wait()
 	for i, c := range calls {

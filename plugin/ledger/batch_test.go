@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// batcher writes many records to a memory store at once.
+type batcher struct {
+	Store
+	addErr  error   // told of every item, after all were written
+	setErrs []error // told one after the other, before anything is written
+	adds    int
+	sets    int
+}
+
+func (b *batcher) AddAll(ctx context.Context, items []service.CacheItem) []error {
+	b.adds++
+	errs := make([]error, len(items))
+	for i, item := range items {
+		errs[i] = b.Add(ctx, item.Key, item.Value, item.TTL)
+		if b.addErr != nil {
+			errs[i] = b.addErr
+		}
+	}
+	return errs
+}
+
+func (b *batcher) SetAll(ctx context.Context, items []service.CacheItem) error {
+	b.sets++
+	if len(b.setErrs) > 0 {
+		err := b.setErrs[0]
+		b.setErrs = b.setErrs[1:]
+		return err
+	}
+	for _, item := range items {
+		if err := b.Set(ctx, item.Key, item.Value, item.TTL); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openBatched(t *testing.T, b *batcher) *Ledger {
+	t.Helper()
+	return open(t, b.Store, func(o *Options) { o.Batch = b })
+}
+
+func dials(refs ...string) []Dial {
+	all := make([]Dial, len(refs))
+	for i, ref := range refs {
+		all[i] = Dial{Ref: ref, Fingerprint: "print"}
+	}
+	return all
+}
+
+func TestManyDialsAreClaimedAndCompletedWithOneWriteEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &batcher{Store: NewMemory()}
+		l := openBatched(t, b)
+		require.NoError(t, l.Complete(t.Context(), claim(t, l, "called"), "call-0"))
+		put(t, b.Store, "busy", foreign(time.Now()).encode())
+
+		all := l.ClaimAll(t.Context(), dials("a", "called", "busy", "b"))
+
+		var kinds []Kind
+		var mine []Claim
+		for _, c := range all {
+			require.NoError(t, c.Err)
+			kinds = append(kinds, c.Standing.Kind)
+			if c.Standing.Kind == Claimed {
+				mine = append(mine, c.Claim)
+			}
+		}
+		assert.Equal(t, []Kind{Claimed, Called, Busy, Claimed}, kinds)
+		assert.Equal(t, "call-0", all[1].Standing.CallID)
+		assert.Equal(t, []error{nil, nil}, l.CompleteAll(t.Context(), mine, []string{"call-1", "call-2"}))
+		assert.Equal(t, 1, b.adds)
+		assert.Equal(t, 1, b.sets)
+		for ref, id := range map[string]string{"a": "call-1", "b": "call-2"} {
+			_, standing := ask(t, open(t, b.Store), ref)
+			assert.Equal(t, Standing{Kind: Called, CallID: id, Fingerprint: "print", Attempt: 1}, standing)
+		}
+	})
+}
+
+func TestClaimsThatWereWrittenAndReportedAsFailedAreOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &batcher{Store: NewMemory(), addErr: errors.New("the disk is full")}
+		l := openBatched(t, b)
+		for _, c := range l.ClaimAll(t.Context(), dials("a", "b")) {
+			require.NoError(t, c.Err)
+			assert.Equal(t, Claimed, c.Standing.Kind)
+			assert.Equal(t, stateClaimed, stored(t, b.Store, c.Claim.ref).State)
+			assert.Equal(t, c.Claim.token, stored(t, b.Store, c.Claim.ref).Token)
+		}
+	})
+}
+
+func TestCompletionsAreWrittenUntilTheyAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("the disk is full")
+		b := &batcher{Store: NewMemory(), setErrs: []error{full, full, full}}
+		l := openBatched(t, b)
+		all := l.ClaimAll(t.Context(), dials("a", "b"))
+		claims := []Claim{all[0].Claim, all[1].Claim}
+		assert.Equal(t, []error{nil, nil}, l.CompleteAll(t.Context(), claims, []string{"call-1", "call-2"}))
+		assert.Equal(t, 4, b.sets)
+
+		b.setErrs = []error{full}
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		for _, err := range l.CompleteAll(ctx, claims, []string{"call-1", "call-2"}) {
+			assert.ErrorIs(t, err, context.Canceled)
+		}
+	})
+}
+
+func TestACompletedLaterAttemptIsKnownByTheFirstRecordToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &batcher{Store: NewMemory()}
+		l := openBatched(t, b)
+		require.NoError(t, l.Hold(t.Context(), claim(t, l, "again")))
+		_, doubt := ask(t, l, "again")
+		second, won, err := l.TakeOver(t.Context(), "again", "print", doubt)
+		require.NoError(t, err)
+		require.True(t, won)
+		first := claim(t, l, "new")
+		assert.Equal(t, []error{nil, nil}, l.CompleteAll(t.Context(), []Claim{second, first}, []string{"call-2", "call-1"}))
+		assert.Equal(t, "call-2", stored(t, b.Store, "again").CallID)
+		assert.Equal(t, "call-2", stored(t, b.Store, "again/2").CallID)
+		assert.Equal(t, "call-1", stored(t, b.Store, "new").CallID)
+	})
+}
