@@ -99,7 +99,10 @@ func openBolt(path string, mode fs.FileMode) (*bbolt.DB, error) {
 		db, err = bbolt.Open(path, mode, &bbolt.Options{
 			Timeout:      boltLockTimeout,
 			FreelistType: bbolt.FreelistMapType, // the default slows down as expired records leave gaps
-			NoStatistics: true,
+			// The list of those gaps would be written again with each commit, which after
+			// many expired records is most of what is written. It is found at the start.
+			NoFreelistSync: true,
+			NoStatistics:   true,
 		})
 	}
 	switch {
