@@ -180,6 +180,13 @@ func (b *book) release(c *openCall, next time.Time) {
 	c.claimed, c.next, c.hold = false, next, next
 }
 
+// start is where the next listing begins.
+func (b *book) start() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.from
+}
+
 // watched counts the open calls.
 func (b *book) watched() int {
 	b.mu.Lock()

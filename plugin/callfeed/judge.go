@@ -47,8 +47,8 @@ func identity(call happyrobot.Call) string {
 	return "sha256:" + hex.EncodeToString(sum[:12])
 }
 
-// listed judges a call that a listing shows.
-func (f *Feed) listed(call happyrobot.Call, now time.Time) *Event {
+// listed judges a call that a listing of those created since from shows.
+func (f *Feed) listed(call happyrobot.Call, from, now time.Time) *Event {
 	id := identity(call)
 	b := f.book
 	b.mu.Lock()
@@ -63,7 +63,7 @@ func (f *Feed) listed(call happyrobot.Call, now time.Time) *Event {
 	c := b.open[id]
 	if c == nil {
 		// The bounds of a list are not documented: what was asked for is compared here.
-		if !call.Created.IsZero() && call.Created.Before(b.from) {
+		if !call.Created.IsZero() && call.Created.Before(from) {
 			return nil
 		}
 		if call.ID == "" {

@@ -2,6 +2,7 @@ package callfeed_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,75 @@ func TestEveryCallIsToldOnceHoweverTheAPIPages(t *testing.T) {
 					assert.Contains(t, log.all()[0], tc.warns)
 				}
 			})
+		})
+	}
+}
+
+// A list whose order is not the one asked for must show that before the start moves.
+func TestAListFromTheNewestOnIsReadToItsEnd(t *testing.T) {
+	for name, gap := range map[string]time.Duration{"calls of one moment": 0, "a call each second": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api, log := &scripted{}, &logbook{}
+				for n := range 30 {
+					api.calls = append(api.calls, made(n, time.Now().Add(-10*time.Hour), "Completed"))
+				}
+				for n := 30; n < 630; n++ {
+					api.calls = append(api.calls, made(n, time.Now().Add(-time.Duration(630-n)*gap), "Completed"))
+				}
+				api.whim = func(q *happyrobot.ListCallsQuery) { q.Sort = "desc" }
+				o := options(api, &disk{}, log)
+				o.PageSize = 7
+				got, _ := follow(t, o)
+				time.Sleep(5 * time.Minute)
+				assert.ElementsMatch(t, ids(0, 630), got.ids())
+				require.Len(t, log.all(), 1)
+				assert.Contains(t, log.all()[0], "not sorted")
+			})
+		})
+	}
+}
+
+// A list may be sorted by another date: a call may stand hours behind its time.
+func TestACallThatStandsOutOfOrderIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := history(30)
+		early := api.calls[2]
+		copy(api.calls[2:], api.calls[3:21])
+		api.calls[20] = early
+		o := options(api, &disk{}, &logbook{})
+		o.PageSize, o.Start = 7, time.Now().Add(-40*time.Hour)
+		got, _ := follow(t, o)
+		time.Sleep(time.Hour)
+		assert.ElementsMatch(t, ids(0, 30), got.ids())
+	})
+}
+
+// Databases do not promise the order of rows that are equal, not even from one
+// answer to the next.
+func TestCallsOfOneMomentThatChangePlacesAreToldOnce(t *testing.T) {
+	for seed := range uint64(10) {
+		synctest.Test(t, func(t *testing.T) {
+			const each, total = 5, 100
+			api, log := &scripted{}, &logbook{}
+			for n := range total {
+				api.calls = append(api.calls, made(n, time.Now().Add(time.Duration(n/each)*30*time.Minute-20*time.Hour), "Completed"))
+			}
+			rng := rand.New(rand.NewPCG(seed, 1))
+			api.onPage = func(int) {
+				api.mu.Lock()
+				defer api.mu.Unlock()
+				for n := 0; n < total; n += each {
+					same := api.calls[n : n+each]
+					rng.Shuffle(each, func(i, j int) { same[i], same[j] = same[j], same[i] })
+				}
+			}
+			o := options(api, &disk{}, log)
+			o.PageSize = 12
+			got, _ := follow(t, o)
+			time.Sleep(time.Hour)
+			assert.ElementsMatch(t, ids(0, total), got.ids())
+			assert.Empty(t, log.all())
 		})
 	}
 }

@@ -20,7 +20,8 @@ const (
 // out what they ask for. It answers whether more is known to follow.
 //
 // Pages overlap by one call. The first of a page was seen in this pass, so none
-// was skipped when calls before it vanished; else the pass steps back. Calls that
+// was skipped when calls before it vanished; else the pass steps back. Where calls
+// of one date stand on both sides they overlap by all of those, see tied. Calls that
 // appear where the pass has been already are found by the next one, see reach.
 func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
@@ -31,7 +32,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if p.skipped(page) {
+		if p.tied(page) || p.skipped(page) {
 			continue
 		}
 		if p.broken {
@@ -59,13 +60,15 @@ type pass struct {
 	took      time.Duration   // until the last page came
 	seen      map[string]bool // in this pass
 	first     string          // of the page before
-	anchor    string          // its last
+	tie       time.Time       // the date of its last
 	overlaps  bool            // whether the page begins with the last of the one before
+	ties      int             // from the last call of the page before back to one of another date; 0 when it has none
 	restarts  int
 	broken    bool
-	last      time.Time // the date of creation last seen
+	last      time.Time // the latest date of creation since the pass began or stepped back
 	newest    time.Time
-	unordered bool // the list is not sorted by creation: only all of it proves anything
+	opening   time.Time // the first date
+	unordered bool      // the list is not sorted by creation: only all of it proves anything
 }
 
 // beginPass numbers the pass and says what to ask for. The bound is sent a little
@@ -78,6 +81,20 @@ func (f *Feed) beginPass() (happyrobot.ListCallsQuery, time.Time) {
 	q.From = f.book.from.Add(-time.Second).Truncate(time.Second)
 	q.Sort, q.Limit = "asc", max(f.opts.PageSize, 2) // pages overlap by one
 	return q, f.book.from
+}
+
+// tied steps back to before the calls that share a date, when some of them stand on
+// each side of a page's end: nobody says that their order is the same in two
+// answers, and a page that holds all of them needs none. Of more than a page holds
+// those whose places change may be missed.
+func (p *pass) tied(page []happyrobot.Call) bool {
+	if p.ties == 0 || len(page) < 2 || !page[0].Created.Equal(p.tie) || !page[1].Created.Equal(p.tie) {
+		return false
+	}
+	p.query.Skip -= p.ties
+	p.ties = 0
+	p.first, p.last = "", time.Time{} // what comes now was seen before
+	return true
 }
 
 // skipped steps back when calls may have been skipped between two pages.
@@ -95,15 +112,15 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 		p.query.Skip = 0
 	}
 	p.query.Skip = max(p.query.Skip, 0)
-	p.overlaps = p.query.Skip > 0
+	p.overlaps, p.ties = p.query.Skip > 0, 0
 	p.first, p.last = "", time.Time{} // what comes now was seen before
 	return true
 }
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
-// the API caps it.
+// the API caps it. Of calls of one date another than the last may have come last.
 func (p *pass) ended(page []happyrobot.Call) bool {
-	return len(page) == 0 || p.overlaps && len(page) == 1 && identity(page[0]) == p.anchor
+	return len(page) == 0 || p.overlaps && len(page) == 1 && p.seen[identity(page[0])]
 }
 
 // repeats says whether a page is the one before it again. An API that ignores skip
@@ -121,17 +138,25 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	f, now := p.feed, time.Now()
 	var events []*Event
 	for _, call := range page {
-		p.seen[identity(call)] = true
+		id := identity(call)
+		again := p.seen[id]
+		p.seen[id] = true
 		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
 			continue
 		}
 		p.date(call.Created, now)
-		if e := f.listed(call, now); e != nil {
+		// The start may have moved by now, which calls that stand out of order must
+		// not fall behind; but what was told before that is known no longer.
+		if again && call.Created.Before(f.book.start()) {
+			continue
+		}
+		if e := f.listed(call, p.from, now); e != nil {
 			events = append(events, e)
 		}
 	}
 	// All of the page is in the book by now, so what follows may fail or be cut short.
-	if !p.unordered {
+	// A list that is not sorted shows that only when dates differ.
+	if !p.unordered && p.newest.Sub(p.opening) > dateSlack {
 		p.reach()
 	}
 	f.progress(p.newest)
@@ -171,7 +196,12 @@ func (p *pass) date(created, now time.Time) {
 		p.unordered = true
 		p.feed.tell("sort", "The list of calls is not sorted by date of creation. It is read from its start until it ends.")
 	}
-	p.last = created
+	if created.After(p.last) {
+		p.last = created
+	}
+	if p.opening.IsZero() {
+		p.opening = created
+	}
 	if created.After(p.newest) {
 		p.newest = created
 	}
@@ -186,7 +216,14 @@ func (p *pass) cuttable() bool {
 
 // turn goes on to the next page.
 func (p *pass) turn(page []happyrobot.Call) {
-	p.first, p.anchor = identity(page[0]), identity(page[len(page)-1])
+	p.first = identity(page[0])
+	last := len(page) - 1
+	p.tie, p.ties = page[last].Created, 0
+	for i := last - 1; i > 0 && p.ties == 0 && !p.tie.IsZero(); i-- {
+		if !page[i].Created.Equal(p.tie) {
+			p.ties = last - i
+		}
+	}
 	p.overlaps = len(page) > 1
 	p.query.Skip += max(1, len(page)-1)
 }
