@@ -38,6 +38,8 @@ type openCall struct {
 	next       time.Time         // when it is looked at by itself
 	hold       time.Time         // not handed out before
 	fails      bool              // reading it failed, which was logged
+	missed     time.Time         // since when the API does not know it; zero when it does
+	seen       *Event            // what is told if it vanishes: it was over, and not acknowledged
 }
 
 type doneCall struct {
@@ -106,10 +108,9 @@ func (b *book) finish(c *openCall) {
 	b.changes++
 }
 
-// forget drops an open call. If it is ever listed again, it is a new one.
+// forget drops an open call. If it is ever listed again, it is a new one. The
+// caller holds the lock.
 func (b *book) forget(c *openCall) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	delete(b.open, c.id)
 	b.changes++
 }
@@ -172,12 +173,16 @@ func (b *book) due(now time.Time, most int) []*openCall {
 	return calls
 }
 
-// release gives a claimed call back, to be looked at and handed out no sooner
-// than next.
-func (b *book) release(c *openCall, next time.Time) {
+// release gives the call of a refused event back, to be looked at and handed out
+// no sooner than next.
+func (b *book) release(e *Event, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c := e.open
 	c.claimed, c.next, c.hold = false, next, next
+	if c.seen = nil; e.Outcome == Complete || e.Call.Status.Final() {
+		c.seen = e
+	}
 }
 
 // start is where the next listing begins.

@@ -3,6 +3,7 @@ package callfeed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,7 +89,9 @@ type Feed struct {
 
 	told         sync.Map // topics of warnings
 	toldStatuses atomic.Int64
-	trouble      string    // the last listing's error; only the loop's
+	trouble      string    // what the last listing failed with; only the loop's
+	unreadTold   bool      // that calls cannot be read; under the book's lock
+	partsTold    bool      // that their parts cannot; likewise
 	lastLook     time.Time // at open calls; only the loop's
 	current      atomic.Pointer[time.Time]
 
@@ -191,7 +194,7 @@ func (e *Event) Ack(ctx context.Context, err error) error {
 	}
 	defer func() { <-f.slots }()
 	if err != nil {
-		f.book.release(e.open, time.Now().Add(f.opts.Poll))
+		f.book.release(e, time.Now().Add(f.opts.Poll))
 		return nil
 	}
 	return f.saver.wait(ctx, f.settle(e))
@@ -248,40 +251,76 @@ func (f *Feed) looks(ctx context.Context) int {
 		return 0
 	}
 	var mu sync.Mutex
-	var events []*Event
+	var events, gone []*Event
+	failed := false
 	forEach(due, func(c *openCall) {
 		call, err := f.opts.API.GetCall(ctx, c.id)
+		if err == nil && call.ID != c.id {
+			err = errors.New("the API answers with something else than this call")
+		}
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
 		case happyrobot.IsNotFound(err):
-			f.book.forget(c)
-			f.drop(dropDeleted)
-			f.opts.Log.Infof("Call %s is watched no more: the API does not know it any longer.", c.id)
+			if e := f.missing(c); e != nil {
+				gone = append(gone, e)
+			}
 		case err != nil:
+			failed = true
 			f.unread(c, err)
 		default:
 			if e := f.looked(c, call, time.Now()); e != nil {
-				mu.Lock()
 				events = append(events, e)
-				mu.Unlock()
 			}
 		}
 	})
+	if !failed {
+		f.book.mu.Lock()
+		f.unreadTold = false
+		f.book.mu.Unlock()
+	}
 	f.saver.nudge()
-	f.hand(ctx, f.complete(ctx, events))
+	f.hand(ctx, append(f.complete(ctx, events), gone...))
 	return len(due)
 }
 
+// missingFor is how long the API must not know a call until it is given up: in an
+// outage, something in front of it may know none.
+const missingFor = time.Hour
+
+// missing notes that the API does not know an open call. One that was seen over
+// before it vanished is told as it was then.
+func (f *Feed) missing(c *openCall) *Event {
+	now := time.Now()
+	f.book.mu.Lock()
+	defer f.book.mu.Unlock()
+	if c.missed.IsZero() {
+		c.missed = now
+	}
+	if now.Sub(c.missed) < missingFor {
+		c.claimed, c.next = false, now.Add(missingFor/4)
+		return nil
+	}
+	if c.seen != nil {
+		return c.seen // still claimed
+	}
+	f.book.forget(c)
+	f.drop(dropDeleted)
+	f.opts.Log.Warnf("Call %s is watched no more: for %v the API has not known it.", c.id, missingFor)
+	return nil
+}
+
 // unread puts off a call that could not be read. Others go on; it is lost only if
-// the API keeps refusing to tell it.
+// the API keeps refusing to tell it. An outage, which is many of them, is logged once.
 func (f *Feed) unread(c *openCall, err error) {
 	now := time.Now()
 	f.book.mu.Lock()
 	defer f.book.mu.Unlock()
-	if !c.fails {
-		c.fails = true
-		f.opts.Log.Warnf("Call %s cannot be read and is tried again later: %v", c.id, err)
+	if !c.fails && !f.unreadTold {
+		f.opts.Log.Warnf("Call %s cannot be read and is tried again later, as are others of which the same holds: %v", c.id, err)
 	}
+	c.fails, f.unreadTold = true, true
 	c.claimed, c.next = false, now.Add(max(f.pause(c.since, now), retryAfter(err)))
 	if now.Sub(c.since) > f.opts.MaxAge && refused(err) {
 		f.book.finish(c)
@@ -338,6 +377,10 @@ func (f *Feed) noteListing(ctx context.Context, err error) {
 	now := ""
 	if err != nil {
 		now = err.Error()
+	}
+	// What failed on the way has ports in it, which are others each time.
+	if e := new(happyrobot.Error); errors.As(err, &e) {
+		now = fmt.Sprint("status ", e.Status)
 	}
 	switch {
 	case now != "" && f.trouble != now:

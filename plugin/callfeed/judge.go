@@ -98,6 +98,7 @@ func (f *Feed) looked(c *openCall, call happyrobot.Call, now time.Time) *Event {
 // is nothing now. The caller holds the book's lock.
 func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 	s, quietSince := call.Status, c.since
+	c.missed, c.seen = time.Time{}, nil
 	if !s.Known() {
 		f.tellStatus(s)
 	}

@@ -3,6 +3,7 @@ package callfeed
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,11 +17,25 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 	if f.opts.Parts == nil {
 		return events
 	}
+	var asked, failed atomic.Int64
 	forEach(events, func(e *Event) {
-		if e.Outcome == Complete && !f.addParts(ctx, e) {
+		if e.Outcome != Complete {
+			return
+		}
+		asked.Add(1)
+		ready, err := f.addParts(ctx, e)
+		if !ready {
 			e.Outcome = ""
 		}
+		if err != nil {
+			failed.Add(1)
+		}
 	})
+	if asked.Load() > 0 && failed.Load() == 0 {
+		f.book.mu.Lock()
+		f.partsTold = false
+		f.book.mu.Unlock()
+	}
 	ready := events[:0]
 	for _, e := range events {
 		if e.Outcome != "" {
@@ -30,22 +45,24 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 	return ready
 }
 
-// addParts answers false when the event is not to be told now.
-func (f *Feed) addParts(ctx context.Context, e *Event) bool {
+// addParts says whether the event is to be told now, and what went wrong.
+func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool, err error) {
 	content, complete, err := f.opts.Parts(ctx, e.Call)
 	e.Content = content
 	if complete && err == nil {
-		return true
+		return true, nil
 	}
 	if ctx.Err() != nil {
-		return false
+		return false, err
 	}
 	now, c := time.Now(), e.open
 	f.book.mu.Lock()
 	defer f.book.mu.Unlock()
-	if err != nil && !c.fails {
-		c.fails = true
-		f.opts.Log.Warnf("Reading what belongs to call %s fails and is tried again for a while: %v", c.id, err)
+	if err != nil {
+		if !f.partsTold {
+			f.opts.Log.Warnf("Reading what belongs to call %s, and maybe to others, fails and is tried again for a while: %v", c.id, err)
+		}
+		f.partsTold = true
 	}
 	if c.ended.IsZero() {
 		c.ended = now
@@ -54,12 +71,13 @@ func (f *Feed) addParts(ctx context.Context, e *Event) bool {
 	waited := now.Sub(c.ended)
 	if waited >= f.opts.PartsTimeout {
 		e.Outcome = NotReady
-		return true
+		return true, err
 	}
 	again := max(f.opts.Poll, waited/4)
 	c.claimed, c.next = false, now.Add(min(again, f.opts.PartsTimeout-waited))
 	c.hold = c.next
-	return false
+	c.seen = &Event{Call: e.Call, Content: content, Outcome: NotReady, Previous: e.Previous, feed: f, open: c}
+	return false, err
 }
 
 // forEach works on several items at a time, and returns when all are done.
