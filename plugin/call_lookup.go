@@ -55,8 +55,7 @@ type callParts struct {
 func includeField(what string) *service.ConfigField {
 	return service.NewStringListField(pcFieldInclude).
 		Description(what + ": `transcript`, `recording`, `logs`. The paths of recordings and logs are not documented by the API.").
-		LintRule(`let parts = if this.type() == "array" { this } else { [ this ] }
-root = if $parts.any(part -> !["transcript","recording","logs"].contains(part)) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
+		LintRule(`root = if this.type() != "array" && !["transcript","recording","logs"].contains(this) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
 }
 
 func (p *callParts) fromParsed(conf *service.ParsedConfig) (err error) {
@@ -88,7 +87,7 @@ func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resourc
 	if err = l.callParts.fromParsed(conf); err != nil {
 		return err
 	}
-	if l.wait, err = conf.FieldString(pcFieldWait); err != nil {
+	if l.wait, err = choice(conf, pcFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
 		return err
 	}
 	if l.wait == waitTranscript && !slices.Contains(l.include, partTranscript) {

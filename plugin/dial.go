@@ -190,7 +190,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	if o.MaxCallsPerRequest < 1 {
 		return o, fmt.Errorf("%s: must be at least 1", dfFieldMaxCalls)
 	}
-	onUnknown, err := conf.FieldString(dfFieldOnUnknown)
+	onUnknown, err := choice(conf, dfFieldOnUnknown, string(dialer.Hold), string(dialer.RedialAbsent))
 	if err != nil {
 		return o, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -157,6 +158,21 @@ func logChanges(log *service.Logger) (failed func(string, error, time.Duration),
 		}
 	}
 	return failed, answered
+}
+
+// choice reads one of a few words. Benthos' linter does not heed their case, so one
+// that it lets through must not be taken for none of them.
+func choice(conf *service.ParsedConfig, field string, words ...string) (string, error) {
+	given, err := conf.FieldString(field)
+	if err != nil {
+		return "", err
+	}
+	for _, word := range words {
+		if strings.EqualFold(word, given) {
+			return word, nil
+		}
+	}
+	return "", fmt.Errorf("%s: must be one of %q", field, words)
 }
 
 func positiveDuration(conf *service.ParsedConfig, path ...string) (time.Duration, error) {

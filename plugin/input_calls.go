@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -69,7 +70,8 @@ func inputCallsSpec() *service.ConfigSpec {
 			service.NewStringListField(icFieldStatuses).
 				Description("Emit only calls with one of these statuses. Empty is all. A word that the API does not document, when listed here, counts as the end of a call.").
 				Default([]any{}).
-				Example([]any{string(happyrobot.StatusCompleted), string(happyrobot.StatusTransferred)}),
+				Example([]any{string(happyrobot.StatusCompleted), string(happyrobot.StatusTransferred)}).
+				LintRule(statusesLint()),
 			service.NewStringListField(icFieldUseCases).
 				Description("Only calls of the use cases with these ids. Empty is all.").
 				Default([]any{}),
@@ -149,6 +151,18 @@ cache_resources:
 `)
 }
 
+// statusesLint refuses known words in another case, which no call would ever have.
+func statusesLint() string {
+	known, err := json.Marshal(happyrobot.KnownStatuses())
+	if err != nil {
+		panic(err) // they are constants
+	}
+	return `let known = ` + string(known) + `
+root = if this.type() == "string" && !$known.contains(this) && $known.map_each(s -> s.lowercase()).contains(this.lowercase()) {
+  [ "` + "`statuses`" + `: the API writes %s as %s".format(this, $known.filter(s -> s.lowercase() == this.lowercase()).index(0)) ]
+}`
+}
+
 const inputCallsDescription = `
 A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API tells it, and ` + "`text`" + `, the talk as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
 
@@ -156,7 +170,7 @@ A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API
 
 Every call created since ` + "`start_from`" + ` that ends is emitted, also hours after newer ones, and no call twice while the input runs. After a crash at most the messages that were not acknowledged come again: the cursor is saved after each acknowledgement, in whatever order they come, and covers nothing else.
 
-The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first.
+The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first. A call that the API does not know any more is given up after an hour, with a warning; if it was seen over before, it is emitted as it was then.
 
 A transcript is waited for, with growing pauses, when the call was a talk; see ` + "`include_timeout`" + `.
 
@@ -235,7 +249,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if in.start, err = parseStart(start); err != nil {
 		return err
 	}
-	emit, err := conf.FieldString(icFieldEmit)
+	emit, err := choice(conf, icFieldEmit, emitFinished, emitChanges)
 	if err != nil {
 		return err
 	}
@@ -268,7 +282,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 
 func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
 	o := &in.options
-	direction, err := conf.FieldString(icFieldType)
+	direction, err := choice(conf, icFieldType, "", string(happyrobot.Inbound), string(happyrobot.Outbound))
 	if err != nil {
 		return err
 	}
@@ -290,6 +304,9 @@ func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
 	}
 	for _, s := range statuses {
 		status := happyrobot.Status(s)
+		if meant := status.Meant(); meant != status {
+			return fmt.Errorf("%s: the API writes %q as %q", icFieldStatuses, s, meant)
+		}
 		if !o.Changes && status.Known() && !status.Final() {
 			return fmt.Errorf("%s: no finished call has the status %q; use %s: %s to see calls that are not over", icFieldStatuses, s, icFieldEmit, emitChanges)
 		}

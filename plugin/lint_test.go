@@ -64,6 +64,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_calls: {api_key: k, cache: c, page_size: 1}`, `happyrobot_calls: {api_key: k, cache: c, page_size: 0}`, "page_size"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [Completed, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`, "statuses"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, emit: changes, statuses: [Ringing]}`, `happyrobot_calls: {api_key: k, cache: c, emit: finished, statuses: [In progress]}`, "statuses"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [No answer, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Busy, no Answer]}`, "No answer"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {
@@ -111,6 +112,9 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 		`happyrobot_calls: {api_key: k, cache: c, include_timeout: 0s}`:                 "include_timeout",
 		`happyrobot_calls: {api_key: k, cache: c, include: [video]}`:                    "include",
 		`happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`:                 "statuses",
+		`happyrobot_calls: {api_key: k, cache: c, statuses: [completed]}`:               `"Completed"`,
+		`happyrobot_calls: {api_key: k, cache: c, emit: all}`:                           "emit",
+		`happyrobot_calls: {api_key: k, cache: c, type: sideways}`:                      "type",
 		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["a,b"]}`:                  "use_cases",
 		`happyrobot_calls: {api_key: k, cache: c, campaigns: [""]}`:                     "campaigns",
 		`happyrobot_calls: {api_key: k, cache: c, base_url: "https://u:p@example.com"}`: "base_url",
@@ -144,6 +148,8 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
 		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",
 		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:            "poll_interval",
+		`happyrobot_call: {api_key: k, call_id: x, wait: ages}`:                    "wait",
+		`happyrobot_dial: {api_key: k, on_unknown: guess}`:                         "on_unknown",
 		`happyrobot_request: {api_key: k, operation: nothing}`:                     "operation",
 		`happyrobot_request: {api_key: k, operation: createOutboundCall}`:          "happyrobot_dial",
 		`happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`:     "path",

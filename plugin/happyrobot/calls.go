@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +68,19 @@ func (s Status) Final() bool { return final[s] }
 
 // Known says whether any documentation lists the word.
 func (s Status) Known() bool { _, ok := final[s]; return ok }
+
+// KnownStatuses are the words that any documentation lists, sorted.
+func KnownStatuses() []Status { return slices.Sorted(maps.Keys(final)) }
+
+// Meant is the known word that a status is but for its case, or the status itself.
+func (s Status) Meant() Status {
+	for known := range final {
+		if strings.EqualFold(string(known), string(s)) {
+			return known
+		}
+	}
+	return s
+}
 
 // ExpectsTranscript says whether a call that ended so was a talk, whose
 // transcript is worth waiting for. Others may have one, or never.
