@@ -134,6 +134,9 @@ func (s *saver) run(ctx context.Context) {
 
 // rest waits, unless many wait for it, and answers false when the context ends.
 func (s *saver) rest(ctx context.Context, d time.Duration, failing bool) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	crowd := s.crowd
 	if failing {
 		crowd = nil // hurry would not help

@@ -182,13 +182,14 @@ func TestADeletedCallIsDroppedAndTheStreamGoesOn(t *testing.T) {
 		o := options(api, &disk{}, log)
 		dropped := map[string]int{}
 		o.OnDrop = func(reason string) { dropped[reason]++ }
-		got, _ := follow(t, o)
+		got, stop := follow(t, o)
 		time.Sleep(time.Minute)
 		api.mu.Lock()
 		api.calls = api.calls[1:]
 		api.mu.Unlock()
 		api.set(1, "Completed")
 		time.Sleep(4 * time.Hour)
+		stop()
 		assert.Equal(t, ids(1, 2), got.ids())
 		assert.Equal(t, map[string]int{"deleted": 1}, dropped)
 		assert.Equal(t, 1, logged(log, callID(0)))
@@ -266,7 +267,7 @@ func TestAnOutageIsLoggedOnceHoweverManyCallsAreOpen(t *testing.T) {
 		}
 		api.calls = append(api.calls, made(300, time.Now(), "Completed"))
 		o := options(api, &disk{}, log)
-		o.Parts = (&parts{err: errors.New("status 503")}).read
+		o.Parts = func(context.Context, happyrobot.Call) (any, bool, error) { return nil, false, errors.New("status 503") }
 		follow(t, o)
 		time.Sleep(time.Minute)
 		api.add(made(301, time.Now().Add(time.Hour), "Completed"))
