@@ -188,6 +188,8 @@ Statuses are open words. A call is over when its status is Transferred, Complete
 
 ### Limits
 
+Calls with the same time of creation may change places between two pages, as long as a page has room for all of them and one more: take a larger ` + "`page_size`" + ` where more calls than that begin at once.
+
 At most 1,000 messages are unacknowledged at a time; while they are, nothing is read. Batch no more than that in an output, or set a ` + "`period`" + `.
 
 The cursor's value holds about 80 bytes for each open or unacknowledged call, and 45 for each call created in the last ` + "`list_lag`" + `. With 100,000 open calls no new ones are listed until some end. It is kept for 30 days after the last time the input ran.
