@@ -5,6 +5,7 @@ package pipelines
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -75,4 +76,17 @@ func TestTheDistributionKnowsItsComponents(t *testing.T) {
 	out, err := program.Run(t, os.Environ(), "create", "stdin/happyrobot_call/happyrobot_dial")
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "dedupe_key")
+}
+
+// A pipeline runs with either file of resources.
+func TestResourcesDefineTheSameLabels(t *testing.T) {
+	labels := regexp.MustCompile(`(?m)^(\w+_resources:|  - label: \w+)$`)
+	defined := map[string][]string{}
+	for _, file := range configs(t, "resources/*.yaml") {
+		text, err := os.ReadFile(filepath.Join(program.Root, file))
+		require.NoError(t, err)
+		defined[file] = labels.FindAllString(string(text), -1)
+	}
+	assert.Contains(t, defined["resources/local.yaml"], "  - label: ledger")
+	assert.Equal(t, defined["resources/local.yaml"], defined["resources/redis.yaml"])
 }

@@ -53,6 +53,19 @@ func (c *Callsim) CallsByLead(t *testing.T) map[string]int {
 	return truth.By
 }
 
+// Calls are all calls there are, in order of creation.
+func (c *Callsim) Calls(t *testing.T) (calls []callsim.CallRecord) {
+	t.Helper()
+	c.control(t, http.MethodGet, "calls/list", nil, &calls)
+	return calls
+}
+
+// Arrive makes calls arrive.
+func (c *Callsim) Arrive(t *testing.T, a callsim.Arrival) {
+	t.Helper()
+	c.control(t, http.MethodPost, "calls", a, new(any))
+}
+
 // Faults tells the rules and how often they struck.
 func (c *Callsim) Faults(t *testing.T) (faults []callsim.FaultState) {
 	t.Helper()

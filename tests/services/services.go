@@ -37,7 +37,7 @@ func Postgres(t testing.TB) string {
 // restarts are one at a time.
 var restarts sync.Mutex
 
-// Restart kills kafka or redis as a crash would, and returns when it answers again.
+// Restart kills kafka, redis or postgres as a crash would, and returns when it answers again.
 func Restart(t testing.TB, service string) {
 	t.Helper()
 	command := need(t, "TEST_"+strings.ToUpper(service)+"_RESTART")

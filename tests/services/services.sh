@@ -228,6 +228,7 @@ up() {
 		export TEST_REDIS_URL='redis://127.0.0.1:$(port_of redis)'
 		export TEST_REDIS_RESTART='$here/services.sh restart redis'
 		export TEST_POSTGRES_DSN='postgres://test@127.0.0.1:$(port_of postgres)/test?sslmode=disable'
+		export TEST_POSTGRES_RESTART='$here/services.sh restart postgres'
 	END
 	say "up; the tests' environment: eval \"\$($0 env)\""
 }
