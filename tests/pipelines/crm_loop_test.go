@@ -1,0 +1,158 @@
+package pipelines
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
+)
+
+// crm is the loop around a table of leads.
+type crm struct {
+	db  *sql.DB
+	sim *program.Callsim
+	env []string
+}
+
+func newCRM(t *testing.T, broker string) crm {
+	t.Helper()
+	db, dsn := database(t)
+	sim := program.StartCallsim(t, "--speed", "600")
+	run := "crm-" + rand.Text()
+	createTopics(t, broker, run+"-leads", run+"-calls", run+"-failed")
+	return crm{db, sim, program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "POSTGRES_DSN="+dsn, "KAFKA_BROKERS="+broker, "CONSUMER_GROUP="+run,
+		"LEADS_TOPIC="+run+"-leads", "CALLS_TOPIC="+run+"-calls", "LEADS_FAILED_TOPIC="+run+"-failed",
+		"LEADS_POLL_INTERVAL=100ms", "LEADS_CLAIM=2s")}
+}
+
+// createTopics makes topics that go when the test ends.
+func createTopics(t *testing.T, broker string, names ...string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(broker, ",")...))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	admin := kadm.NewClient(client)
+	for _, name := range names {
+		_, err = admin.CreateTopic(t.Context(), 1, 1, nil, name)
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() {
+		_, err := admin.DeleteTopics(context.Background(), names...)
+		assert.NoError(t, err)
+	})
+}
+
+// insert adds leads from, from+1, ... to-1. Every tenth has no number that can be called.
+func (c crm) insert(t *testing.T, from, to int) {
+	t.Helper()
+	execute(t, c.db, `INSERT INTO leads (id, phone, name)
+		SELECT 'lead-' || n, CASE WHEN n % 10 = 0 THEN 'nobody' ELSE '+1212' || (2000000 + n) END, 'Ada' FROM generate_series($1::int, $2::int - 1) n`, from, to)
+}
+
+func (c crm) outcomes(t *testing.T) (n int) {
+	t.Helper()
+	for _, lead := range table(t, c.db, "leads", "id") {
+		if lead.values["outcome"] != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (c crm) await(t *testing.T, outcomes int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return c.outcomes(t) >= outcomes }, time.Minute, 50*time.Millisecond)
+}
+
+// check compares each lead with the ground truth.
+func (c crm) check(t *testing.T) map[string]row {
+	t.Helper()
+	calls := map[any][]string{}
+	for _, call := range c.sim.Calls(t) {
+		id := call.Custom["lead_id"]
+		calls[id] = append(calls[id], call.ID+" "+call.EndsAs)
+	}
+	leads := table(t, c.db, "leads", "id")
+	for id, lead := range leads {
+		assert.NotNil(t, lead.values["queued_at"], id)
+		assert.NotNil(t, lead.values["outcome_at"], id)
+		if lead.values["phone"] == "nobody" {
+			assert.Equal(t, "rejected invalid_phone_number <nil>", fmt.Sprint(lead.values["outcome"], " ", lead.values["reason"], " ", lead.values["call_id"]))
+			continue
+		}
+		assert.Equal(t, calls[id], []string{fmt.Sprint(lead.values["call_id"], " ", lead.values["outcome"])}, id)
+		assert.Nil(t, lead.values["reason"])
+	}
+	return leads
+}
+
+func TestTheLoopClosesInStreamsMode(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	c := newCRM(t, broker.ListenAddrs()[0])
+	state := t.TempDir()
+	start := func() *program.Process {
+		return program.StartStreams(t, append(c.env, "STATE_DIR="+state), "-r", "resources/local.yaml", "config/crm_loop.yaml", "config/kafka_to_calls.yaml")
+	}
+	const leads = 60
+	pipelines := start()
+	c.insert(t, 0, leads)
+	c.await(t, leads)
+	pipelines.Stop(t)
+	before := c.check(t)
+
+	// All finished calls again, and the leads once more in their topic.
+	require.NoError(t, os.Remove(filepath.Join(state, "cursor.db")))
+	execute(t, c.db, "UPDATE leads SET queued_at = NULL WHERE id = 'lead-1'")
+	c.insert(t, leads+1, leads+2)
+	pipelines = start()
+	c.await(t, leads+1)
+	pipelines.Stop(t)
+	after := c.check(t)
+	for id, lead := range before {
+		if id != "lead-1" {
+			assert.Equal(t, lead.written, after[id].written, "%s is not written again", id)
+		}
+	}
+}
+
+func TestTheLoopLosesNoLeadWhenKilled(t *testing.T) {
+	c := newCRM(t, services.Kafka(t))
+	states := t.TempDir()
+	start := func(config, input string) *program.Process {
+		env := append(c.env, "STATE_DIR="+filepath.Join(states, filepath.Base(config)))
+		// Static members take their own places in the group, where others would wait
+		// until the dead ones' sessions are over.
+		return program.StartPipeline(t, env, "-s", input+".instance_id="+strings.TrimSuffix(filepath.Base(config), ".yaml"), "-r", "resources/local.yaml", config)
+	}
+	const wave, kills = 50, 4
+	for life := range kills + 1 {
+		loop := start("config/crm_loop.yaml", "input.broker.inputs.2.redpanda")
+		calls := start("config/kafka_to_calls.yaml", "input.redpanda")
+		c.insert(t, life*wave, (life+1)*wave)
+		if life == kills {
+			c.await(t, (kills+1)*wave)
+			break
+		}
+		c.await(t, life*wave+wave*life/kills) // sooner or later in each wave
+		loop.Kill()
+		calls.Kill()
+	}
+	c.check(t)
+	t.Logf("%d leads, killed %d times", (kills+1)*wave, kills)
+}
