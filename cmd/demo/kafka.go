@@ -29,7 +29,15 @@ type tally struct {
 	outcomes     map[string]int // of receipts
 	failed       []failure
 	enriched     [][]byte
+	ends         map[string]ending // of enriched events, by lead
 	eventsFailed int
+}
+
+// ending is what an enriched event tells of a lead's call.
+type ending struct {
+	ID         string `json:"id"`
+	Status     string `json:"status"`
+	Transcript string `json:"transcript"`
 }
 
 type failure struct {
@@ -51,7 +59,7 @@ func connect(brokers []string) (*kafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the in-process Kafka: %w", err)
 	}
-	return &kafka{client: client, out: tally{outcomes: map[string]int{}}}, nil
+	return &kafka{client: client, out: tally{outcomes: map[string]int{}, ends: map[string]ending{}}}, nil
 }
 
 func (k *kafka) close() { k.client.Close() }
@@ -111,6 +119,14 @@ func (k *kafka) count(r *kgo.Record) {
 		k.out.failed = append(k.out.failed, f)
 	case enrichedTopic:
 		k.out.enriched = append(k.out.enriched, r.Value)
+		var event struct {
+			Lead struct {
+				ID string `json:"id"`
+			} `json:"lead"`
+			Call ending `json:"call"`
+		}
+		_ = json.Unmarshal(r.Value, &event) // what is missing then disagrees with the truth
+		k.out.ends[event.Lead.ID] = event.Call
 	case eventsFailedTopic:
 		k.out.eventsFailed++
 	}

@@ -36,15 +36,26 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		row(reason, reasons[reason])
 	}
-	byStatus := truth.ByStatus()
-	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
-		row("calls that ended: "+status, byStatus[status])
-	}
 	row("events enriched", len(t.enriched))
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("enriched events: topic %s, and %s\n", enrichedTopic, file)
+
+	fmt.Printf("\nRead back from topic %s (and %s):\n", enrichedTopic, file)
+	byStatus, transcripts := map[string]int{}, 0
+	for _, end := range t.ends {
+		byStatus[end.Status]++
+		if end.Transcript != "" {
+			transcripts++
+		}
+	}
+	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
+		row("leads whose call ended: "+status, byStatus[status])
+	}
+	row("with a transcript", transcripts)
+	if err := w.Flush(); err != nil {
+		return err
+	}
 
 	var wrong []error
 	for id := range l.once {
@@ -64,9 +75,18 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	if len(t.enriched) != t.receipts() {
 		wrong = append(wrong, fmt.Errorf("%d of %d events were enriched", len(t.enriched), t.receipts()))
 	}
+	for _, call := range truth.Calls() {
+		lead, _ := call.Custom["lead_id"].(string)
+		if end := t.ends[lead]; end.ID != call.ID || end.Status != call.EndsAs {
+			wrong = append(wrong, fmt.Errorf("%s ended as %q, and the topic tells %q", lead, call.EndsAs, end.Status))
+		}
+	}
+	if len(t.ends) != len(l.once) {
+		wrong = append(wrong, fmt.Errorf("the topic tells the ends of %d leads, and there are %d", len(t.ends), len(l.once)))
+	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("this disagrees with the pretend API's own count: %w", errors.Join(wrong...))
 	}
-	fmt.Println("The pretend API's own count agrees: every good lead was called once.")
+	fmt.Println("The pretend API's own count agrees: every good lead was called once, and ended as the topic tells.")
 	return nil
 }
