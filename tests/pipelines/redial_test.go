@@ -39,6 +39,10 @@ type shownCall struct {
 
 func (c shownCall) unanswered() bool { return c.Status == "No answer" || c.Status == "Busy" }
 
+func (c shownCall) answered() bool {
+	return slices.Contains([]string{"Completed", "Transferred", "AMD Terminated", "Failed"}, c.Status)
+}
+
 // shownCalls lists the calls of each lead by attempt.
 func shownCalls(t *testing.T, sim *program.Callsim) map[string][]shownCall {
 	t.Helper()
@@ -89,8 +93,8 @@ func TestUnansweredCallsAreRedialedTwiceAtMost(t *testing.T) {
 	settled := func() bool {
 		for lead, calls := range shownCalls(t, sim) {
 			last := calls[len(calls)-1]
-			if lead != "" && lead != "inbound" && last.unanswered() && last.Metadata.Custom.Attempt < 3 ||
-				last.Status != "Completed" && last.Status != "Transferred" && last.Status != "AMD Terminated" && last.Status != "Failed" && !last.unanswered() {
+			redialed := lead != "" && lead != "inbound" && last.Metadata.Custom.Attempt < 3
+			if !last.answered() && (!last.unanswered() || redialed) {
 				return false
 			}
 		}
