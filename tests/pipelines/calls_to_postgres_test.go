@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"testing"
 	"time"
@@ -13,14 +14,15 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
 )
 
-func startCallsToPostgres(t *testing.T, sim *program.Callsim, dsn string) *program.Process {
+func startCallsToPostgres(t *testing.T, sim *program.Callsim, dsn, resources string, more ...string) *program.Process {
 	t.Helper()
-	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "POSTGRES_DSN="+dsn, "BATCH_PERIOD=50ms")
-	return program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/calls_to_postgres.yaml")
+	env := program.Settings(t, append(more, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "POSTGRES_DSN="+dsn, "BATCH_PERIOD=50ms")...)
+	return program.StartPipeline(t, env, "-r", resources, "config/calls_to_postgres.yaml")
 }
 
 func TestFinishedCallsBecomeRows(t *testing.T) {
 	db, dsn := database(t)
+	redis := services.Redis(t)
 	sim := program.StartCallsim(t, "--speed", "600")
 	sim.Arrive(t, callsim.Arrival{Count: 150, Ago: callsim.Duration(time.Hour), Type: "Outbound", Call: json.RawMessage(`{"metadata":{"lead_id":"lead-1"}}`)})
 	poison := json.RawMessage(`"no \u0000 and \\u0000"`)
@@ -34,7 +36,7 @@ func TestFinishedCallsBecomeRows(t *testing.T) {
 		sim.Arrive(t, bad)
 	}
 	calls := sim.Calls(t)
-	pipeline := startCallsToPostgres(t, sim, dsn)
+	pipeline := startCallsToPostgres(t, sim, dsn, "resources/local.yaml")
 	all := func() bool { return len(table(t, db, "call_outcomes", "call_id")) == len(sim.Calls(t)) }
 	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
 
@@ -67,15 +69,15 @@ func TestFinishedCallsBecomeRows(t *testing.T) {
 	services.Restart(t, "postgres")
 	pipeline.Kill()
 	sim.Arrive(t, callsim.Arrival{Count: 20})
-	pipeline = startCallsToPostgres(t, sim, dsn)
+	pipeline = startCallsToPostgres(t, sim, dsn, "resources/local.yaml")
 	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
 	pipeline.Stop(t)
 
-	// Without its cursor it reads all calls again, and only writes what is missing.
+	// With another cursor, in Redis, it reads all calls again, and only writes what is missing.
 	rows = table(t, db, "call_outcomes", "call_id")
 	execute(t, db, "DELETE FROM call_outcomes WHERE call_id IN (SELECT call_id FROM call_outcomes ORDER BY random() LIMIT 100)")
 	kept := table(t, db, "call_outcomes", "call_id")
-	pipeline = startCallsToPostgres(t, sim, dsn)
+	pipeline = startCallsToPostgres(t, sim, dsn, "resources/redis.yaml", "REDIS_URL="+redis, "HAPPYROBOT_KEYS=test-"+rand.Text()+":")
 	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
 	pipeline.Stop(t)
 	again := table(t, db, "call_outcomes", "call_id")

@@ -32,7 +32,7 @@ func database(t *testing.T) (db *sql.DB, dsn string) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	execute(t, db, "CREATE SCHEMA "+schema)
-	t.Cleanup(func() { _, _ = db.Exec("DROP SCHEMA " + schema + " CASCADE") }) //nolint:noctx // the test's context is over by then
+	t.Cleanup(func() { _, _ = db.Exec("DROP SCHEMA " + schema + " CASCADE") }) // the test's context is over by then
 
 	files, err := filepath.Glob(filepath.Join(program.Root, "resources/sql/*.sql"))
 	require.NoError(t, err)

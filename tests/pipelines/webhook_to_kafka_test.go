@@ -28,7 +28,7 @@ import (
 // freePort is one that was free a moment ago.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
@@ -80,23 +80,26 @@ func TestEventsBecomeCallsWithTranscripts(t *testing.T) {
 		broker, err := kfake.NewCluster(kfake.NumBrokers(1))
 		require.NoError(t, err)
 		t.Cleanup(broker.Close)
-		testEvents(t, broker.ListenAddrs()[0])
+		testEvents(t, broker.ListenAddrs()[0], "resources/local.yaml")
 	})
-	t.Run("kafka", func(t *testing.T) { testEvents(t, services.Kafka(t)) })
+	t.Run("kafka and redis", func(t *testing.T) {
+		testEvents(t, services.Kafka(t), "resources/redis.yaml", "REDIS_URL="+services.Redis(t), "HAPPYROBOT_KEYS=test-"+rand.Text()+":")
+	})
 }
 
-func testEvents(t *testing.T, broker string) {
+func testEvents(t *testing.T, broker, resources string, more ...string) {
 	run, address := "events-"+rand.Text()+"-", fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	url := "http://" + address + "/happyrobot"
 	sim := program.StartCallsim(t, "--speed", "120", "--hook-url", url, "--session-url", url, "--webhook-secret", "test-secret", "--webhook-twice", "0.3", "--webhook-attempts", "50")
 	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker, "CONSUMER_GROUP="+run, "WEBHOOK_ADDRESS="+address, "TRANSCRIPT_WAIT=2s", "BATCH_PERIOD=50ms")
+	env = append(env, more...)
 	var topics []string
 	for _, topic := range eventTopics {
 		topics = append(topics, run+topic)
 		env = append(env, topic+"_TOPIC="+run+topic)
 	}
 	createTopics(t, broker, topics...)
-	program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/webhook_to_kafka.yaml")
+	program.StartPipeline(t, env, "-r", resources, "config/webhook_to_kafka.yaml")
 
 	const calls = 40
 	sim.Arrive(t, callsim.Arrival{Count: calls - 1})
