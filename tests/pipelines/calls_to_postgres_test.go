@@ -36,7 +36,8 @@ func TestFinishedCallsBecomeRows(t *testing.T) {
 		sim.Arrive(t, bad)
 	}
 	calls := sim.Calls(t)
-	pipeline := startCallsToPostgres(t, sim, dsn, "resources/local.yaml")
+	state := t.TempDir()
+	pipeline := startCallsToPostgres(t, sim, dsn, "resources/local.yaml", "STATE_DIR="+state)
 	all := func() bool { return len(table(t, db, "call_outcomes", "call_id")) == len(sim.Calls(t)) }
 	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
 
@@ -62,14 +63,16 @@ func TestFinishedCallsBecomeRows(t *testing.T) {
 	assert.Equal(t, `no  and \u0000`, rows[calls[152].ID].values["classification"])
 	assert.Equal(t, `no  and \u0000`, rows[calls[152].ID].values["extraction"])
 
-	// Killed with rows on their way, and with the calls of an outage.
-	for range 5 {
-		sim.Arrive(t, callsim.Arrival{Count: 20})
-	}
+	// While PostgreSQL is away the calls wait; killed, the pipeline goes on where it was.
+	sim.Arrive(t, callsim.Arrival{Count: 50})
 	services.Restart(t, "postgres")
+	sim.Arrive(t, callsim.Arrival{Count: 50})
+	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
+	some := len(sim.Calls(t)) + 10
+	sim.Arrive(t, callsim.Arrival{Count: 200})
+	require.Eventually(t, func() bool { return len(table(t, db, "call_outcomes", "call_id")) >= some }, time.Minute, 5*time.Millisecond)
 	pipeline.Kill()
-	sim.Arrive(t, callsim.Arrival{Count: 20})
-	pipeline = startCallsToPostgres(t, sim, dsn, "resources/local.yaml")
+	pipeline = startCallsToPostgres(t, sim, dsn, "resources/local.yaml", "STATE_DIR="+state)
 	require.Eventually(t, all, time.Minute, 50*time.Millisecond)
 	pipeline.Stop(t)
 

@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"fmt"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
@@ -37,23 +33,6 @@ func newCRM(t *testing.T, broker string) crm {
 	return crm{db, sim, program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "POSTGRES_DSN="+dsn, "KAFKA_BROKERS="+broker, "CONSUMER_GROUP="+run,
 		"LEADS_TOPIC="+run+"-leads", "CALLS_TOPIC="+run+"-calls", "LEADS_FAILED_TOPIC="+run+"-failed",
 		"LEADS_POLL_INTERVAL=100ms", "LEADS_CLAIM=2s")}
-}
-
-// createTopics makes topics that go when the test ends.
-func createTopics(t *testing.T, broker string, names ...string) {
-	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(broker, ",")...))
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
-	admin := kadm.NewClient(client)
-	for _, name := range names {
-		_, err = admin.CreateTopic(t.Context(), 1, 1, nil, name)
-		require.NoError(t, err)
-	}
-	t.Cleanup(func() {
-		_, err := admin.DeleteTopics(context.Background(), names...)
-		assert.NoError(t, err)
-	})
 }
 
 // insert adds leads from, from+1, ... to-1. Every tenth has no number that can be called.
@@ -101,17 +80,21 @@ func (c crm) check(t *testing.T) map[string]row {
 }
 
 func TestTheLoopClosesInStreamsMode(t *testing.T) {
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
-	require.NoError(t, err)
-	t.Cleanup(broker.Close)
-	c := newCRM(t, broker.ListenAddrs()[0])
+	kafka := startMoodyKafka(t)
+	c := newCRM(t, kafka.address)
 	state := t.TempDir()
 	start := func() *program.Process {
 		return program.StartStreams(t, append(c.env, "STATE_DIR="+state), "-r", "resources/local.yaml", "config/crm_loop.yaml", "config/kafka_to_calls.yaml")
 	}
 	const leads = 60
+	kafka.away.Store(true)
 	pipelines := start()
 	c.insert(t, 0, leads)
+	require.Eventually(t, func() bool { return kafka.refused.Load() >= 2 }, time.Minute, 10*time.Millisecond)
+	for id, lead := range table(t, c.db, "leads", "id") {
+		assert.Nil(t, lead.values["queued_at"], "%s is not queued before Kafka has it", id)
+	}
+	kafka.away.Store(false)
 	c.await(t, leads)
 	pipelines.Stop(t)
 	before := c.check(t)

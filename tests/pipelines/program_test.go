@@ -60,9 +60,9 @@ func TestAMissingSecretIsRefusedAtStart(t *testing.T) {
 
 func TestTheDistributionKnowsItsComponents(t *testing.T) {
 	for kind, names := range map[string][]string{
-		"inputs":           {"redpanda", "nats", "sql_select"},
-		"outputs":          {"happyrobot_dial", "redpanda", "sql_insert"},
-		"processors":       {"happyrobot_dial", "happyrobot_call"},
+		"inputs":           {"happyrobot_calls", "happyrobot_webhook", "redpanda", "nats", "sql_select"},
+		"outputs":          {"happyrobot_dial", "redpanda", "sql_insert", "sql_raw"},
+		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_request"},
 		"caches":           {"bbolt", "redis"},
 		"metrics":          {"prometheus"},
 		"bloblang-methods": {"parse_phone_number"},

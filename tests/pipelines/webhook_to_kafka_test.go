@@ -5,12 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
@@ -160,26 +157,16 @@ func testEvents(t *testing.T, broker, resources string, more ...string) {
 
 func TestEventsAreRefusedWhileKafkaIsAway(t *testing.T) {
 	sim := program.StartCallsim(t)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "call_events"))
-	require.NoError(t, err)
-	t.Cleanup(cluster.Close)
-	var away atomic.Bool
-	away.Store(true)
-	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		if away.Load() {
-			return nil, errors.New("away"), true // the connection is cut
-		}
-		return nil, nil, false
-	})
-	broker, address := cluster.ListenAddrs()[0], fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	kafka := startMoodyKafka(t, "call_events")
+	kafka.away.Store(true)
+	broker, address := kafka.address, fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	program.StartPipeline(t, program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker, "WEBHOOK_ADDRESS="+address, "WEBHOOK_TIMEOUT=500ms"),
 		"-r", "resources/local.yaml", "config/webhook_to_kafka.yaml")
 	const event = `{"type":"start","call":{"id":"65ee00000000000000000101"}}`
 	var status int
 	require.Eventually(t, func() bool { status = post(t, address, event); return status != 0 }, time.Minute, 20*time.Millisecond)
 	assert.Equal(t, http.StatusServiceUnavailable, status)
-	away.Store(false)
+	kafka.away.Store(false)
 	require.Eventually(t, func() bool { return post(t, address, event) == http.StatusOK }, time.Minute, 100*time.Millisecond)
 
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics("call_events"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
