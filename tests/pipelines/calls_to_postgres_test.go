@@ -30,7 +30,7 @@ func TestFinishedCallsBecomeRows(t *testing.T) {
 		{Show: map[string]json.RawMessage{"metadata": json.RawMessage("null"), "extraction": json.RawMessage("null"), "classification": json.RawMessage("null"), "created": json.RawMessage("null")}},
 		{Omit: []string{"metadata", "extraction", "classification", "duration", "use_case", "params"}},
 		{Show: map[string]json.RawMessage{"extraction": poison, "classification": json.RawMessage(`{"tag":` + string(poison) + `}`), "duration": json.RawMessage(`1e300`)}},
-		{Show: map[string]json.RawMessage{"extraction": json.RawMessage(`{"a\u0000":["\\\u0000\u0000","\ud800",1e300]}`), "metadata": json.RawMessage(`{"custom":{"lead_id":{"a":1}}}`)}},
+		{Show: map[string]json.RawMessage{"extraction": json.RawMessage(`{"a\u0000":["\\\u0000\u0000","\ud800",1e999999]}`), "metadata": json.RawMessage(`{"custom":{"lead_id":{"a":1}}}`)}},
 	} {
 		bad.Type, bad.EndsAs = "Outbound", "Completed"
 		sim.Arrive(t, bad)
