@@ -154,7 +154,7 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 				assertOneCallEach(t, api, calls)
 				assert.Equal(t, []Trouble{tt.why}, held, "told once")
 				assert.Equal(t, 1, resumed)
-				assert.LessOrEqual(t, len(api.lists()), 1, "only a batch that met a limit may be in part")
+				assert.LessOrEqual(t, len(api.lists()), 1, "only a batch may be created in part")
 				assert.Less(t, time.Since(began), time.Hour+time.Minute+time.Second)
 				requests := api.requests()
 				assert.Less(t, len(requests), 600, "tries keep apart")

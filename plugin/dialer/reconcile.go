@@ -133,7 +133,7 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 // answeredBadly says whether a failed question was answered all the same.
 func answeredBadly(err error) bool {
 	var e *happyrobot.Error
-	return errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+	return errors.As(err, &e) && e.Status >= 300 && e.Status < 500
 }
 
 // find lists once, and with once set does not insist. No filter of the API reaches our reference, and offset paging

@@ -172,9 +172,10 @@ func TestARefusalIsHeldWhereItsCallsAreListedWithoutAReference(t *testing.T) {
 }
 
 // Nothing says that a batch is all or nothing: calls a second, calls at a time or
-// credit may run out in the middle of it.
+// credit may run out in the middle of it, and a number, agent or use case that is not
+// found or not allowed may be met there.
 func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
-	for _, code := range []int{429, 402} {
+	for _, code := range []int{429, 401, 402, 403, 404, 405} {
 		for name, listedIn := range map[string]time.Duration{"listed at once": 0, "all but one listed late": settle - time.Second} {
 			t.Run(fmt.Sprintf("%d, %s", code, name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -224,5 +225,16 @@ func TestALimitIsNotTakenAtItsWordWhileListsGoUnanswered(t *testing.T) {
 		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
 		assertOneCallEach(t, api, calls)
+	})
+}
+
+func TestADialAndAListThatMovedCreatedNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 4)
+		api := &fakeAPI{onPost: first(answer{creates: none, err: status(301)})}
+		api.onList = func(int) error { return status(301) }
+		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		assert.Len(t, api.lists(), 1)
 	})
 }

@@ -98,9 +98,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		return r.sendRest(jobs, ended)
 	case setup:
 		r.gate.close(p, SetupWrong, asked, err)
-		if status == http.StatusPaymentRequired {
-			return r.sendRest(jobs, ended)
-		}
+		return r.sendRest(jobs, ended)
 	case refused:
 		r.gate.answered(p)
 		if len(jobs) == 1 {
@@ -146,10 +144,11 @@ func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) 
 	return nil, nil
 }
 
-// sendRest handles a limit that was met: of calls, or of what is paid for. The
-// limit may have been met in the middle of the batch, since nothing says that a
-// batch is all or nothing. So it is looked up, once: an API that does not list either
-// is closed at the door, and created nothing.
+// sendRest handles a limit that was met, of calls or of what is paid for, and a
+// setup that is wrong. Either may have been met in the middle of the batch, a use case
+// that is not found like a call too many, since nothing says that a batch is all or
+// nothing. So it is looked up, once: an API that does not list either is closed at the
+// door, and created nothing.
 func (r *run) sendRest(jobs []*job, ended time.Time) (again [][]*job, err error) {
 	if len(jobs) > 1 && (r.partialRefusals.Load() || r.mayBeCreated(jobs)) {
 		if jobs, err = r.uncreated(jobs, ended); err != nil || len(jobs) == 0 {
