@@ -174,6 +174,9 @@ func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
 		if err != nil || !ours {
 			return err
 		}
+		if time.Since(c.at) >= l.opts.Lease {
+			return l.void(ctx, c)
+		}
 		if err := l.store.Delete(ctx, key(c.ref, c.attempt)); err != nil {
 			return fmt.Errorf("releasing in ledger: %w", err)
 		}
@@ -309,8 +312,6 @@ func (l *Ledger) Hold(ctx context.Context, c Claim) error {
 
 // Release gives up a claim whose request certainly created no call.
 func (l *Ledger) Release(ctx context.Context, c Claim) error {
-	// Past its lease somebody may have begun the next attempt; taking ours away
-	// would then leave a hole in the history, so it is voided instead.
 	if time.Since(c.at) < l.opts.Lease {
 		tctx, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
 		defer cancel()
@@ -335,8 +336,15 @@ func (l *Ledger) Release(ctx context.Context, c Claim) error {
 		if ours, err := l.stillOurs(ctx, c); err != nil || !ours {
 			return err
 		}
-		return wrote(l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
+		return l.void(ctx, c)
 	})
+}
+
+// void says of a claim that is past its lease that it came to nothing. Somebody may
+// have begun the next attempt by then, and taking ours away would leave a hole in the
+// history.
+func (l *Ledger) void(ctx context.Context, c Claim) error {
+	return wrote(l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
 }
 
 // stillOurs reads whose a claim's record is. A delete whose answer was lost may

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,22 +185,26 @@ func TestAReleasedClaimIsGoneWithinItsLease(t *testing.T) {
 	})
 }
 
-func TestAClaimReleasedPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		l := open(t, store)
-		slow := claim(t, l, "ref")
-		time.Sleep(lease + clockSkew)
-		_, standing := ask(t, l, "ref")
-		next, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
-		require.NoError(t, err)
-		require.True(t, won)
-		require.NoError(t, l.Release(t.Context(), slow))
-		assert.Equal(t, stateVoid, stored(t, store, "ref").State)
+func TestAClaimGivenUpPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
+	for name, giveUp := range map[string]func(*Ledger, context.Context, Claim) error{"released": (*Ledger).Release, "abandoned": (*Ledger).Abandon} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := NewMemory()
+				l := open(t, store)
+				slow := claim(t, l, "ref")
+				time.Sleep(lease + clockSkew)
+				_, standing := ask(t, l, "ref")
+				next, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+				require.NoError(t, err)
+				require.True(t, won)
+				require.NoError(t, giveUp(l, t.Context(), slow))
+				assert.Equal(t, stateVoid, stored(t, store, "ref").State)
 
-		_, standing = ask(t, l, "ref")
-		assert.Equal(t, Busy, standing.Kind, "the second attempt is seen past the void one")
-		require.NoError(t, l.Release(t.Context(), next))
-		assert.Equal(t, 2, claim(t, l, "ref").Attempt(), "a void attempt stands in nobody's way")
-	})
+				_, standing = ask(t, l, "ref")
+				assert.Equal(t, Busy, standing.Kind, "the second attempt is seen past the void one")
+				require.NoError(t, giveUp(l, t.Context(), next))
+				assert.Equal(t, 2, claim(t, l, "ref").Attempt(), "a void attempt stands in nobody's way")
+			})
+		})
+	}
 }
