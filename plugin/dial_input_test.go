@@ -72,6 +72,20 @@ func TestAFailedMappingTellsNoValue(t *testing.T) {
 	assert.NotContains(t, got, "Ada")
 }
 
+func TestTextOfAMappingMayBeATimestampOrBytes(t *testing.T) {
+	srv := startSim(t, callsim.Options{})
+	p := dialParts(srv.URL)
+	p.output = strings.NewReplacer(
+		"this.phone", "this.phone.bytes()",
+		"root.metadata.lead_id = this.id", `root.scheduled_for = "2030-03-10 10:00 +02:00".ts_parse("2006-01-02 15:04 -07:00")`,
+	).Replace(p.output)
+	s := run(t, p)
+	require.NoError(t, s.deliver(lead("a", "+12025550101")))
+	assert.Empty(t, s.out.all())
+	assert.Equal(t, map[string]int{"2030-03-10T08:00:00Z": 1}, srv.Sim.CallsBy("scheduled_for"))
+	assert.Equal(t, 1, srv.Sim.CallsTo("+12025550101"))
+}
+
 func TestAnEmptyDedupeKeyIsNoKey(t *testing.T) {
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL))

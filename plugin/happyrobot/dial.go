@@ -191,6 +191,10 @@ func (c *OutboundCall) FromObject(object map[string]any) error {
 		case nil:
 		case string:
 			*f.text = v
+		case []byte: // it and a time come of mappings
+			*f.text = string(v)
+		case time.Time:
+			*f.text = v.Format(time.RFC3339Nano)
 		default:
 			return &FieldError{f.name, fmt.Sprintf("must be text, not %s", kindOf(v))}
 		}
