@@ -95,6 +95,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	if o.Retry.MaxElapsedTime, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxElapsedTime); err != nil {
 		return c, err
 	}
+	if o.Retry.MaxElapsedTime < 0 {
+		return c, fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
+	}
 	label, err := conf.FieldString(cfFieldRateLimit)
 	if err != nil {
 		return c, err

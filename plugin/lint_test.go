@@ -144,6 +144,7 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 		`happyrobot_dial: {api_key: k, base_url: "ftp://localhost"}`:               "base_url",
 		`happyrobot_dial: {api_key: k, timeout: 0s}`:                               "timeout",
 		`happyrobot_dial: {api_key: k, default_region: XX}`:                        "default_region",
+		`happyrobot_dial: {api_key: k, retry: {max_elapsed_time: -1s}}`:            "max_elapsed_time: must not be negative",
 		`happyrobot_dial: {api_key: k, dedupe_window: 1m}`:                         "dedupe_window",
 		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
 		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",
