@@ -55,6 +55,8 @@ func rows() []row {
 		{name: "half a batch created, 422", faults: one(callsim.Fault{Kind: callsim.Part, Status: http.StatusUnprocessableEntity})},
 		{name: "half a batch created, 429", faults: one(callsim.Fault{Kind: callsim.Part, Status: http.StatusTooManyRequests})},
 		{name: "half a batch created, 402", faults: one(callsim.Fault{Kind: callsim.Part, Status: http.StatusPaymentRequired})},
+		{name: "half a batch created, 403", faults: one(callsim.Fault{Kind: callsim.Part, Status: http.StatusForbidden})},
+		{name: "half a batch created, 404", faults: one(callsim.Fault{Kind: callsim.Part, Status: http.StatusNotFound})},
 		{name: "429", faults: one(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusTooManyRequests})},
 		{name: "429, Retry-After in seconds", faults: one(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusTooManyRequests, RetryAfter: "1"})},
 		{name: "429, Retry-After as a date", faults: one(callsim.Fault{
