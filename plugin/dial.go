@@ -50,7 +50,9 @@ A refused key, an outage, or a full rate limit fails no message. Requests stop, 
 
 ### Deterministic calls
 
-A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.`
+A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.
+
+A message that an earlier processor failed on is dialed like any other, as Benthos outputs do. Where a failed processor must keep somebody from being called, such as one that looks up who must not be, put the output into ` + "`reject_errored`" + `, or the processor after the other into ` + "`try`" + `.`
 
 func dialFields() []*service.ConfigField {
 	return []*service.ConfigField{

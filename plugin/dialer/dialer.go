@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,6 +60,7 @@ type Dialer struct {
 
 	echoMissing     atomic.Bool // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool // a refusal does not mean that nothing was created
+	wholeRefusals   sync.Map    // statuses that were seen to mean it: int to nothing
 }
 
 // New makes a dialer.

@@ -95,10 +95,10 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		r.gate.close(p, Unreachable, asked, err)
 	case throttled:
 		r.gate.close(p, RateLimited, asked, err)
-		return r.sendRest(jobs, ended)
+		return r.sendRest(jobs, status, ended)
 	case setup:
 		r.gate.close(p, SetupWrong, asked, err)
-		return r.sendRest(jobs, ended)
+		return r.sendRest(jobs, status, ended)
 	case refused:
 		r.gate.answered(p)
 		if len(jobs) == 1 {
@@ -107,7 +107,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 			jobs[0].result.HTTPStatus = status
 			return nil, nil
 		}
-		return r.isolate(jobs, ended)
+		return r.isolate(jobs, status, ended)
 	case unknown:
 		r.gate.close(p, Unanswered, asked, err)
 		return r.lookUp(jobs, ended)
@@ -131,8 +131,8 @@ func (r *run) lookUp(open []*job, ended time.Time) (again [][]*job, err error) {
 // isolate handles a refusal of several calls: whichever was created all the same
 // is kept, and the rest is sent again in two halves, until the refused call
 // stands alone.
-func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) {
-	free, err := r.uncreated(jobs, ended)
+func (r *run) isolate(jobs []*job, status int, ended time.Time) (again [][]*job, err error) {
+	free, err := r.uncreated(jobs, status, ended)
 	switch half := len(free) / 2; {
 	case err != nil:
 		return nil, err
@@ -148,10 +148,11 @@ func (r *run) isolate(jobs []*job, ended time.Time) (again [][]*job, err error) 
 // setup that is wrong. Either may have been met in the middle of the batch, a use case
 // that is not found like a call too many, since nothing says that a batch is all or
 // nothing. So it is looked up, once: an API that does not list either is closed at the
-// door, and created nothing.
-func (r *run) sendRest(jobs []*job, ended time.Time) (again [][]*job, err error) {
+// door, and created nothing. More looks would keep these calls in doubt for settle, and
+// a shutdown meanwhile would fail them for a trouble that is not theirs.
+func (r *run) sendRest(jobs []*job, status int, ended time.Time) (again [][]*job, err error) {
 	if len(jobs) > 1 && (r.partialRefusals.Load() || r.mayBeCreated(jobs)) {
-		if jobs, err = r.uncreated(jobs, ended); err != nil || len(jobs) == 0 {
+		if jobs, err = r.uncreated(jobs, status, ended); err != nil || len(jobs) == 0 {
 			return nil, err
 		}
 		return [][]*job{jobs}, nil
@@ -171,24 +172,33 @@ func (r *run) mayBeCreated(jobs []*job) bool {
 }
 
 // uncreated keeps whichever calls of a refused request were created all the same,
-// and releases and returns those that may be sent again.
-func (r *run) uncreated(jobs []*job, ended time.Time) (free []*job, err error) {
-	settled := ended // one look
-	if r.partialRefusals.Load() {
-		settled = ended.Add(r.opts.Settle)
+// and releases and returns those that may be sent again. Nothing says that a refusal
+// is one of the whole batch, so the first with a status is looked up for all of
+// settle. If nothing came of it, one look is enough from then on: a bad lead would
+// cost minutes otherwise.
+func (r *run) uncreated(jobs []*job, status int, ended time.Time) (free []*job, err error) {
+	settled := ended.Add(r.opts.Settle)
+	if _, whole := r.wholeRefusals.Load(status); whole && !r.partialRefusals.Load() {
+		settled = ended
 	}
 	absent, err := r.reconcile(jobs, oldestClaim(jobs), settled)
-	if err == nil && len(absent) < len(jobs) && settled.Equal(ended) {
+	switch {
+	case err != nil:
+		return nil, err
+	case len(absent) == len(jobs):
+		if settled.After(ended) && !slices.ContainsFunc(jobs, func(j *job) bool { return j.blind }) {
+			r.wholeRefusals.Store(status, nil)
+		}
+	default:
 		// This API creates part of what it refuses, and may list it late.
 		if r.partialRefusals.CompareAndSwap(false, true) && r.opts.OnPartialRefusal != nil {
 			r.opts.OnPartialRefusal()
 		}
-		if len(absent) > 0 {
-			absent, err = r.reconcile(absent, oldestClaim(absent), ended.Add(r.opts.Settle))
+		if len(absent) > 0 && settled.Equal(ended) {
+			if absent, err = r.reconcile(absent, oldestClaim(absent), ended.Add(r.opts.Settle)); err != nil {
+				return nil, err
+			}
 		}
-	}
-	if err != nil {
-		return nil, err
 	}
 	// A call that may be among those listed without a reference, or that could
 	// not be looked up at all, must not be sent again on a refusal's word.
