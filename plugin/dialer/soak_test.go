@@ -1,0 +1,171 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+)
+
+// unsteady is a ledger's store that is slow, is down for minutes, and does what it
+// then says it did not.
+type unsteady struct {
+	*ledger.Memory
+
+	mu   sync.Mutex
+	rng  *rand.Rand
+	down time.Time // until then
+}
+
+var errUnsteady = errors.New("the store is unsteady")
+
+// access waits as long as this access takes, and says whether it is carried out and
+// what is told of it.
+func (u *unsteady) access(ctx context.Context) (done bool, told error) {
+	u.mu.Lock()
+	var slow time.Duration
+	switch n := u.rng.IntN(40); {
+	case n == 0:
+		slow = 25 * time.Second
+	case n < 6:
+		slow = time.Second
+	}
+	fate := u.rng.IntN(60)
+	outage := upTo(u.rng, 3*time.Minute)
+	u.mu.Unlock()
+	_ = sleep(ctx, time.Now().Add(slow)) // what was sent arrives, whoever waits for it
+
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case time.Now().Before(u.down), fate <= 2:
+		if fate == 0 {
+			u.down = time.Now().Add(outage)
+		}
+		return false, errUnsteady
+	case fate <= 4:
+		return true, errUnsteady
+	}
+	return true, nil
+}
+
+// write carries a change out, or not, and tells the truth of it, or not.
+func (u *unsteady) write(ctx context.Context, change func() error) error {
+	done, told := u.access(ctx)
+	if !done {
+		return told
+	}
+	return errors.Join(change(), told)
+}
+
+func (u *unsteady) Get(ctx context.Context, key string) ([]byte, error) {
+	if _, err := u.access(ctx); err != nil {
+		return nil, err
+	}
+	return u.Memory.Get(ctx, key)
+}
+
+func (u *unsteady) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return u.write(ctx, func() error { return u.Memory.Set(ctx, key, value, ttl) })
+}
+
+func (u *unsteady) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return u.write(ctx, func() error { return u.Memory.Add(ctx, key, value, ttl) })
+}
+
+func (u *unsteady) Delete(ctx context.Context, key string) error {
+	return u.write(ctx, func() error { return u.Memory.Delete(ctx, key) })
+}
+
+// Three replicas, an unsteady ledger, and an API that also refuses batches of which it
+// has created a part. SOAK_SEEDS makes the run long, SOAK_FIRST says with which seed it
+// begins.
+func TestNoLeadIsCalledTwiceOnAnUnsteadyLedger(t *testing.T) {
+	first, seeds := uint64(1), uint64(20)
+	for name, into := range map[string]*uint64{"SOAK_FIRST": &first, "SOAK_SEEDS": &seeds} {
+		if text := os.Getenv(name); text != "" {
+			n, err := strconv.ParseUint(text, 10, 64)
+			require.NoError(t, err, name)
+			*into = n
+		}
+	}
+	for seed := first; seed < first+seeds; seed++ {
+		for _, onUnknown := range []OnUnknown{Hold, RedialAbsent} {
+			t.Run(fmt.Sprintf("seed %d %s", seed, onUnknown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { soak(t, seed, onUnknown) })
+			})
+		}
+	}
+}
+
+func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
+	var mu sync.Mutex
+	rng := rand.New(rand.NewPCG(seed, 0))
+	api, calls := &fakeAPI{}, leads(t, 12)
+	store := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
+	api.onPost = func(_ int, batch []happyrobot.OutboundCall) answer {
+		mu.Lock()
+		defer mu.Unlock()
+		if rng.IntN(3) == 0 {
+			return refusedInPart(rng, len(batch))
+		}
+		return bad(rng)
+	}
+	api.onList = func(int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch rng.IntN(8) {
+		case 0, 1:
+			return status(503)
+		case 2:
+			return lost
+		}
+		return nil
+	}
+	decided := make([][]Result, 3)
+	var wg sync.WaitGroup
+	for i := range decided {
+		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
+		wg.Go(func() { decided[i] = insist(t, own, api, store, calls, onUnknown) })
+	}
+	wg.Wait()
+	for i, c := range calls {
+		assert.LessOrEqual(t, api.callsOf(c), 1, "calls of lead %d", i)
+		for _, results := range decided {
+			switch r := results[i]; r.Outcome {
+			case Accepted, Duplicate:
+				assert.Equal(t, []string{r.CallID}, api.idsOf(c), "lead %d: what is acknowledged was called", i)
+			case Rejected: // refused alone, which another replica may not have been
+			default:
+				assert.Equal(t, Held, r.Outcome)
+				assert.Equal(t, Hold, onUnknown, "lead %d: the list settles all", i)
+			}
+		}
+	}
+}
+
+// refusedInPart is a 4xx for a batch of which up to two calls were created. A single
+// call that is refused was not.
+func refusedInPart(rng *rand.Rand, batch int) answer {
+	codes := []int{400, 401, 402, 403, 404, 422, 429}
+	left := rng.IntN(3)
+	if batch == 1 {
+		left = 0
+	}
+	return answer{
+		err: status(codes[rng.IntN(len(codes))]), takes: upTo(rng, 5*time.Second),
+		creates: func(happyrobot.OutboundCall) bool { left--; return left >= 0 },
+	}
+}
