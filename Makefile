@@ -27,7 +27,7 @@ docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin
 
 fuzz: ## each target for FUZZTIME
-	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/ledger:FuzzDecodeRecord \
+	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/ledger:FuzzDecodeRecord \
 		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin:FuzzParsePhone; do \
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}" || exit 1; \
 	done
