@@ -1,5 +1,5 @@
 // Command demo runs the main job with nothing to install: a pretend API
-// (callsim), a Kafka broker in this process, and the pipelines of config/ as
+// (callsim), a Kafka broker in this process, and two pipelines of config/ as
 // they are. It calls the leads of leads.jsonl, enriches what comes back, and
 // checks the result against what the pretend API knows to have happened.
 package main
