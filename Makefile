@@ -29,7 +29,7 @@ docs: ## plugin/docs from the components' specs
 fuzz: ## each target for FUZZTIME
 	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/ledger:FuzzDecodeRecord \
 		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin:FuzzParsePhone; do \
-		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}" || exit 1; \
+		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$${target%:*}" || exit 1; \
 	done
 
 crash: ## thousands of leads, dozens of kills; CRASH_SEED repeats a run
