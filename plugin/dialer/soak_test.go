@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -134,26 +133,9 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := make([][]Result, 3)
-	var wg sync.WaitGroup
-	for i := range decided {
-		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, store, calls, onUnknown) })
-	}
-	wg.Wait()
-	for i, c := range calls {
-		assert.LessOrEqual(t, api.callsOf(c), 1, "calls of lead %d", i)
-		for _, results := range decided {
-			switch r := results[i]; r.Outcome {
-			case Accepted, Duplicate:
-				assert.Equal(t, []string{r.CallID}, api.idsOf(c), "lead %d: what is acknowledged was called", i)
-			case Rejected: // refused alone, which another replica may not have been
-			default:
-				assert.Equal(t, Held, r.Outcome)
-				assert.Equal(t, Hold, onUnknown, "lead %d: the list settles all", i)
-			}
-		}
-	}
+	decided := replicasDecide(t, seed, api, calls, onUnknown, store, store, store)
+	// A call may be refused alone where another replica was not.
+	assertNeverTwice(t, api, calls, decided, onUnknown, Rejected)
 }
 
 // refusedInPart is a 4xx for a batch of which up to two calls were created. A single
