@@ -136,9 +136,10 @@ func answeredBadly(err error) bool {
 	return errors.As(err, &e) && e.Status >= 300 && e.Status < 500
 }
 
-// find lists once, and with once set does not insist. No filter of the API reaches our reference, and offset paging
-// from the oldest call on is the order in which new calls do not shift pages. With
-// an error, began says whether the list was given in part.
+// find goes through the list; with once, a page that fails is not asked for again. No
+// filter of the API reaches our reference, and offset paging from the oldest call on is
+// the order in which new calls do not shift pages. With an error, began says whether
+// the list was given in part.
 func (r *run) find(jobs []*job, since time.Time, once bool) (hits []hit, began bool, err error) {
 	open := make(map[string]*job, len(jobs))
 	numbers := make(map[string][]*job, len(jobs))
