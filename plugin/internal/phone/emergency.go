@@ -1,0 +1,51 @@
+package phone
+
+import (
+	"strings"
+
+	"github.com/nyaruka/phonenumbers/v2"
+	"google.golang.org/protobuf/proto"
+)
+
+var emergencyRefusal = refuse(EmergencyNumber, "is an emergency number")
+
+// longestEmergency is how many digits the longest emergency number has, and more.
+const longestEmergency = 8
+
+// emergencyIn says whether digits, as they are or behind a trunk prefix, are an
+// emergency number of the region.
+func emergencyIn(digits, region string) bool {
+	if len(digits) > longestEmergency {
+		return false
+	}
+	return phonenumbers.IsEmergencyNumber(digits, region) || phonenumbers.IsEmergencyNumber(strings.TrimLeft(digits, "0"), region)
+}
+
+// emergency is the number of a text that is an emergency number. Not all of them
+// are numbers to the library.
+func emergency(w written, region string) Number {
+	parsed, err := phonenumbers.Parse(w.digits, region)
+	if err != nil {
+		return Number{Emergency: true, refused: emergencyRefusal, parsed: &phonenumbers.PhoneNumber{
+			CountryCode: proto.Int32(int32(phonenumbers.GetCountryCodeForRegion(region))), NationalNumber: proto.Uint64(0),
+		}}
+	}
+	n := numberOf(parsed)
+	n.Emergency, n.refused = true, emergencyRefusal
+	return n
+}
+
+// emergencyAbroad says whether the number without its country code is an emergency
+// number of one of the code's regions: somewhere +49 112 may ring as 112 does.
+func (n Number) emergencyAbroad() bool {
+	national := n.national()
+	if len(national) > longestEmergency {
+		return false
+	}
+	for _, region := range phonenumbers.GetRegionCodesForCountryCode(n.countryCode()) {
+		if emergencyIn(national, region) {
+			return true
+		}
+	}
+	return false
+}
