@@ -2,17 +2,13 @@ package plugin
 
 import (
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
-	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestParsePhoneNumberExamplesAreTrue(t *testing.T) {
@@ -50,59 +46,9 @@ func TestParsePhoneNumberOfAConstant(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, map[string]any{
 			"e164": "+14155550100", "country": "US", "type": "fixed_line_or_mobile", "valid": true,
+			"possible": true, "emergency": false, "reason": "",
 			"timezones": []any{"America/Los_Angeles"},
 		}, got)
-	}
-}
-
-func TestParsePhoneReadsWhatPeopleWrite(t *testing.T) {
-	cases := []struct{ number, region, e164, country, kind string }{
-		{"(415) 555-0100", "US", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"(415) 555-0100", "us", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"+1 415 555 0100", "DE", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"tel:+1-415-555-0100", "", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"415-555-0100 ext. 12", "US", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"＋１ 415 555 0100", "", "+14155550100", "US", "fixed_line_or_mobile"},
-		{"1-800-FLOWERS", "US", "+18003569377", "US", "toll_free"},
-		{"07912 345678", "GB", "+447912345678", "GB", "mobile"},
-		{"06 3600 1234", "IT", "+390636001234", "IT", "fixed_line"},
-		{"+800 1234 5678", "", "+80012345678", "", "toll_free"},
-	}
-	for _, tc := range cases {
-		number, err := parsePhone(tc.number, tc.region)
-		require.NoError(t, err, tc.number)
-		assert.Equal(t, []string{tc.e164, tc.country, tc.kind}, []string{number.E164, number.country(), phoneType(phonenumbers.GetNumberType(number.parsed))}, tc.number)
-		assert.True(t, number.valid(), tc.number)
-	}
-}
-
-func TestParsePhoneMarksNumbersThatCannotExist(t *testing.T) {
-	number, err := parsePhone("+1 415 555 010", "")
-	require.NoError(t, err)
-	assert.False(t, number.valid())
-	assert.Equal(t, "unknown", phoneType(phonenumbers.GetNumberType(number.parsed)))
-	assert.Empty(t, number.country())
-	assert.Empty(t, number.timezones(), "the library's word for unknown is no time zone")
-}
-
-func TestParsePhoneErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {
-	cases := []struct{ number, region, reason string }{
-		{"", "US", "not a phone number"},
-		{"call Anna Kovač", "US", "not a phone number"},
-		{"7", "US", "not a phone number"},
-		{strings.Repeat("4155550100", 50), "US", "not a phone number"},
-		{"(415) 555-0100", "", "give a region such as US, or write it in international form"},
-		{"+999 415 555 0100", "", "country code that does not exist"},
-		{"(415) 555-0100", "UK", `unknown region "UK"`},
-		{"+1 415 555 0100", "001", `unknown region "001"`},
-		{"US", "(415) 555-0100", "unknown region"},
-	}
-	for _, tc := range cases {
-		_, err := parsePhone(tc.number, tc.region)
-		require.ErrorContains(t, err, tc.reason)
-		for _, part := range []string{"415", "0100", "Anna"} {
-			assert.NotContains(t, err.Error(), part)
-		}
 	}
 }
 
@@ -124,59 +70,44 @@ func TestParsePhoneNumberRefusesAnUnknownRegionBeforeAnyMessage(t *testing.T) {
 	require.ErrorContains(t, err, `unknown region "XX"`)
 }
 
-func TestEveryTypeOfNumberHasAWord(t *testing.T) {
-	words := map[string]bool{}
-	for kind := phonenumbers.FIXED_LINE; kind < phonenumbers.UNKNOWN; kind++ {
-		word := phoneType(kind)
-		assert.NotEqual(t, "unknown", word)
-		words[word] = true
-	}
-	assert.Len(t, words, int(phonenumbers.UNKNOWN))
-}
-
-func TestAPlainNumberIsReadAsTheLibraryReadsIt(t *testing.T) {
-	for range 20_000 {
-		number := fmt.Sprintf("+1%d", 2_000_000_000+rand.N(8_000_000_000))
-		want, err := phonenumbers.Parse(number, []string{"", "US", "BS", "DE"}[rand.N(4)])
-		require.NoError(t, err, number)
-		got := plainNANP(number)
-		require.NotNil(t, got, number)
-		require.True(t, proto.Equal(want, got), "%s: %v, %v", number, want, got)
-		require.Equal(t, phonenumbers.Format(want, phonenumbers.E164), number)
-	}
-	for _, other := range []string{"", "+1", "+14155550100x", "+1415555010", "+11415555010", "+1 415 555 0100", "+44155550100", "14155550100", "+1415555010a"} {
-		assert.Nil(t, plainNANP(other), other)
-	}
-}
-
-func FuzzParsePhone(f *testing.F) {
-	for _, seed := range [][2]string{
-		{"(415) 555-0100", "US"}, {"+44 20 7946 0958", ""}, {"06 698 12345", "IT"}, {"+800 1234 5678", ""},
-		{"tel:863-1234;phone-context=+1-914-555", ""}, {"011 15-2345-6789", "AR"}, {"1-800-FLOWERS x2", "US"},
-		{"+", ""}, {"００", "JP"}, {"no number", "DE"},
+func TestParsePhoneNumberErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {
+	for _, tc := range []struct{ number, region, problem string }{
+		{"", "US", "not a phone number"},
+		{"call Anna Kovač", "US", "not a phone number"},
+		{"7", "US", "not a phone number"},
+		{strings.Repeat("4155550100", 50), "US", "not a phone number"},
+		{"(415) 555-0100", "", "give a region such as US, or write it in international form"},
+		{"+999 415 555 0100", "", "country code that does not exist"},
+		{"415-555-0100 Anna", "US", "has letters"},
+		{"4155550100.0", "US", "export the column as text"},
+		{"0044 20 4155 0100", "US", "starts with 00: write +"},
 	} {
-		f.Add(seed[0], seed[1])
-	}
-	f.Fuzz(func(t *testing.T, text, region string) {
-		number, err := parsePhone(text, region)
-		if err != nil {
-			for _, part := range strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' }) {
-				require.False(t, len(part) > 3 && strings.Contains(err.Error(), part), "an error repeats the number")
-			}
-			return
-		}
-		number.timezones()
-		require.Regexp(t, `^\+[0-9]+$`, number.E164)
-		if phonenumbers.IsPossibleNumber(number.parsed) { // it is called in this form
-			require.Regexp(t, `^\+[1-9][0-9]{1,16}$`, number.E164)
-		}
-		if !number.valid() {
-			return
-		}
-		require.True(t, phonenumbers.IsPossibleNumber(number.parsed), "what is valid can be called")
-		again, err := parsePhone(number.E164, "")
+		mapping, err := bloblang.Parse(`root = this.phone.parse_phone_number("` + tc.region + `")`)
 		require.NoError(t, err)
-		assert.True(t, again.valid())
-		assert.Equal(t, number.E164, again.E164)
-	})
+		_, err = mapping.Query(map[string]any{"phone": tc.number})
+		require.ErrorContains(t, err, tc.problem)
+		for _, part := range []string{"415", "0100", "Anna"} {
+			assert.NotContains(t, err.Error(), part)
+		}
+	}
+}
+
+func TestParsePhoneNumberGivesTheReasonOfADial(t *testing.T) {
+	mapping, err := bloblang.Parse(`root = this.phone.parse_phone_number("DE")`)
+	require.NoError(t, err)
+	for text, want := range map[string][]any{ // e164, reason, valid, possible, emergency
+		"030 123456":      {"+4930123456", "", true, true, false},
+		"112":             {"+49112", "emergency_number", false, false, true},
+		"+49 112":         {"+49112", "emergency_number", false, false, true},
+		"491701234567":    {"", "ambiguous_phone_number", true, true, false},
+		"+1 202 555 0101": {"+12025550101", "region_not_allowed", true, true, false},
+		"0900 1234567":    {"+499001234567", "number_type_refused", true, true, false},
+		"+881612345678":   {"+881612345678", "region_not_allowed", true, true, false},
+		"+49 123":         {"+49123", "invalid_phone_number", false, false, false},
+	} {
+		got, err := mapping.Query(map[string]any{"phone": text})
+		require.NoError(t, err, text)
+		n := got.(map[string]any)
+		assert.Equal(t, want, []any{n["e164"], n["reason"], n["valid"], n["possible"], n["emergency"]}, text)
+	}
 }

@@ -15,15 +15,14 @@ import (
 )
 
 const ( // df: dial fields, of the output and the processor
-	dfFieldCallMapping   = "call_mapping"
-	dfFieldDedupeKey     = "dedupe_key"
-	dfFieldDefaultRegion = "default_region"
-	dfFieldLedger        = "ledger"
-	dfFieldDedupeWindow  = "dedupe_window"
-	dfFieldOnUnknown     = "on_unknown"
-	dfFieldSettle        = "settle"
-	dfFieldMaxCalls      = "max_calls_per_request"
-	dfFieldDryRun        = "dry_run"
+	dfFieldCallMapping  = "call_mapping"
+	dfFieldDedupeKey    = "dedupe_key"
+	dfFieldLedger       = "ledger"
+	dfFieldDedupeWindow = "dedupe_window"
+	dfFieldOnUnknown    = "on_unknown"
+	dfFieldSettle       = "settle"
+	dfFieldMaxCalls     = "max_calls_per_request"
+	dfFieldDryRun       = "dry_run"
 )
 
 // Both dials tell the same story; the output adds acks, the processor results.
@@ -68,10 +67,6 @@ root.metadata.lead_id = this.id`),
 			Default("").
 			Example(`${! json("id") }`).
 			Example(`${! json("campaign") }/${! json("id") }`),
-		service.NewStringField(dfFieldDefaultRegion).
-			Description("The region, as two letters such as `US`, of numbers that are not international. Empty rejects those.").
-			Default("").
-			LintRule(`root = if this != "" && !this.re_match("^[A-Z]{2}$") { [ "` + "`default_region`" + ` must be two capital letters such as US, or empty" ] }`),
 		service.NewStringField(dfFieldLedger).
 			Description("The label of the `cache` resource that remembers what was dialed: `bbolt` for one process, `redis` or another shared cache with an atomic add for several. Empty keeps it in memory: after a restart, leads that are delivered again are called again.").
 			Default(""),
@@ -167,13 +162,8 @@ func (b *callBuilder) fromParsed(conf *service.ParsedConfig) (err error) {
 			return err
 		}
 	}
-	if b.region, err = conf.FieldString(dfFieldDefaultRegion); err != nil {
-		return err
-	}
-	if b.region != "" && !knownRegion(b.region) {
-		return fmt.Errorf("%s: %q is no region with phone numbers; give two letters such as US", dfFieldDefaultRegion, b.region)
-	}
-	return nil
+	b.region, b.numbers, err = numberRules(conf)
+	return err
 }
 
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/phone"
 )
 
 // maxCallBytes bounds one call of a request. The API documents no limit, and a
@@ -28,7 +28,6 @@ const (
 	reasonDedupeKey    = "dedupe_key_failed"
 	reasonMissingField = "missing_field"
 	reasonInvalidField = "invalid_field"
-	reasonInvalidPhone = "invalid_phone_number"
 	reasonInvalidDate  = "invalid_date"
 	reasonTooLarge     = "too_large"
 )
@@ -38,6 +37,7 @@ type callBuilder struct {
 	mapping   *bloblang.Executor
 	dedupeKey *service.InterpolatedString // nil: the call itself is the key
 	region    string                      // of numbers that are not international
+	numbers   phone.Rules                 // which numbers are called
 }
 
 // inputError is bad input, with the word that goes into the metadata.
@@ -144,14 +144,12 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	if c.PhoneNumber == "" {
 		return badInput(reasonMissingField, "phone_number: is missing")
 	}
-	number, err := parsePhone(c.PhoneNumber, b.region)
-	if err != nil {
-		return badInput(reasonInvalidPhone, "phone_number: %w", err)
+	number, err := phone.Read(c.PhoneNumber, b.region)
+	if err == nil {
+		err = b.numbers.Check(number)
 	}
-	// A number that is possible and not valid may only be newer than the tables
-	// of this program: the API decides.
-	if !phonenumbers.IsPossibleNumber(number.parsed) {
-		return badInput(reasonInvalidPhone, "phone_number: is no number that can be called")
+	if err != nil {
+		return badInput(string(phone.ReasonOf(err)), "phone_number: %w", err)
 	}
 	c.PhoneNumber = number.E164
 	if c.ScheduledFor != "" {

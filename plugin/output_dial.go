@@ -40,6 +40,7 @@ With `+"`receipts`"+`, every accepted or duplicate call is written to a child ou
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
+		Fields(numberFields()...).
 		Fields(
 			service.NewOutputField(odFieldReceipts).
 				Description("Receives one message per accepted or duplicate call.").

@@ -1,4 +1,4 @@
-package plugin
+package plugin_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/phone"
 )
 
 // rejectedPhone is the right answer for a text that must not ring anywhere.
@@ -71,7 +73,7 @@ func TestPhoneTableHasThePromisedForm(t *testing.T) {
 			}
 		}
 		if c.Region != "" {
-			assert.True(t, knownRegion(c.Region), "line %d: region %q", line, c.Region)
+			assert.True(t, phone.KnownRegion(c.Region), "line %d: region %q", line, c.Region)
 			regions[c.Region] = true
 		}
 		if kinds[c.Kind] == nil {
