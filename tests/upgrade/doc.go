@@ -1,0 +1,14 @@
+// Package upgrade proves that an upgrade keeps the memory of the program before:
+// a ledger that an earlier commit wrote is read by this one, and no lead in it is
+// called a second time.
+//
+//	upgrade_test.go  the leads of the old ledger, played again
+//	write_test.go    how the old ledger was written
+//	leads_test.go    testdata: the leads, and what the old program made of them
+//	stream_test.go   a stream that dials leads
+//	api_test.go      an API that takes any call
+//
+// Each config in testdata is a processor that dials. A play is a config with a
+// region, such as json_id/DE, and the leads that name it; it has a bucket of the
+// ledger for itself.
+package upgrade
