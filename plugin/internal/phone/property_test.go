@@ -105,6 +105,11 @@ func TestNationalTextsAreAmbiguousOnlyBehindTheirOwnCode(t *testing.T) {
 			for range count {
 				n := numbers.draw()
 				want := phonenumbers.Format(n, phonenumbers.E164)
+				if text := strings.TrimPrefix(want, "+"); before(text, region) != "" {
+					// Refused, or the number that was dialed for it before.
+					got := verdict(text, region, anyNumber)
+					require.Contains(t, []string{before(text, region), string(Ambiguous), string(Invalid), string(EmergencyNumber)}, got, "%q", text)
+				}
 				for _, text := range []string{phonenumbers.GetNationalSignificantNumber(n), phonenumbers.Format(n, phonenumbers.NATIONAL)} {
 					switch got := verdict(text, region, anyNumber); {
 					case got == string(Ambiguous):

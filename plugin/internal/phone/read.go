@@ -96,8 +96,9 @@ func numberOf(parsed *phonenumbers.PhoneNumber) Number {
 // orAmbiguous decides between two readings of a national text that begins with the
 // calling code of its region: 49170… in Germany may be a number of the area 4917,
 // or +49 170… without its plus. The national reading wins where only it is valid,
-// the other one where only that is; two numbers that are both valid are refused. No other code counts: a rule over all codes would refuse a tenth of all
-// national numbers.
+// the other one where only that is; two numbers that are both valid are refused. No
+// other code counts: a rule over all codes would refuse a tenth of all national
+// numbers.
 func (n Number) orAmbiguous(digits, region string) Number {
 	code := strconv.Itoa(phonenumbers.GetCountryCodeForRegion(region))
 	if !strings.HasPrefix(digits, code) {
@@ -112,16 +113,25 @@ func (n Number) orAmbiguous(digits, region string) Number {
 	if !nationalOK && !restOK {
 		nationalOK, restOK = phonenumbers.IsPossibleNumber(national), phonenumbers.IsPossibleNumber(rest)
 	}
+	chosen := n
 	switch {
 	case nationalOK && restOK:
-		n.refused = refuse(Ambiguous, "begins with +%s's own code and is a number with it and without it: write +%s… if the code is meant, or the trunk prefix in front", code, code)
-		return n
+		chosen.refused = twoReadings(code)
 	case nationalOK:
-		return numberOf(national)
+		chosen = numberOf(national)
 	case restOK:
-		return numberOf(rest)
+		chosen = numberOf(rest)
 	}
-	return n
+	if chosen.E164 != n.E164 && phonenumbers.IsPossibleNumber(n.parsed) {
+		// Earlier versions dialed n: see otherwiseBefore.
+		n.refused = twoReadings(code)
+		return n
+	}
+	return chosen
+}
+
+func twoReadings(code string) *Refusal {
+	return refuse(Ambiguous, "begins with the code %s of its own region, and is a number with it and without it: write +%s… if the code is meant, or the trunk prefix in front", code, code)
 }
 
 // nationalToo says whether digits that begin with the international prefix of a

@@ -168,6 +168,7 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"+1 202 911 0100", "US", possible("US"), string(EmergencyNumber)},
 		{"000000000", "DE", possible("DE"), string(Invalid)},
 		{"491701234567", "DE", possible("DE"), string(Ambiguous)},
+		{"55800123456", "BR", possible("BR"), string(Ambiguous)}, // once dialed as +5555800123456
 		{"+1 900 055 0100", "US", possible("US"), string(Invalid)},
 		{"+1 900 555 0100", "US", possible("US"), string(TypeRefused)},
 	} {
