@@ -50,6 +50,7 @@ type enrichment struct {
 type callParts struct {
 	api     *happyrobot.Client
 	include []string
+	texts   *transcriptTexts
 }
 
 func includeField(what string) *service.ConfigField {
@@ -58,7 +59,8 @@ func includeField(what string) *service.ConfigField {
 		LintRule(`root = if this.type() != "array" && !["transcript","recording","logs"].contains(this) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
 }
 
-func (p *callParts) fromParsed(conf *service.ParsedConfig) (err error) {
+func (p *callParts) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
+	p.texts = newTranscriptTexts(res)
 	if p.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ type callLookup struct {
 
 func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
 	l.res = res
-	if err = l.callParts.fromParsed(conf); err != nil {
+	if err = l.callParts.fromParsed(conf, res); err != nil {
 		return err
 	}
 	if l.wait, err = choice(conf, pcFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
@@ -144,6 +146,7 @@ func (l *callLookup) missing(e *enrichment) string {
 	return "the transcript is"
 }
 
+// statusOf is the status of the call that was found, "" for none.
 func statusOf(e *enrichment) happyrobot.Status {
 	s, _ := e.result["status"].(string)
 	return happyrobot.Status(s)
@@ -209,7 +212,7 @@ func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over b
 				return false, err
 			}
 			if t, ok := object.(map[string]any); ok {
-				t["text"] = transcript.Text()
+				p.texts.add(t, transcript)
 				result[partTranscript] = t
 			}
 		}
@@ -246,7 +249,17 @@ func failedLookup(err error) *enrichment {
 	if happyrobot.IsNotFound(err) {
 		return &enrichment{outcome: lookupNotFound, reason: lookupNotFound, err: err}
 	}
-	return &enrichment{outcome: lookupRejected, reason: "refused", err: err}
+	if unreadable(err) {
+		return &enrichment{outcome: lookupRejected, reason: reasonUnreadable, err: err}
+	}
+	return &enrichment{outcome: lookupRejected, reason: reasonRefused, err: err}
+}
+
+// unreadable reports whether the API answered what cannot be read, another call than
+// the one asked for included.
+func unreadable(err error) bool {
+	var e *happyrobot.Error
+	return errors.As(err, &e) && e.Status >= 200 && e.Status < 300
 }
 
 // key names a finished call in the cache. Lookups that include different parts
@@ -276,8 +289,27 @@ func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool)
 	}
 	object, err := structured(value)
 	result, ok := object.(map[string]any)
-	return result, err == nil && ok
+	if err != nil || !ok || !isOf(result["id"], id) {
+		return nil, false
+	}
+	// Earlier versions kept whatever came, another call's transcript included, and
+	// made texts by other rules.
+	if transcript, ok := result[partTranscript].(map[string]any); ok {
+		if !isOf(transcript["call_id"], id) {
+			return nil, false
+		}
+		written, err := json.Marshal(transcript)
+		var known happyrobot.Transcript
+		if err != nil || json.Unmarshal(written, &known) != nil {
+			return nil, false
+		}
+		l.texts.add(transcript, known)
+	}
+	return result, true
 }
+
+// isOf reports whether a member with an id names the call, or no call.
+func isOf(member any, id string) bool { return member == nil || member == "" || member == id }
 
 func (l *callLookup) keep(ctx context.Context, id string, result map[string]any) {
 	if l.cache == "" {

@@ -68,7 +68,7 @@ func inputCallsSpec() *service.ConfigSpec {
 				Description("Only calls of this direction: `Inbound` or `Outbound`. Empty is both.").
 				Default(""),
 			service.NewStringListField(icFieldStatuses).
-				Description("Emit only calls with one of these statuses. Empty is all. A word that the API does not document, when listed here, counts as the end of a call.").
+				Description("Emit only calls with one of these statuses, however the API spells them. Empty is all. A word that the API does not document, when listed here, counts as the end of a call.").
 				Default([]any{}).
 				Example([]any{string(happyrobot.StatusCompleted), string(happyrobot.StatusTransferred)}).
 				LintRule(statusesLint()),
@@ -99,7 +99,7 @@ func inputCallsSpec() *service.ConfigSpec {
 			service.NewAutoRetryNacksToggleField().
 				Description("Whether messages that the output rejects are tried again until they are delivered. With `false` a rejected call is not lost either: it is read again, and emitted as it is then, after `poll_interval`."),
 		).
-		LintRule(`root = if this.emit.or("finished") == "finished" && this.statuses.or([]).type() == "array" && this.statuses.or([]).any(s -> ["Scheduled","Queued","Initiated","Ringing","In progress","Dialing","Connected"].contains(s)) { [ "`+"`statuses`"+` holds one that no finished call has; use `+"`emit: changes`"+` to see calls that are not over" ] }`).
+		LintRule(`root = if this.emit.or("finished") == "finished" && this.statuses.or([]).type() == "array" && this.statuses.or([]).any(s -> ["scheduled","queued","initiated","ringing","inprogress","dialing","dialling","connected"].contains(s.string().lowercase().re_replace_all("[\\s_-]", ""))) { [ "`+"`statuses`"+` holds one that no finished call has; use `+"`emit: changes`"+` to see calls that are not over" ] }`).
 		Example("Finished calls with what was said in them", "One row for each call, ready for a table. A second run begins where the first ended.", `
 input:
   happyrobot_calls:
@@ -164,7 +164,7 @@ root = if this.type() == "string" && !$known.contains(this) && $known.map_each(s
 }
 
 const inputCallsDescription = `
-A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API tells it, and ` + "`text`" + `, the talk as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
+A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API tells it, and ` + "`text`" + `, what the speakers said as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
 
 ### What is promised
 
@@ -172,17 +172,19 @@ Every call created since ` + "`start_from`" + ` that ends is emitted, also hours
 
 The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first. A call that the API does not know any more is given up after an hour, with a warning; if it was seen over before, it is emitted as it was then.
 
+` + "`" + `transcript.text` + "`" + ` has the messages with the roles ` + "`assistant` and `user`" + `, without prompts and results of tools. Where they give no line, ` + "`transcript.text_note`" + ` says why and names the roles; so does the log, once.
+
 A transcript is waited for, with growing pauses, when the call was a talk; see ` + "`include_timeout`" + `.
 
-Statuses are open words. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown word is logged once and watched; if it stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
+Statuses are open words. They are compared without case, blanks, hyphens and underscores, and ` + "`cancelled`" + ` is ` + "`Canceled`" + `; the message keeps what the API wrote. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown word is logged once and watched; if it stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
 
 ### Metadata
 
 | Name | Value |
 | --- | --- |
 | ` + "`happyrobot_call_id`" + ` | the call's id |
-| ` + "`happyrobot_call_status`" + ` | its status |
-| ` + "`happyrobot_previous_status`" + ` | with ` + "`emit: changes`" + `, the status emitted before, if there was one |
+| ` + "`happyrobot_call_status`" + ` | its status in the documented spelling, such as ` + "`No answer`" + `; an undocumented word as it is. Compare this one, not ` + "`this.status`" + ` |
+| ` + "`happyrobot_previous_status`" + ` | with ` + "`emit: changes`" + `, the status emitted before, if there was one, spelled likewise |
 | ` + "`happyrobot_outcome`" + ` | ` + "`complete`" + `; ` + "`not_ready`" + ` when the call is not over, or something of ` + "`include`" + ` did not come in ` + "`include_timeout`" + `; or ` + "`expired`" + ` |
 | ` + "`happyrobot_dial_ref`" + ` | the reference of ` + "`happyrobot_dial`" + `, on calls that it placed |
 
@@ -200,7 +202,7 @@ An outage or a refused key holds the stream and fails no message: reads are repe
 
 ### Metrics
 
-` + "`happyrobot_calls_emitted`" + ` (by outcome), ` + "`happyrobot_calls_dropped`" + ` (given up, by reason: ` + "`deleted`, `expired`" + `), ` + "`happyrobot_calls_watched`" + ` (open and unacknowledged calls), ` + "`happyrobot_calls_lag_seconds`" + ` (since the list was last read to its end; during a backfill, the age of the newest call that was read).`
+` + "`happyrobot_calls_emitted`" + ` (by outcome), ` + "`happyrobot_calls_dropped`" + ` (given up, by reason: ` + "`deleted`, `expired`" + `), ` + "`happyrobot_calls_watched`" + ` (open and unacknowledged calls), ` + "`happyrobot_calls_lag_seconds`" + ` (since the list was last read to its end; during a backfill, the age of the newest call that was read), ` + "`happyrobot_transcripts_without_text`" + `.`
 
 // readPatience is how long a single read is repeated. The feed asks again anyway,
 // and one call that cannot be read must not hold up the others.
@@ -256,7 +258,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 		return err
 	}
 	o.Changes = emit == emitChanges
-	if err := in.parts.fromParsed(conf); err != nil {
+	if err := in.parts.fromParsed(conf, res); err != nil {
 		return err
 	}
 	if len(in.parts.include) > 0 {
@@ -306,9 +308,11 @@ func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
 	}
 	for _, s := range statuses {
 		status := happyrobot.Status(s)
-		if meant := status.Meant(); meant != status {
-			return fmt.Errorf("%s: the API writes %q as %q", icFieldStatuses, s, meant)
+		canonical := status.Canonical()
+		if canonical != status && strings.EqualFold(string(canonical), s) {
+			return fmt.Errorf("%s: the API writes %q as %q", icFieldStatuses, s, canonical)
 		}
+		status = canonical // other spellings were advised by the log of earlier versions
 		if !o.Changes && status.Known() && !status.Final() {
 			return fmt.Errorf("%s: no finished call has the status %q; use %s: %s to see calls that are not over", icFieldStatuses, s, icFieldEmit, emitChanges)
 		}

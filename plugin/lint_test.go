@@ -73,6 +73,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [Completed, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`, "statuses"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, emit: changes, statuses: [Ringing]}`, `happyrobot_calls: {api_key: k, cache: c, emit: finished, statuses: [In progress]}`, "statuses"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [No answer, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Busy, no Answer]}`, "No answer"},
+		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [no-answer, cancelled, Paused]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [in-progress]}`, "statuses"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {
@@ -121,6 +122,7 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 		`happyrobot_calls: {api_key: k, cache: c, include: [video]}`:                    "include",
 		`happyrobot_calls: {api_key: k, cache: c, statuses: [Ringing]}`:                 "statuses",
 		`happyrobot_calls: {api_key: k, cache: c, statuses: [completed]}`:               `"Completed"`,
+		`happyrobot_calls: {api_key: k, cache: c, statuses: [in-progress]}`:             "statuses",
 		`happyrobot_calls: {api_key: k, cache: c, emit: all}`:                           "emit",
 		`happyrobot_calls: {api_key: k, cache: c, type: sideways}`:                      "type",
 		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["a,b"]}`:                  "use_cases",

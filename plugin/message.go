@@ -227,8 +227,8 @@ func callMessage(e *callfeed.Event) *service.Message {
 	ref := e.Call.Metadata.CustomText(dialer.RefMember)
 	for name, value := range map[string]string{
 		metaCallID:   e.Call.ID,
-		metaStatus:   string(e.Call.Status),
-		metaPrevious: string(e.Previous),
+		metaStatus:   string(e.Call.Status.Canonical()),
+		metaPrevious: string(e.Previous.Canonical()),
 		metaOutcome:  e.Outcome,
 		metaDialRef:  ref,
 	} {

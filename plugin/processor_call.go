@@ -42,9 +42,15 @@ The metadata `+"`happyrobot_outcome`"+` says how it went:
 | `+"`complete`"+` | everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript) | `+"`result_map`"+` is applied |
 | `+"`not_ready`"+` | the call is not over, or its transcript is not there yet | without `+"`wait`, `result_map`"+` is applied to what there is; with `+"`wait`"+`, the message fails after `+"`wait_timeout`"+` |
 | `+"`not_found`"+` | the API does not know the call | the message fails |
-| `+"`rejected`"+` | `+"`call_id`"+` is no id, or the API refuses the question | the message fails |
+| `+"`rejected`"+` | `+"`call_id`"+` is no id (reason `+"`invalid_call_id`"+`), the API refuses the request (`+"`refused`"+`), or its answer cannot be read, even after it was asked for three times more (`+"`unreadable`"+`) | the message fails |
 
-Other metadata: `+"`happyrobot_call_id`"+`, and `+"`happyrobot_reason`"+` on failed messages. An outage or a refused key fails no message: reads are repeated, see `+"`retry`"+`.
+Other metadata: `+"`happyrobot_call_id`"+`; `+"`happyrobot_call_status`"+`, the call's status in the documented spelling, such as `+"`No answer`"+`, however the API writes it in `+"`this.status`"+`; and `+"`happyrobot_reason`"+` on failed messages. An outage or a refused key fails no message: reads are repeated, see `+"`retry`"+`.
+
+An answer that names another call than the one asked for is unreadable: it is neither attached nor kept, and the same holds for a transcript whose `+"`call_id`"+` names another call, and for what `+"`cache`"+` holds. An answer without an id is taken for the call.
+
+### The text of a transcript
+
+`+"`transcript.text`"+` is what was said, one line a message, as `+"`user: Yes, go on.`"+` Only messages with the roles `+"`assistant` and `user`"+` are speech: prompts, results of tools and roles that the API does not document as speakers are left out, and stay in `+"`transcript.messages`"+`. Case and blanks of a role do not count. Where the messages give no line at all, the text is empty and `+"`transcript.text_note`"+` says why and names the roles found; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it.
 
 The header values of webhooks, which the API embeds in calls, are removed.`).
 		Categories("Integration").
@@ -75,7 +81,7 @@ The header values of webhooks, which the API embeds in calls, are removed.`).
 				Description("The most requests of a batch at the same time.").
 				Default(16).
 				LintRule(`root = if this < 1 { [ "`+"`parallelism`"+` must be at least 1" ] }`),
-			resultMapField("the call as the API tells it, with `transcript` (as the API tells it, and `text`, the talk as plain lines), `recording_url` and `logs` where they were asked for and exist"),
+			resultMapField("the call as the API tells it, with `transcript` (as the API tells it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),
 		).
 		Example("Add outcome and transcript to CRM events", "", `
 pipeline:
@@ -189,6 +195,9 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	msg.MetaDelete(metaCallID)
 	if id != "" {
 		msg.MetaSetMut(metaCallID, id)
+	}
+	if status := statusOf(e).Canonical(); status != "" {
+		msg.MetaSetMut(metaStatus, string(status))
 	}
 	err := e.err
 	if err == nil {

@@ -223,7 +223,7 @@ func (p *requestProcessor) classify(err error) (outcome, reason string) {
 	if !errors.As(err, &e) {
 		return lookupRejected, reasonOf(err)
 	}
-	unreadable := e.Status >= 200 && e.Status < 300
+	unreadable := unreadable(err)
 	switch {
 	case happyrobot.IsNotFound(err):
 		return lookupNotFound, lookupNotFound

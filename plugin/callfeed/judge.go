@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -102,7 +101,7 @@ func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 	if !s.Known() {
 		f.tellStatus(s)
 	}
-	if s == happyrobot.StatusScheduled {
+	if s.Is(happyrobot.StatusScheduled) {
 		since := scheduledFor(call)
 		if since.IsZero() {
 			since = now // it may be due any day
@@ -116,7 +115,7 @@ func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 			f.book.changes++
 		}
 	}
-	wanted := len(f.opts.Statuses) == 0 || slices.Contains(f.opts.Statuses, s)
+	wanted := len(f.opts.Statuses) == 0 || s.In(f.opts.Statuses)
 	switch {
 	case f.over(s):
 		if !wanted {
@@ -127,7 +126,7 @@ func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 		return f.event(c, call, Complete)
 	case now.Sub(c.since) > f.opts.MaxAge:
 		return f.expire(c, call, wanted)
-	case f.opts.Changes && s != c.told:
+	case f.opts.Changes && !s.Is(c.told): // another spelling is no change
 		if wanted {
 			c.claimed = true
 			return f.event(c, call, NotReady)
@@ -142,7 +141,7 @@ func (f *Feed) judge(c *openCall, call happyrobot.Call, now time.Time) *Event {
 // over says whether a call with this status is: by its word, or because the user
 // waits for a word that is not documented.
 func (f *Feed) over(s happyrobot.Status) bool {
-	return s.Final() || !s.Known() && slices.Contains(f.opts.Statuses, s)
+	return s.Final() || !s.Known() && s.In(f.opts.Statuses)
 }
 
 // expire gives up waiting for the end of a call. With a status that is not
@@ -193,5 +192,5 @@ func (f *Feed) tellStatus(s happyrobot.Status) {
 		f.opts.Log.Warnf("A call without a status is listed. Such calls are watched until they have one.")
 		return
 	}
-	f.opts.Log.Warnf("Calls have the status %q, which is not documented. They are watched until it changes. If it means that a call is over, list it in statuses.", happyrobot.Excerpt(string(s)))
+	f.opts.Log.Warnf("Calls have the status %q, which is not documented. They are watched until it changes. If it means that a call is over, list it in `statuses`, with all others that you want.", happyrobot.Excerpt(string(s)))
 }

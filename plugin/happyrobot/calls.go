@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,68 +23,6 @@ const (
 	Inbound  CallType = "Inbound"
 	Outbound CallType = "Outbound"
 )
-
-// Status of a call: an open word. Three generations of the documentation list
-// different ones.
-type Status string
-
-// Documented statuses.
-const (
-	StatusScheduled     Status = "Scheduled"
-	StatusQueued        Status = "Queued"
-	StatusInitiated     Status = "Initiated"
-	StatusRinging       Status = "Ringing"
-	StatusInProgress    Status = "In progress"
-	StatusTransferred   Status = "Transferred"
-	StatusCompleted     Status = "Completed"
-	StatusAMDTerminated Status = "AMD Terminated"
-	StatusBusy          Status = "Busy"
-	StatusNoAnswer      Status = "No answer"
-	StatusCanceled      Status = "Canceled"
-	StatusFailed        Status = "Failed"
-
-	// Oldest generation.
-	StatusDialing   Status = "Dialing"
-	StatusConnected Status = "Connected"
-	StatusEnded     Status = "Ended"
-	StatusMissed    Status = "Missed"
-	StatusAbandoned Status = "Abandoned"
-)
-
-// final says of each known status whether the call is over; the API does not,
-// so it is read from the words.
-var final = map[Status]bool{
-	StatusScheduled: false, StatusQueued: false, StatusInitiated: false, StatusRinging: false,
-	StatusInProgress: false, StatusDialing: false, StatusConnected: false,
-	StatusTransferred: true, StatusCompleted: true, StatusAMDTerminated: true, StatusBusy: true,
-	StatusNoAnswer: true, StatusCanceled: true, StatusFailed: true,
-	StatusEnded: true, StatusMissed: true, StatusAbandoned: true,
-}
-
-// Final says whether a call with this status is over. Unknown words are not.
-func (s Status) Final() bool { return final[s] }
-
-// Known says whether any documentation lists the word.
-func (s Status) Known() bool { _, ok := final[s]; return ok }
-
-// KnownStatuses are the words that any documentation lists, sorted.
-func KnownStatuses() []Status { return slices.Sorted(maps.Keys(final)) }
-
-// Meant is the known word that a status is but for its case, or the status itself.
-func (s Status) Meant() Status {
-	for known := range final {
-		if strings.EqualFold(string(known), string(s)) {
-			return known
-		}
-	}
-	return s
-}
-
-// ExpectsTranscript says whether a call that ended so was a talk, whose
-// transcript is worth waiting for. Others may have one, or never.
-func (s Status) ExpectsTranscript() bool {
-	return s == StatusCompleted || s == StatusTransferred || s == StatusEnded
-}
 
 // CallMetadata is telephony data and the caller's own.
 type CallMetadata struct {
@@ -165,14 +101,64 @@ func (c *Call) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// GetCall reads one call.
+var errNoCall = errors.New("the answer has neither the id nor the status of a call")
+
+// GetCall reads one call. An answer that names another call is unreadable; one
+// without an id is taken for the call.
 func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) {
 	path, err := callPath(id, "")
 	if err != nil {
 		return Call{}, err
 	}
-	err = c.read(ctx, request{op: "getCall", path: path, limit: maxReplyBytes}, &call)
-	return call, err
+	r := request{op: "getCall", method: http.MethodGet, path: path, limit: maxReplyBytes}
+	err = c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+		if err := json.Unmarshal(body, &call); err != nil {
+			return err
+		}
+		if namesOther(body, "id", id) {
+			return errOtherCall
+		}
+		if call.ID == "" && call.Status == "" {
+			return errNoCall
+		}
+		return nil
+	})
+	if err != nil {
+		return Call{}, err
+	}
+	call.ID = id
+	return call, nil
+}
+
+// errOtherCall is an answer about another call than the one that was asked for,
+// which must never be attached to it.
+var errOtherCall = errors.New("the answer is about another call than the one asked for")
+
+// readOf is read for what belongs to one call: an answer whose member names another
+// call is unreadable. One that names none is taken for the call.
+func (c *Client) readOf(ctx context.Context, r request, id, member string, into any) error {
+	r.method = http.MethodGet
+	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+		if namesOther(body, member, id) {
+			return errOtherCall
+		}
+		return json.Unmarshal(body, into)
+	})
+}
+
+// namesOther reports whether an object has a member that is neither the id, nor null
+// or empty.
+func namesOther(body []byte, member, id string) (other bool) {
+	if !validJSON(body) || !isObject(body) {
+		return false // which decoding complains about
+	}
+	gjson.ParseBytes(body).ForEach(func(name, value gjson.Result) bool {
+		if name.Str == member && value.Type != gjson.Null && value.Raw != `""` && (value.Type != gjson.String || value.Str != id) {
+			other = true
+		}
+		return !other
+	})
+	return other
 }
 
 // ListCallsQuery narrows a list. Zero members do not. How the bounds From and To
@@ -200,7 +186,7 @@ func (q ListCallsQuery) values() url.Values {
 	set("type", string(q.Type))
 	statuses := make([]string, len(q.Statuses))
 	for i, s := range q.Statuses {
-		statuses[i] = string(s)
+		statuses[i] = string(s.Canonical()) // the only spelling that the API documents
 	}
 	set("statuses", strings.Join(statuses, ","))
 	set("use_cases", strings.Join(q.UseCases, ","))

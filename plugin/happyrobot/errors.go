@@ -171,7 +171,7 @@ func decodeError(err error) error {
 	if errors.As(err, &t) {
 		return fmt.Errorf("%s: unexpected type, not %s", t.Field, t.Type)
 	}
-	if errors.Is(err, errShape) {
+	if errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall) {
 		return err
 	}
 	return errors.New("not JSON, or cut short")

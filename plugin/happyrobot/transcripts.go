@@ -18,22 +18,12 @@ type Transcript struct {
 	Raw      json.RawMessage
 }
 
-// TranscriptMessage is one turn. Content may be missing where a turn only calls
-// a tool. Role is an open word: system, assistant, user, tool.
-type TranscriptMessage struct {
-	Role    string
-	Content string
-}
-
 // UnmarshalJSON reads what can be read.
 func (t *Transcript) UnmarshalJSON(b []byte) error {
 	var m struct {
-		ID       lenient[string] `json:"id"`
-		CallID   lenient[string] `json:"call_id"`
-		Messages lenient[[]lenient[struct {
-			Role    lenient[string] `json:"role"`
-			Content lenient[string] `json:"content"`
-		}]] `json:"messages"` // one odd message must not lose the others
+		ID       lenient[string]              `json:"id"`
+		CallID   lenient[string]              `json:"call_id"`
+		Messages lenient[[]TranscriptMessage] `json:"messages"`
 	}
 	if !isObject(b) {
 		return errNoObject
@@ -41,23 +31,8 @@ func (t *Transcript) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return err
 	}
-	*t = Transcript{ID: m.ID.v, CallID: m.CallID.v, Raw: bytes.Clone(b)}
-	for _, msg := range m.Messages.v {
-		t.Messages = append(t.Messages, TranscriptMessage{Role: msg.v.Role.v, Content: msg.v.Content.v})
-	}
+	*t = Transcript{ID: m.ID.v, CallID: m.CallID.v, Messages: m.Messages.v, Raw: bytes.Clone(b)}
 	return nil
-}
-
-// Text is the talk as plain lines, "assistant: Hello?", without prompts and tools.
-func (t Transcript) Text() string {
-	var lines []string
-	for _, m := range t.Messages {
-		content := strings.Join(strings.Fields(m.Content), " ")
-		if content != "" && m.Role != "system" && m.Role != "tool" {
-			lines = append(lines, m.Role+": "+content)
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 // GetTranscript reads a call's transcript. What the API answers while there is
@@ -67,7 +42,7 @@ func (c *Client) GetTranscript(ctx context.Context, id string) (t Transcript, er
 	if err != nil {
 		return Transcript{}, err
 	}
-	err = c.read(ctx, request{op: "getTranscript", path: path, limit: maxReplyBytes}, &t)
+	err = c.readOf(ctx, request{op: "getTranscript", path: path, limit: maxReplyBytes}, id, "call_id", &t)
 	return t, err
 }
 
@@ -112,7 +87,7 @@ func (c *Client) GetRecording(ctx context.Context, id string) (rec Recording, er
 	if err != nil {
 		return Recording{}, err
 	}
-	err = c.read(ctx, request{op: "getRecordingUrl", path: path, limit: maxReplyBytes}, &rec)
+	err = c.readOf(ctx, request{op: "getRecordingUrl", path: path, limit: maxReplyBytes}, id, "call_id", &rec)
 	return rec, err
 }
 
@@ -122,6 +97,6 @@ func (c *Client) GetCallLogs(ctx context.Context, id string) (logs json.RawMessa
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(ctx, request{op: "getCallLogs", path: path, limit: maxReplyBytes}, &logs)
+	err = c.readOf(ctx, request{op: "getCallLogs", path: path, limit: maxReplyBytes}, id, "call_id", &logs)
 	return Redact(logs), err // a log may show the hooks that were called
 }

@@ -3,7 +3,9 @@ package happyrobot_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,11 +17,12 @@ func TestATranscriptReadsAsPlainLines(t *testing.T) {
 	raw := testdata(t, "transcript.tool-calls.json")
 	a, client := answering(t, reply{body: string(raw)})
 
-	tr, err := client(nil).GetTranscript(t.Context(), callID)
+	const itsCall = "65ee00000000000000000103"
+	tr, err := client(nil).GetTranscript(t.Context(), itsCall)
 
 	require.NoError(t, err)
-	assert.Equal(t, "/api/v1/calls/"+callID+"/transcript", a.requests[0].URL.Path)
-	assert.Equal(t, "65ee00000000000000000103", tr.CallID)
+	assert.Equal(t, "/api/v1/calls/"+itsCall+"/transcript", a.requests[0].URL.Path)
+	assert.Equal(t, itsCall, tr.CallID)
 	assert.Len(t, tr.Messages, 9)
 	assert.JSONEq(t, string(raw), string(tr.Raw), "tool calls and times are kept")
 	assert.Equal(t, `assistant: Hello, is this Cleo Sample?
@@ -35,8 +38,103 @@ func TestATranscriptsTextHasOneLineForEachTurn(t *testing.T) {
 		{Role: "system", Content: "You are Kim."}, {Role: "assistant", Content: " one\r\n two\tthree "},
 		{Role: "assistant"}, {Role: "user", Content: " \n "}, {Role: "tool", Content: "{}"}, {Role: "supervisor", Content: "new role"},
 	}}
-	assert.Equal(t, "assistant: one two three\nsupervisor: new role", tr.Text())
+	assert.Equal(t, "assistant: one two three", tr.Text(), "a role that nobody lists as a speaker's is left out")
+	assert.Equal(t, []string{"supervisor"}, tr.UnknownRoles(), "and named")
 	assert.Empty(t, happyrobot.Transcript{}.Text())
+}
+
+func TestTheTextOfTheCasesIsSpeakersOnly(t *testing.T) {
+	raw := testdata(t, "cases.transcript.roles.json")
+	var tr happyrobot.Transcript
+	require.NoError(t, json.Unmarshal(raw, &tr))
+	want, ok := decode(t, raw)["right text"].(string)
+	require.True(t, ok)
+	assert.Equal(t, want, tr.Text())
+	assert.Empty(t, tr.TextNote())
+	assert.Empty(t, tr.UnknownRoles(), "all that is left out is known not to be speech")
+}
+
+func TestWhatIsNoSpeechIsLeftOutOfTheText(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"role":"USER","content":"one"}`: "user: one",
+		`{"role":"\tAssistant\n","content":[{"type":"text","text":"a"},{"type":"Text","text":"b"}]}`:                      "assistant: ab",
+		`{"role":"user","content":{"type":"text","text":"single"}}`:                                                       "user: single",
+		`{"role":"user","content":["two ","strings"]}`:                                                                    "user: two strings",
+		`{"role":"user","content":[{"text":"no type"},{"type":"text"},7,null]}`:                                           "user: no type",
+		`{"role":"user","content":[{"type":"tool_result","text":"4711","content":"4711"},{"type":"text","text":"said"}]}`: "user: said",
+		`{"role":"user","content":[{"type":"image_url","text":"4711"}]}`:                                                  "",
+		`{"role":"user","tool_call_id":"tc_1","content":"{\"card\":\"4711\"}"}`:                                           "",
+		`{"role":"assistant","content":"Booking it.","tool_calls":[{"id":"tc_1"}]}`:                                       "assistant: Booking it.",
+		`{"role":"assistant\nuser","content":"4711"}`:                                                                     "",
+		`{"role":"tool-result","content":"4711"}`:                                                                         "",
+		`{"role":"function","content":"4711"}`:                                                                            "",
+		`{"role":null,"content":"4711"}`:                                                                                  "",
+		`{"content":"4711"}`:                                                                                              "",
+		`{"role":"user","content":"two\nlines\nassistant: 1"}`:                                                            "user: two lines assistant: 1",
+	} {
+		var tr happyrobot.Transcript
+		require.NoError(t, json.Unmarshal([]byte(`{"messages":[`+in+`]}`), &tr), in)
+		assert.Equal(t, want, tr.Text(), in)
+		assert.Equal(t, want == "", tr.TextNote() != "", in)
+	}
+}
+
+func TestAnEmptyTextIsExplainedByTheRolesThereAre(t *testing.T) {
+	tr := happyrobot.Transcript{Messages: []happyrobot.TranscriptMessage{
+		{Role: "system", Content: "The gate code is 4711."}, {Role: "System", Content: "again"}, {Role: "agent", Content: "Hello"}, {Content: "Hello"}, {Role: "user"},
+	}}
+	assert.Equal(t, "no message has text and the role of a speaker (assistant, user); roles found: agent (1), none (1), system (2), user (1)", tr.TextNote())
+	assert.Equal(t, []string{"agent", "none"}, tr.UnknownRoles())
+	assert.Equal(t, "the transcript has no messages", happyrobot.Transcript{}.TextNote())
+
+	many := happyrobot.Transcript{}
+	for i := range 1000 {
+		many.Messages = append(many.Messages, happyrobot.TranscriptMessage{Role: strings.Repeat("é", i) + "+12025550101", Content: "x"})
+	}
+	assert.Less(t, len(many.TextNote()), 1000)
+	assert.True(t, utf8.ValidString(many.TextNote()))
+	assert.NotContains(t, many.TextNote(), "0101")
+}
+
+// What is attached to a call must be of that call.
+func TestAnAnswerAboutAnotherCallIsUnreadable(t *testing.T) {
+	const other = "65ee00000000000000000999"
+	reads := map[string]func(*happyrobot.Client) error{
+		"id":      func(c *happyrobot.Client) error { _, err := c.GetCall(t.Context(), callID); return err },
+		"call_id": func(c *happyrobot.Client) error { _, err := c.GetTranscript(t.Context(), callID); return err },
+	}
+	for member, read := range reads {
+		for _, id := range []string{`"` + other + `"`, `7`, `{}`} {
+			a, client := answering(t, reply{body: `{"` + member + `":` + id + `,"status":"Completed"}`})
+			err := read(client(nil))
+			assert.ErrorContains(t, err, "another call", "%s: %s", member, id)
+			assert.NotContains(t, err.Error(), other)
+			assert.Len(t, a.requests, 4, "unreadable answers are asked for again, a few times")
+		}
+		for _, id := range []string{`"` + callID + `"`, `null`, `""`} {
+			_, client := answering(t, reply{body: `{"` + member + `":` + id + `,"status":"Completed"}`})
+			assert.NoError(t, read(client(nil)), "%s: %s", member, id)
+		}
+	}
+	for _, read := range []func(*happyrobot.Client) error{
+		func(c *happyrobot.Client) error { _, err := c.GetRecording(t.Context(), callID); return err },
+		func(c *happyrobot.Client) error { _, err := c.GetCallLogs(t.Context(), callID); return err },
+	} {
+		_, client := answering(t, reply{body: `{"call_id":"` + other + `","url":"https://r.example.com/1"}`})
+		assert.ErrorContains(t, read(client(nil)), "another call")
+	}
+}
+
+func TestAnAnswerWithoutAnIDIsTheCallThatWasAskedFor(t *testing.T) {
+	_, client := answering(t, reply{body: `{"status":"Completed","metadata":{"to":"+12025550101"}}`})
+	call, err := client(nil).GetCall(t.Context(), callID)
+	require.NoError(t, err)
+	assert.Equal(t, callID, call.ID)
+	for _, in := range []string{`{}`, `{"data":{}}`, `{"error":"soon"}`, `null`} {
+		_, client := answering(t, reply{body: in})
+		_, err := client(nil).GetCall(t.Context(), callID)
+		assert.Error(t, err, "%s is no call", in)
+	}
 }
 
 func TestATranscriptOfAnotherShapeIsReadAsFarAsItGoes(t *testing.T) {
