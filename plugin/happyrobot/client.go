@@ -180,16 +180,19 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	res, err := c.http.RoundTrip(req)
 	if err != nil {
 		c.observe(r.op, 0, began)
-		return nil, &Error{Op: r.op, Err: scrub(err), notSent: !connected.Load() || r.body != nil && r.body.withhold()}
+		return nil, &Error{Op: r.op, Err: scrub(err, func() secrets { return c.secretsOf(r) }), notSent: !connected.Load() || r.body != nil && r.body.withhold()}
 	}
 	defer func() { _ = res.Body.Close() }()
 	c.observe(r.op, res.StatusCode, began)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
-		return nil, replyError(r.op, res, c.withoutKey(excerpt))
+		return nil, replyError(r.op, res, excerpt, c.secretsOf(r))
 	}
 	body, err := readBody(res, r.limit, r.expect)
 	if err != nil {
+		if !errors.Is(err, errTooLarge) {
+			err = scrub(err, func() secrets { return c.secretsOf(r) })
+		}
 		return nil, &Error{Op: r.op, Status: res.StatusCode, Err: fmt.Errorf("reading the reply: %w", err)}
 	}
 	return body, nil
@@ -205,7 +208,7 @@ func readBody(res *http.Response, limit int64, expect int) ([]byte, error) {
 	var body bytes.Buffer
 	body.Grow(max(expect, int(res.ContentLength), 0) + bytes.MinRead) // to see the end without growing
 	if _, err := body.ReadFrom(io.LimitReader(res.Body, limit+1)); err != nil {
-		return nil, scrub(err)
+		return nil, err
 	}
 	if int64(body.Len()) > limit {
 		return nil, tooLarge
@@ -235,20 +238,6 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 		req.Body, req.GetBody, req.ContentLength = r.body.reader(), r.body.again, int64(len(r.body.json))
 	}
 	return req, nil
-}
-
-// withoutKey masks the key in the beginning of an error's body: an API may
-// repeat the key that it refuses.
-func (c *Client) withoutKey(excerpt []byte) []byte {
-	key := []byte(c.opts.APIKey)
-	cut := len(excerpt) == maxExcerptRead
-	excerpt = bytes.ReplaceAll(excerpt, key, []byte("(key)"))
-	for n := len(key) - 1; cut && n > 0; n-- { // it may begin where the excerpt ends
-		if bytes.HasSuffix(excerpt, key[:n]) {
-			return excerpt[:len(excerpt)-n]
-		}
-	}
-	return excerpt
 }
 
 func (c *Client) observe(op string, status int, began time.Time) {

@@ -12,19 +12,15 @@ import (
 	"time"
 )
 
-const (
-	maxExcerptRead = 4 << 10 // read of an error's body
-	maxExcerpt     = 256     // kept of it
-	maxRetryAfter  = time.Hour
-)
+const maxRetryAfter = time.Hour
 
 // Error is a request that did not succeed.
 type Error struct {
 	Op         string        // operation id
 	Status     int           // 0 when there was no answer
-	Message    string        // the API's own words, short, numbers masked
+	Message    string        // the API's own words, short, masked
 	RetryAfter time.Duration // 0 when not asked for; at most an hour
-	Body       string        // beginning of the reply, numbers masked
+	Body       string        // beginning of the reply, masked
 	Err        error         // what went wrong here, if not the API's answer
 
 	notSent bool
@@ -94,17 +90,20 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
 }
 
-func replyError(op string, res *http.Response, body []byte) *Error {
-	e := &Error{Op: op, Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()), Body: Excerpt(string(body))}
+// replyError makes the error of a reply whose body begins so. What the request carried
+// is masked in it.
+func replyError(op string, res *http.Response, body []byte, of secrets) *Error {
+	cut := len(body) >= maxExcerptRead
+	e := &Error{Op: op, Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()), Body: of.excerpt(string(body), cut)}
 	var told struct {
 		Message any `json:"message"`
 		Error   any `json:"error"`
 	}
 	if json.Unmarshal(body, &told) == nil {
 		if s, ok := told.Message.(string); ok {
-			e.Message = Excerpt(s)
+			e.Message = of.excerpt(s, false)
 		} else if s, ok := told.Error.(string); ok {
-			e.Message = Excerpt(s)
+			e.Message = of.excerpt(s, false)
 		}
 	}
 	return e
@@ -128,38 +127,29 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// numbers finds what may be a phone number: seven or more digits, however they
-// are punctuated.
-var numbers = regexp.MustCompile(`\+?\(?\d(?:[\s().\-/]{0,2}\d){6,}`)
-
-// Excerpt shortens text of the API's for an error, and masks numbers in it.
-func Excerpt(s string) string {
-	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
-	s = numbers.ReplaceAllString(s, "(number)")
-	if len(s) > maxExcerpt {
-		s = strings.ToValidUTF8(s[:maxExcerpt], "") + "..."
-	}
-	return s
-}
-
 // scrub takes the URL out of a transport error, which may hold a number searched
-// for, and masks the numbers in what it quotes of the peer's answer.
-func scrub(err error) error {
+// for, and masks in what it quotes of the peer's answer what an excerpt must not show.
+func scrub(err error, of func() secrets) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return transportError{err}
+	words := err.Error()
+	if quoted.MatchString(words) {
+		hidden := of()
+		words = quoted.ReplaceAllStringFunc(words, func(s string) string { return hidden.excerpt(s, false) })
+	}
+	return transportError{err, words}
 }
 
 var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-type transportError struct{ cause error }
-
-func (e transportError) Error() string {
-	return quoted.ReplaceAllStringFunc(e.cause.Error(), Excerpt)
+type transportError struct {
+	cause error
+	words string
 }
 
+func (e transportError) Error() string { return e.words }
 func (e transportError) Unwrap() error { return e.cause }
 
 // errShape is JSON that is not what was asked for.

@@ -147,6 +147,7 @@ func (t Transcript) UnknownRoles() []string {
 
 // roleName is a role as a log may show it.
 func roleName(role string) string {
+	role = strings.ToValidUTF8(role[:min(len(role), 2*maxRoleName)], "")
 	name := cmp.Or(Excerpt(folded(role)), "none")
 	for len(name) > maxRoleName {
 		_, size := utf8.DecodeLastRuneInString(name)
