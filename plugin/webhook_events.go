@@ -1,9 +1,11 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/tidwall/gjson"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
@@ -24,11 +27,16 @@ const (
 	metaSessionID = "happyrobot_session_id"
 )
 
-// eventMessage makes the message of an event.
-func eventMessage(e happyrobot.Event) *service.Message {
-	msg := service.NewMessage(e.Raw)
+// eventMessage makes the message of an event. The status of a hook's call is in the
+// documented spelling; those of a CloudEvent are the platform's words.
+func (s *deliveries) eventMessage(e happyrobot.Event) *service.Message {
+	status := e.Status
+	if e.Kind == happyrobot.CallHook {
+		status = string(happyrobot.Status(status).Canonical())
+	}
+	msg := service.NewMessage(s.withTranscript(e))
 	for name, value := range map[string]string{
-		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: e.Status, metaPrevious: e.Previous,
+		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: status, metaPrevious: e.Previous,
 		metaCallID: e.CallID, metaRunID: e.RunID, metaSessionID: e.SessionID,
 	} {
 		if value != "" {
@@ -36,6 +44,25 @@ func eventMessage(e happyrobot.Event) *service.Message {
 		}
 	}
 	return msg
+}
+
+// withTranscript is an event as it came, with `transcript` as its last member where it
+// carries the talk and has no such member of its own. The messages are not repeated
+// there: they stay in content, and whoever drops content has dropped the prompts.
+func (s *deliveries) withTranscript(e happyrobot.Event) []byte {
+	if e.Transcript == nil || gjson.GetBytes(e.Raw, partTranscript).Exists() {
+		return e.Raw
+	}
+	object := map[string]any{"call_id": e.CallID}
+	s.texts.add(object, *e.Transcript)
+	added, err := json.Marshal(object)
+	end := bytes.LastIndexByte(e.Raw, '}')
+	if err != nil || end < 0 {
+		return e.Raw
+	}
+	whole := append(make([]byte, 0, len(e.Raw)+len(added)+20), e.Raw[:end]...)
+	whole = append(append(whole, `,"`+partTranscript+`":`...), added...)
+	return append(whole, e.Raw[end:]...)
 }
 
 // delivery is one event on its way through the pipeline. It lives until the
@@ -53,6 +80,7 @@ type deliveries struct {
 	cache        string // label, "" for none
 	scope        string // events of other scopes are others
 	timeout      time.Duration
+	texts        *transcriptTexts
 	cacheFailing atomic.Bool
 
 	queue    chan *delivery

@@ -39,6 +39,7 @@ func run() error {
 	flag.StringVar(&opts.Webhooks.Secret, "webhook-secret", "", "sent with every webhook; empty sends none")
 	flag.IntVar(&opts.Webhooks.Attempts, "webhook-attempts", 0, "until a webhook that is not answered 2xx is given up (default 5)")
 	flag.Float64Var(&opts.Webhooks.Twice, "webhook-twice", 0, "probability that a webhook is sent again although it was taken")
+	flag.Float64Var(&opts.Webhooks.Talks, "hook-talk", 0, "probability that the hook of a talk's end carries the talk")
 	flag.Func("fault", `a fault as JSON, such as {"kind":"lose_answer","probability":0.1}; may be repeated`, func(s string) error {
 		var f callsim.Fault
 		if err := json.Unmarshal([]byte(s), &f); err != nil {

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 // report prints what became of the leads, and checks it against the ground truth.
@@ -44,7 +45,7 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	fmt.Printf("\nRead back from topic %s (and %s):\n", enrichedTopic, file)
 	byStatus, transcripts := map[string]int{}, 0
 	for _, end := range t.ends {
-		byStatus[end.Status]++
+		byStatus[string(happyrobot.Status(end.Status).Canonical())]++
 		if end.Transcript != "" {
 			transcripts++
 		}
@@ -77,7 +78,7 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	}
 	for _, call := range truth.Calls() {
 		lead, _ := call.Custom["lead_id"].(string)
-		if end := t.ends[lead]; end.ID != call.ID || end.Status != call.EndsAs {
+		if end := t.ends[lead]; end.ID != call.ID || !happyrobot.Status(end.Status).Is(happyrobot.Status(call.EndsAs)) {
 			wrong = append(wrong, fmt.Errorf("%s ended as %q, and the topic tells %q", lead, call.EndsAs, end.Status))
 		}
 	}

@@ -25,6 +25,7 @@ type Webhooks struct {
 	Attempts   int           // until an event that is not answered 2xx is given up; default 5
 	Pause      time.Duration // before the second attempt, twice as long before each further one; default 100ms
 	Twice      float64       // probability that an event is sent again although it was taken
+	Talks      float64       // probability that the end of a talk is sent with the talk itself
 }
 
 func (o Webhooks) wanted() bool { return o.CallURL != "" || o.SessionURL != "" }
@@ -51,6 +52,7 @@ type teller struct {
 	stop   func() // ends the goroutines and waits for them
 
 	// Of the goroutine that looks.
+	rng  *rand.Rand
 	seen int // calls looked at so far
 	open []*told
 	sent uint64 // events so far, for their ids
@@ -79,6 +81,7 @@ func startTelling(s *Sim, opts Webhooks) *teller {
 	opts.Pause = cmp.Or(opts.Pause, 100*time.Millisecond)
 	transport := &http.Transport{MaxIdleConnsPerHost: tellers}
 	t := &teller{sim: s, opts: opts, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+	t.rng = rand.New(rand.NewPCG(s.opts.Seed, 1)) //nolint:gosec // repeatable on purpose
 	ctx, cancel := context.WithCancel(context.Background())
 	notices := make(chan notice)
 	var running sync.WaitGroup
@@ -105,7 +108,6 @@ func (t *teller) look(ctx context.Context, notices chan<- notice) {
 	defer close(notices)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	rng := rand.New(rand.NewPCG(t.sim.opts.Seed, 1)) //nolint:gosec // repeatable on purpose
 	for {
 		select {
 		case <-ctx.Done():
@@ -113,7 +115,7 @@ func (t *teller) look(ctx context.Context, notices chan<- notice) {
 		case <-tick.C:
 		}
 		for _, n := range t.changes() {
-			n.again = rng.Float64() < t.opts.Twice
+			n.again = t.rng.Float64() < t.opts.Twice
 			select {
 			case notices <- n:
 			case <-ctx.Done():
@@ -148,9 +150,9 @@ func (t *teller) changes() (changed []notice) {
 }
 
 func (t *teller) changesOf(c *told, l life) (changed []notice) {
-	hook := func(kind string, l life) {
+	hook := func(kind string, l life, talk string) {
 		if t.opts.CallURL != "" {
-			changed = append(changed, notice{url: t.opts.CallURL, mediaType: "application/json", body: t.sim.hookPayload(kind, c.call, l)})
+			changed = append(changed, notice{url: t.opts.CallURL, mediaType: "application/json", body: t.sim.hookPayload(kind, c.call, l, talk)})
 		}
 	}
 	if !c.started && !c.canceled && l.status != "Scheduled" && l.status != "Queued" {
@@ -159,10 +161,10 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 		if l.final { // the leap that passed over it all does not take away its beginning
 			begun = life{status: "Initiated"}
 		}
-		hook("start", begun)
+		hook("start", begun, "")
 	}
 	if l.final {
-		hook("end", l)
+		hook("end", l, t.talkOf(c.call, l))
 	}
 	if session := sessionStatus(l); session != c.session {
 		if t.opts.SessionURL != "" {
@@ -175,6 +177,14 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 		c.session = session
 	}
 	return changed
+}
+
+// talkOf draws what the end of a call tells of the talk, "" for nothing.
+func (t *teller) talkOf(c *call, l life) string {
+	if !l.connected || c.arranged != nil && c.arranged.Silent || t.rng.Float64() >= t.opts.Talks {
+		return ""
+	}
+	return hookTalk
 }
 
 // tell delivers an event, or gives it up.
@@ -227,9 +237,22 @@ func (s *Sim) WebhookStats() WebhookStats {
 	return s.teller.stats
 }
 
+// HookPrompt stands in the talk that a hook carries, prompts and results of tools
+// included. It was never said.
+const HookPrompt = "You are Kim. The gate code is 4711."
+
+// hookTalk is the talk as a hook carries it: by the vendor's own models, which know
+// no times.
+const hookTalk = `{"messages":[{"id":"m0","role":"system","content":"` + HookPrompt + `"},` +
+	`{"id":"m1","role":"assistant","content":"Hello, this is about your delivery."},` +
+	`{"id":"m2","role":"user","content":"Yes, ten o'clock suits me."},` +
+	`{"id":"m3","role":"assistant","content":"","tool_calls":[{"type":"function","id":"tc_1","function":{"name":"book_slot","arguments":"{\"slot\":\"10:00\"}"}}]},` +
+	`{"id":"m4","role":"tool","name":"book_slot","tool_call_id":"tc_1","content":"{\"door\":\"4711\"}"},` +
+	`{"id":"m5","role":"assistant","content":"Booked. Goodbye."}],"tools":{"book_slot":{"description":"Books a slot."}}}`
+
 // hookPayload is the hook of a use case, in the only form that is documented: the
 // use case stands in "assistant", secrets included. The caller holds the lock.
-func (s *Sim) hookPayload(kind string, c *call, l life) []byte {
+func (s *Sim) hookPayload(kind string, c *call, l life, talk string) []byte {
 	b := []byte(`{"id":"` + c.id + `","organization_id":"` + organizationID + `","type":"` + c.kind() + `","provider":"Twilio","status":` + quote(l.status) + `,`)
 	b = s.appendMetadata(b, c, true)
 	b = appendUseCase(append(b, `,"assistant":`...), c)
@@ -242,7 +265,11 @@ func (s *Sim) hookPayload(kind string, c *call, l life) []byte {
 	if c.arranged != nil {
 		b = c.arranged.dress(b)
 	}
-	return append(append([]byte(`{"type":"`+kind+`","call":`), b...), '}')
+	b = append([]byte(`{"type":"`+kind+`","call":`), b...)
+	if talk != "" {
+		b = append(append(b, `,"content":`...), talk...)
+	}
+	return append(b, '}')
 }
 
 // sessionStatus is a status in the platform's words, which are fewer.

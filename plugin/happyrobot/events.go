@@ -19,16 +19,17 @@ const (
 
 // Event is what the API posts to a webhook. Types and statuses are open words.
 type Event struct {
-	Kind      EventKind
-	ID        string // of the sender; of a hook, which has none, made from its contents
-	Source    string // of a CloudEvent
-	Type      string // such as session.status_changed, start, end
-	Status    string
-	Previous  string // status of a CloudEvent
-	CallID    string // of a hook
-	RunID     string // of a CloudEvent, as the next
-	SessionID string
-	Raw       json.RawMessage // secrets removed
+	Kind       EventKind
+	ID         string // of the sender; of a hook, which has none, made from its contents
+	Source     string // of a CloudEvent
+	Type       string // such as session.status_changed, start, end
+	Status     string
+	Previous   string // status of a CloudEvent
+	CallID     string // of a hook
+	RunID      string // of a CloudEvent, as the next
+	SessionID  string
+	Transcript *Transcript     // of a hook that carries the talk, without Raw; nil for none
+	Raw        json.RawMessage // secrets removed
 }
 
 // What is no event.
@@ -58,7 +59,10 @@ func ParseEvent(body []byte) (Event, error) {
 				Previous lenient[string] `json:"previous"`
 			}] `json:"status"`
 		}] `json:"data"`
-		Call lenient[hookedCall] `json:"call"`
+		Call    lenient[hookedCall] `json:"call"`
+		Content lenient[struct {
+			Messages lenient[[]TranscriptMessage] `json:"messages"`
+		}] `json:"content"`
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Event{}, ErrNoJSON
@@ -76,6 +80,10 @@ func ParseEvent(body []byte) (Event, error) {
 		e.ID = call.ID.v + ":" + e.Type + ":" + e.Status
 		if found := call.found(); found != "" {
 			e.ID += ":" + found
+		}
+		// No part of the id: an event has had the same one since before talks were read.
+		if messages := m.Content.v.Messages.v; len(messages) > 0 {
+			e.Transcript = &Transcript{CallID: e.CallID, Messages: messages}
 		}
 	default:
 		return Event{}, ErrNoEvent

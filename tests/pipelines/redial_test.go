@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
 )
 
@@ -37,7 +38,9 @@ type shownCall struct {
 	} `json:"metadata"`
 }
 
-func (c shownCall) unanswered() bool { return c.Status == "No answer" || c.Status == "Busy" }
+func (c shownCall) unanswered() bool {
+	return happyrobot.Status(c.Status).In([]happyrobot.Status{happyrobot.StatusNoAnswer, happyrobot.StatusBusy})
+}
 
 func (c shownCall) answered() bool {
 	return slices.Contains([]string{"Completed", "Transferred", "AMD Terminated", "Failed"}, c.Status)
@@ -77,8 +80,13 @@ func TestUnansweredCallsAreRedialedTwiceAtMost(t *testing.T) {
 			`{"phone_number":"+12025550101","params":{"customer_name":%q},"metadata":{"lead_id":%q,"shop":"north","dial_ref":"theirs"%s}}`, lead, lead, metadata)})
 	}
 	const leads = 40
-	for n := range leads {
+	for n := range leads - 3 {
 		arrive(fmt.Sprintf("lead-%d", n), []string{"No answer", "Busy"}[n%2], "")
+	}
+	for n, spelling := range []string{`"no-answer"`, `"BUSY"`, `"NO_ANSWER"`} { // of an API that spells otherwise
+		lead := fmt.Sprintf("lead-%d", leads-3+n)
+		sim.Arrive(t, callsim.Arrival{Type: "Outbound", EndsAs: "No answer", Show: map[string]json.RawMessage{"status": json.RawMessage(spelling)}, Call: fmt.Appendf(nil,
+			`{"phone_number":"+12025550101","params":{"customer_name":%q},"metadata":{"lead_id":%q,"shop":"north","dial_ref":"theirs"}}`, lead, lead)})
 	}
 	arrive("answered", "Completed", "")
 	arrive("third", "Busy", `,"attempt":3`)

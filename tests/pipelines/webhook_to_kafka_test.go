@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
 )
@@ -153,6 +154,74 @@ func testEvents(t *testing.T, broker, resources string, more ...string) {
 		assert.True(t, bytes.Contains(r.Value, r.Key))
 		assert.Contains(t, string(r.Value), "session.status_changed")
 	}
+}
+
+// What is read by happyrobot_call must not differ from what an event tells, as far as
+// that goes: consumers of finished_calls see both.
+func TestACallWhoseEventCarriesTheTalkIsNotRead(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	kafka, run, address := broker.ListenAddrs()[0], "talks-"+rand.Text()+"-", fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	sim := program.StartCallsim(t, "--speed", "600", "--hook-url", "http://"+address+"/happyrobot", "--webhook-secret", "test-secret", "--webhook-attempts", "50", "--hook-talk", "1")
+	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+kafka, "CONSUMER_GROUP="+run, "WEBHOOK_ADDRESS="+address, "BATCH_PERIOD=50ms")
+	for _, topic := range eventTopics {
+		createTopics(t, kafka, run+topic)
+		env = append(env, topic+"_TOPIC="+run+topic)
+	}
+	program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/webhook_to_kafka.yaml")
+	sim.Inject(t, callsim.Fault{Kind: callsim.Refuse, Operation: "getCall", Status: http.StatusNotFound})
+
+	const calls = 12
+	for _, status := range []string{"Completed", "Transferred"} {
+		sim.Arrive(t, callsim.Arrival{Type: "Outbound", EndsAs: status, Count: calls / 2, Call: json.RawMessage(`{"metadata":{"lead_id":"lead-1"},"params":{"slot":"10:00"}}`)})
+	}
+	got := readEvents(t, kafka, run, func(got map[string][]*kgo.Record) bool {
+		return len(got["FINISHED_CALLS"])+len(got["CALL_EVENTS_FAILED"]) >= calls
+	})
+	assert.Empty(t, got["CALL_EVENTS_FAILED"], "no call was read")
+	for _, fault := range sim.Faults(t) {
+		assert.Zero(t, fault.Matched)
+	}
+	for _, r := range got["FINISHED_CALLS"] {
+		assert.NotContains(t, string(r.Value), callsim.HookPrompt, "a prompt was told on")
+		assert.NotContains(t, string(r.Value), callsim.HookSecret)
+		var call map[string]any
+		require.NoError(t, json.Unmarshal(r.Value, &call))
+		read := listed(t, sim, call["id"].(string))
+		for _, member := range []string{"id", "organization_id", "type", "status", "metadata", "params", "extraction", "classification", "use_case", "provider"} {
+			assert.Equal(t, read[member], call[member], member)
+		}
+		assert.NotContains(t, call, "assistant")
+		transcript := call["transcript"].(map[string]any)
+		assert.Equal(t, "assistant: Hello, this is about your delivery.\nuser: Yes, ten o'clock suits me.\nassistant: Booked. Goodbye.", transcript["text"])
+		assert.Len(t, transcript["messages"], 4)
+		assert.Contains(t, r.Headers, kgo.RecordHeader{Key: "happyrobot_outcome", Value: []byte("complete")})
+	}
+}
+
+// listed is a call as the list shows it, without its secrets.
+func listed(t *testing.T, sim *program.Callsim, id string) map[string]any {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, sim.BaseURL()+"/calls?limit=1999", nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer test-key")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	var page struct {
+		Calls []json.RawMessage `json:"calls"`
+	}
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&page))
+	for _, raw := range page.Calls {
+		var call map[string]any
+		require.NoError(t, json.Unmarshal(happyrobot.Redact(raw), &call))
+		if call["id"] == id {
+			return call
+		}
+	}
+	require.Fail(t, "the call is not listed")
+	return nil
 }
 
 func TestEventsAreRefusedWhileKafkaIsAway(t *testing.T) {
