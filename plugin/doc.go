@@ -10,6 +10,7 @@
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
 //	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
+//	transcripts.go       what was said as text, for the three components that have transcripts
 //	message.go           the only place where a message becomes a call, or a call a message
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number

@@ -61,7 +61,7 @@ func TestStatusesAreFilteredInEverySpelling(t *testing.T) {
 	}
 }
 
-func TestAnotherSpellingIsNoChange(t *testing.T) {
+func TestAChangeHasTheAPIsWordAndTheDocumentedOne(t *testing.T) {
 	srv := startSim(t, callsim.Options{Speed: 0.001})
 	ids, err := srv.Sim.Arrive(callsim.Arrival{During: "in-progress", Talk: callsim.Duration(time.Minute)})
 	require.NoError(t, err)
