@@ -2,6 +2,7 @@ package happyrobot
 
 import (
 	"regexp"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -77,10 +78,10 @@ func (s *sheet) maskSecret(secret string, piece int, as string) {
 	switch {
 	case len(secret) >= piece:
 		s.maskPieces(s.pieces(piece), secret, piece, func(from, to int) {
-			for from > 0 && !strings.ContainsRune(aroundSecrets, rune(s.text[from-1])) {
+			for from > 0 && !strings.ContainsRune(delimiters, rune(s.text[from-1])) {
 				from--
 			}
-			for to < len(s.text) && !strings.ContainsRune(aroundSecrets, rune(s.text[to])) {
+			for to < len(s.text) && !strings.ContainsRune(delimiters, rune(s.text[to])) {
 				to++
 			}
 			s.mask(from, to, as)
@@ -92,22 +93,24 @@ func (s *sheet) maskSecret(secret string, piece int, as string) {
 	}
 }
 
-// aroundSecrets is what ends a stretch that shows a part of a secret.
-const aroundSecrets = " \t\r\n\"'<>(){}[],;:="
+// delimiters end a stretch that shows a part of a key.
+const delimiters = " \t\r\n\"'<>(){}[],;:="
 
 // maskValues masks the values that stand in the text as words of their own, pieces of
 // longer ones, and single words of names. A value that is the name of a member stays:
 // there the API speaks of the member.
 func (s *sheet) maskValues(values []string, names map[string]bool) {
-	pieces := s.pieces(partOfValue)
+	pieces, cuts := s.pieces(partOfValue), s.cuts()
 	mask := func(form string, words bool) {
 		switch {
 		case names[form] || documentedNames[form]:
+			return
 		case len(form) >= partOfValue:
 			s.maskPieces(pieces, form, partOfValue, func(from, to int) { s.mask(from, to, maskedValue) })
 		case len(form) >= shortNumber || len(form) >= shortValue && strings.ContainsFunc(form, unicode.IsLetter):
 			s.maskWord(form, words, maskedValue)
 		}
+		s.maskBeginnings(cuts, form)
 	}
 	for _, value := range values {
 		form := plain(value)
@@ -193,7 +196,7 @@ func (s *sheet) stands(from, to int, short bool) bool {
 	}
 	before, _ := utf8.DecodeLastRuneInString(s.text[:from])
 	after, _ := utf8.DecodeRuneInString(s.text[to:])
-	return !(from > 0 && inWord(before)) && !(to < len(s.text) && inWord(after))
+	return (from == 0 || !inWord(before)) && (to == len(s.text) || !inWord(after))
 }
 
 // pieces are all stretches of a length in the plain text.
@@ -221,6 +224,39 @@ func (s *sheet) maskPieces(pieces map[string]bool, value string, length int, mas
 			}
 			begin += found
 			mask(s.span(begin, begin+length))
+		}
+	}
+}
+
+const (
+	// mostCuts is how many of the places are looked at where a text seems to be cut.
+	mostCuts = 20
+	// beginningOfValue is the least of a value that is masked before such a place.
+	beginningOfValue = 3
+)
+
+var ellipsis = regexp.MustCompile(`\s?(?:\.\.|…)`)
+
+// cuts are the places in the plain text where an ellipsis says that the API cut off
+// what it quotes.
+func (s *sheet) cuts() (ends []int) {
+	for _, found := range ellipsis.FindAllStringIndex(s.text, mostCuts) {
+		ends = append(ends, sort.SearchInts(s.at, found[0]))
+	}
+	return ends
+}
+
+// maskBeginnings masks the beginning of a value where the API cut the rest.
+func (s *sheet) maskBeginnings(cuts []int, value string) {
+	for _, end := range cuts {
+		for length := min(partOfValue, len(value), end); length >= beginningOfValue; length-- {
+			if s.plain[end-length:end] != value[:length] {
+				continue
+			}
+			if from, to := s.span(end-length, end); s.stands(from, to, false) {
+				s.mask(from, to, maskedValue)
+			}
+			break
 		}
 	}
 }

@@ -77,6 +77,7 @@ var hidden = []struct{ text, betrays string }{
 	{"Bo", "bo "}, {"BO", "bo "}, {"São Paulo", "paulo"}, {"Sao Paulo", "paulo"}, {"SAO-PAULO", "paulo"},
 	{"王小明", "小明"}, {"客户王小明不存在", "小明"}, {`\u738b\u5c0f\u660e`, "小明"},
 	{"Ada Lovelace", "lovelace"}, {"ADA LOVELACE", "lovelace"}, {"Lovelace, Ada", "lovelace"}, {"Ms Lovelace", "lovelace"}, {"Ada's call", "ada"},
+	{"Ada Lovel...", "lovel"}, {"Ada Lo…", "ada lo"}, {"lead-7 ...", "lead-7"}, {"Please do n...", "please do"},
 	{"48213", "48213"}, {"Please do not ring before the baby sleeps, thank you", "baby"}, {"Please do not ring before the ba...", "before"}, {"...ring before the baby sleeps, th", "baby"},
 	{"Gate B/7", "gate b"}, {"lead-77-x", "77"}, {"LEAD-77-X", "77"}, {"0a1b2c3d4e5f", "0a1b"}, {"64f0c0de00000000000000c1", "64f0"}, {"(en)", "(en)"},
 	// What the client is configured with.
