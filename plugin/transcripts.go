@@ -36,10 +36,11 @@ func newTranscriptTexts(res *service.Resources) *transcriptTexts {
 
 // add gives the JSON object of a transcript its text.
 func (t *transcriptTexts) add(object map[string]any, transcript happyrobot.Transcript) {
-	text, note := transcript.Text(), transcript.TextNote()
+	text, note := transcript.Text(), ""
 	object[transcriptText] = text
 	delete(object, transcriptNote)
-	if note != "" {
+	if text == "" {
+		note = transcript.TextNote()
 		object[transcriptNote] = note
 		t.empty.Incr(1)
 	}

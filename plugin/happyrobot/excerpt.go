@@ -205,10 +205,13 @@ func hexBytes(escapes, prefix string) (b []byte) {
 // plain is a text as texts are compared: letters and digits only, without case and
 // accents.
 func plain(s string) string {
-	return strings.Map(func(r rune) rune {
+	return oneCase.Replace(strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsNumber(r) {
 			return unicode.ToLower(r)
 		}
 		return -1
-	}, norm.NFKD.String(s))
+	}, norm.NFKD.String(s)))
 }
+
+// oneCase joins letters that have one capital form and more than one small form.
+var oneCase = strings.NewReplacer("ß", "ss", "ς", "σ", "ı", "i")

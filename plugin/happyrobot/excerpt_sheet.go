@@ -58,11 +58,20 @@ func (s *sheet) mask(from, to int, as string) {
 	}
 }
 
-// span is where a stretch of the plain text stands in the text.
+// span is where a stretch of the plain text stands in the text, accents that follow
+// as characters of their own included.
 func (s *sheet) span(begin, end int) (from, to int) {
-	last := s.at[end-1]
-	_, size := utf8.DecodeRuneInString(s.text[last:])
-	return s.at[begin], last + size
+	to = s.at[end-1]
+	_, size := utf8.DecodeRuneInString(s.text[to:])
+	to += size
+	for to < len(s.text) {
+		r, size := utf8.DecodeRuneInString(s.text[to:])
+		if !unicode.IsMark(r) {
+			break
+		}
+		to += size
+	}
+	return s.at[begin], to
 }
 
 func (s *sheet) maskAll(pattern *regexp.Regexp, as string) {
@@ -192,7 +201,7 @@ func (s *sheet) maskWord(value string, words bool, as string) {
 // en-US readable.
 func (s *sheet) stands(from, to int, short bool) bool {
 	inWord := func(r rune) bool {
-		return r == '_' || r == '-' && short || unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)
+		return r == '_' || r == '-' && short || unicode.IsLetter(r) || unicode.IsNumber(r)
 	}
 	before, _ := utf8.DecodeLastRuneInString(s.text[:from])
 	after, _ := utf8.DecodeRuneInString(s.text[to:])

@@ -34,7 +34,7 @@ func leadCall() happyrobot.OutboundCall {
 		Params: map[string]any{
 			"customer_name": "José \"Pepe\" O'Neil", "first": "Bo", "city": "São Paulo", "wide": "王小明", "contact": "Ada Lovelace",
 			"account": json.Number("48213"), "note": "Please do not ring before the baby sleeps, thank you",
-			"nested": []any{map[string]any{"door": "Gate B/7"}}, "flag": "a", "one": "1", "vip": true, "missing": "phone_number",
+			"street": "Große Straße", "greek": "Γιώργος", "nested": []any{map[string]any{"door": "Gate B/7"}}, "flag": "a", "one": "1", "vip": true, "missing": "phone_number",
 		},
 		Metadata: map[string]any{"lead_id": "lead-77-x", "dial_ref": "0a1b2c3d4e5f", "mail": "pepe.oneil@example.co.uk"},
 	}
@@ -78,6 +78,7 @@ var hidden = []struct{ text, betrays string }{
 	{"王小明", "小明"}, {"客户王小明不存在", "小明"}, {`\u738b\u5c0f\u660e`, "小明"},
 	{"Ada Lovelace", "lovelace"}, {"ADA LOVELACE", "lovelace"}, {"Lovelace, Ada", "lovelace"}, {"Ms Lovelace", "lovelace"}, {"Ada's call", "ada"},
 	{"Ada Lovel...", "lovel"}, {"Ada Lo…", "ada lo"}, {"lead-7 ...", "lead-7"}, {"Please do n...", "please do"},
+	{"GROSSE STRASSE", "strasse"}, {"Große Straße", "straße"}, {"ΓΙΏΡΓΟΣ", "γιωργο"}, {"ΓΙΩΡΓΟΣ", "γιωργο"},
 	{"48213", "48213"}, {"Please do not ring before the baby sleeps, thank you", "baby"}, {"Please do not ring before the ba...", "before"}, {"...ring before the baby sleeps, th", "baby"},
 	{"Gate B/7", "gate b"}, {"lead-77-x", "77"}, {"LEAD-77-X", "77"}, {"0a1b2c3d4e5f", "0a1b"}, {"64f0c0de00000000000000c1", "64f0"}, {"(en)", "(en)"},
 	// What the client is configured with.
