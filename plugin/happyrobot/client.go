@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
 )
@@ -313,8 +314,8 @@ const idLength = 24
 
 // ValidateID says what is wrong with an object id, without repeating it.
 func ValidateID(id string) error {
-	if len(id) != idLength {
-		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, len(id))
+	if n := utf8.RuneCountInString(id); n != idLength {
+		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, n)
 	}
 	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return errors.New("must be an id without blanks or control characters")

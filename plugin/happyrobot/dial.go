@@ -177,7 +177,8 @@ func (c *OutboundCall) UnmarshalJSON(b []byte) error {
 }
 
 // FromObject takes a decoded JSON object for a call, like UnmarshalJSON. Nested
-// values are shared, the object itself is not changed.
+// values are shared, the object itself is not changed. An empty text is an absent
+// member, except in params, which may be anything.
 func (c *OutboundCall) FromObject(object map[string]any) error {
 	*c = OutboundCall{}
 	known := 0
@@ -210,6 +211,9 @@ func (c *OutboundCall) FromObject(object map[string]any) error {
 		case map[string]any:
 			c.Metadata = v
 		default:
+			if v == "" {
+				break
+			}
 			return &FieldError{memberMetadata, fmt.Sprintf("must be an object, not %s", kindOf(v))}
 		}
 	}
@@ -218,12 +222,15 @@ func (c *OutboundCall) FromObject(object map[string]any) error {
 		switch v := v.(type) {
 		case nil:
 		case json.Number, int64, float64, int, uint64:
-			minutes, err := strconv.Atoi(fmt.Sprint(v))
-			if err != nil {
+			minutes, whole := wholeNumber(v)
+			if !whole {
 				return &FieldError{memberMaxDuration, "must be a whole number of minutes"}
 			}
 			c.MaxDurationMins = &minutes
 		default:
+			if v == "" { // as an export writes an empty cell
+				break
+			}
 			return &FieldError{memberMaxDuration, fmt.Sprintf("must be a whole number of minutes, not %s", kindOf(v))}
 		}
 	}
