@@ -49,24 +49,10 @@ A refused key, an outage, or a full rate limit fails no message. Requests stop, 
 
 ### Deterministic calls
 
-A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.
-
-A message that an earlier processor failed on is dialed like any other, as Benthos outputs do. Where a failed processor must keep somebody from being called, such as one that looks up who must not be, put the output into ` + "`reject_errored`" + `, or the processor after the other into ` + "`try`" + `.`
+A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.` + membersDescription
 
 func dialFields() []*service.ConfigField {
-	return []*service.ConfigField{
-		service.NewBloblangField(dfFieldCallMapping).
-			Description("Makes the call request of a message: an object with `number_id` and `phone_number`, and optionally `use_case_id`, `agent_id`, `model_id`, `prompt_id`, `language`, `params`, `metadata`, `campaign_id`, `scheduled_for` (RFC 3339) and `max_duration_mins`. Other members are sent as they are. `metadata.dial_ref` is set by this component.").
-			Default("root = this").
-			Example(`root.number_id = env("HAPPYROBOT_NUMBER_ID")
-root.phone_number = this.phone
-root.params.customer_name = this.name
-root.metadata.lead_id = this.id`),
-		service.NewInterpolatedStringField(dfFieldDedupeKey).
-			Description("Names the lead: messages with the same key are one call. Empty means that equal calls are one.").
-			Default("").
-			Example(`${! json("id") }`).
-			Example(`${! json("campaign") }/${! json("id") }`),
+	return append(callFields(), []*service.ConfigField{
 		service.NewStringField(dfFieldLedger).
 			Description("The label of the `cache` resource that remembers what was dialed: `bbolt` for one process, `redis` or another shared cache with an atomic add for several. Empty keeps it in memory: after a restart, leads that are delivered again are called again.").
 			Default(""),
@@ -88,7 +74,7 @@ root.metadata.lead_id = this.id`),
 		service.NewBoolField(dfFieldDryRun).
 			Description("Check messages and log what would be dialed, but call nobody. The ledger is not touched.").
 			Default(false),
-	}
+	}...)
 }
 
 // dialEngine turns batches of messages into dial results.
@@ -112,7 +98,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		log:      res.Logger(),
 		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
 	}
-	if err := e.calls.fromParsed(conf); err != nil {
+	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
 	}
 	if e.dryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
@@ -149,8 +135,11 @@ func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) ite
 	return a.reads.ListCalls(ctx, q)
 }
 
-func (b *callBuilder) fromParsed(conf *service.ParsedConfig) (err error) {
-	if b.mapping, err = conf.FieldBloblang(dfFieldCallMapping); err != nil {
+func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
+	if err := b.members.fromParsed(conf, log); err != nil {
+		return err
+	}
+	if b.mapping, err = b.members.callMapping(conf); err != nil {
 		return err
 	}
 	key, err := conf.FieldString(dfFieldDedupeKey)
@@ -158,9 +147,11 @@ func (b *callBuilder) fromParsed(conf *service.ParsedConfig) (err error) {
 		return err
 	}
 	if key != "" {
-		if b.dedupeKey, err = conf.FieldInterpolatedString(dfFieldDedupeKey); err != nil {
+		whole, err := conf.FieldInterpolatedString(dfFieldDedupeKey)
+		if err != nil {
 			return err
 		}
+		b.dedupeKey = newDedupeKey(key, whole)
 	}
 	b.region, b.numbers, err = numberRules(conf)
 	return err

@@ -19,11 +19,12 @@ import (
 func TestDocsAreFresh(t *testing.T) {
 	env := service.NewEnvironment()
 	pages := map[string][]byte{}
+	sections := map[string]string{"happyrobot_dial": callMembersTable(t)} // between a page's prose and its fields
 	component := func(name string, view *service.ConfigView, ok bool) {
 		require.True(t, ok, name)
 		data, err := view.TemplateData()
 		require.NoError(t, err)
-		pages[name+".md"] = componentPage(data)
+		pages[name+".md"] = componentPage(data, sections[data.Name])
 	}
 	view, ok := env.GetInputConfig("happyrobot_webhook")
 	component("input_happyrobot_webhook", view, ok)
@@ -61,7 +62,7 @@ func TestDocsAreFresh(t *testing.T) {
 	assert.Len(t, files, len(pages), "a page documents nothing")
 }
 
-func componentPage(c service.TemplateDataPlugin) []byte {
+func componentPage(c service.TemplateDataPlugin, section string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\nType: %s\n\n%s\n\n```yaml\n%s```\n", c.Name, c.Type, c.Summary, c.CommonConfigYAML)
 	if d := strings.TrimSpace(c.Description); d != "" {
@@ -77,6 +78,7 @@ func componentPage(c service.TemplateDataPlugin) []byte {
 		}
 		fmt.Fprintf(&b, "```yaml\n%s\n```\n", strings.TrimSpace(e.Config))
 	}
+	b.WriteString(section)
 	b.WriteString("\n## Fields\n")
 	for _, f := range c.Fields {
 		fmt.Fprintf(&b, "\n### `%s`\n\n%s\n\nType: `%s`", f.FullName, f.Description, f.Type)

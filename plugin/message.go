@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -35,9 +33,10 @@ const (
 // callBuilder makes call requests of messages.
 type callBuilder struct {
 	mapping   *bloblang.Executor
-	dedupeKey *service.InterpolatedString // nil: the call itself is the key
-	region    string                      // of numbers that are not international
-	numbers   phone.Rules                 // which numbers are called
+	dedupeKey *dedupeKey // nil: the call itself is the key
+	members   memberRules
+	region    string      // of numbers that are not international
+	numbers   phone.Rules // which numbers are called
 }
 
 // inputError is bad input, with the word that goes into the metadata.
@@ -58,13 +57,13 @@ type batchBuilder struct {
 	*callBuilder
 	batch   service.MessageBatch
 	mapping *service.MessageBatchBloblangExecutor
-	key     *service.MessageBatchInterpolationExecutor // nil: the call itself is the key
+	key     *batchKeys // nil: the call itself is the key
 }
 
 func (b *callBuilder) of(batch service.MessageBatch) batchBuilder {
 	builder := batchBuilder{callBuilder: b, batch: batch, mapping: batch.BloblangExecutor(b.mapping)}
 	if b.dedupeKey != nil {
-		builder.key = batch.InterpolationExecutor(b.dedupeKey)
+		builder.key = b.dedupeKey.of(batch)
 	}
 	return builder
 }
@@ -72,6 +71,9 @@ func (b *callBuilder) of(batch service.MessageBatch) batchBuilder {
 // build makes the call that a message asks for. Its errors name the field and the
 // problem, never the value.
 func (b batchBuilder) build(i int) (dialer.Call, error) {
+	if err := b.members.admit(b.batch[i]); err != nil {
+		return dialer.Call{}, err
+	}
 	mapped, err := b.mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := b.batch[i].AsStructured(); jsonErr != nil {
@@ -94,19 +96,16 @@ func (b batchBuilder) build(i int) (dialer.Call, error) {
 	if err := request.FromObject(object); err != nil {
 		return dialer.Call{}, &inputError{reason: reasonInvalidField, err: err}
 	}
+	if err := b.members.apply(&request); err != nil {
+		return dialer.Call{}, err
+	}
 	if err := b.check(&request); err != nil {
 		return dialer.Call{}, err
 	}
 	key := ""
 	if b.key != nil {
-		key, err = b.key.TryString(i)
-		if err != nil {
-			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: %s", withoutValues(err))
-		}
-		// A lookup of an absent field interpolates to these; as keys they would
-		// make one call of many leads.
-		if key = strings.TrimSpace(key); key == "" || key == "null" {
-			return dialer.Call{}, badInput(reasonDedupeKey, "dedupe_key: is empty for this message")
+		if key, err = b.key.key(i); err != nil {
+			return dialer.Call{}, err
 		}
 	}
 	call, size, err := dialer.NewCall(key, request)
@@ -133,7 +132,7 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	for _, id := range ids {
 		if id.value == "" {
 			if id.required {
-				return badInput(reasonMissingField, "%s: is missing", id.field)
+				return badInput(reasonMissingField, "%s: is missing; set the field %s, or have call_mapping give it", id.field, id.field)
 			}
 			continue
 		}
@@ -153,15 +152,14 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	}
 	c.PhoneNumber = number.E164
 	if c.ScheduledFor != "" {
-		at, err := time.Parse(time.RFC3339, c.ScheduledFor)
-		if err != nil {
-			return badInput(reasonInvalidDate, "scheduled_for: must be a date and time with a zone, such as 2026-03-10T15:30:00Z")
+		if c.ScheduledFor, err = checkDate(c.ScheduledFor); err != nil {
+			return badInput(reasonInvalidDate, "scheduled_for: %w", err)
 		}
-		c.ScheduledFor = at.UTC().Format(time.RFC3339)
 	}
 	if c.MaxDurationMins != nil && *c.MaxDurationMins < 1 {
 		return badInput(reasonInvalidField, "max_duration_mins: must be at least 1")
 	}
+	b.members.warnOfValues(c)
 	return nil
 }
 

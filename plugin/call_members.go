@@ -1,0 +1,384 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+const ( // cm: call members
+	cmFieldNumberID     = "number_id"
+	cmFieldUseCaseID    = "use_case_id"
+	cmFieldAgentID      = "agent_id"
+	cmFieldExtraMembers = "extra_members"
+	cmFieldMaxCallMins  = "max_call_mins"
+	cmFieldDialErrored  = "dial_errored"
+)
+
+const (
+	reasonUnknownMember    = "unknown_member"
+	reasonProcessingFailed = "processing_failed"
+)
+
+// With number_id as a field, whoever writes to the topic chooses what may differ
+// from lead to lead, and nothing else.
+const (
+	mappingOfAll   = `root = this`
+	mappingOfLeads = `root = this.filter(member -> ["phone_number", "params", "metadata", "language"].contains(member.key))`
+)
+
+const membersDescription = `
+
+### Who decides what is dialed
+
+Whoever writes to the input writes the leads. With ` + "`number_id`" + ` unset, the default ` + "`call_mapping`" + ` sends every member of a message: its writer also chooses the number that calls, the use case, the agent, the prompt, ` + "`scheduled_for`" + ` and ` + "`max_duration_mins`" + `, and with ` + "`extra_members: [\"*\"]`" + ` whatever else the API takes, such as ` + "`webhook`, `hooks` or `transfer_to`" + `. Set ` + "`number_id`, `use_case_id` and `agent_id`" + ` as fields, write a ` + "`call_mapping`" + ` that names each member, and bound the length of a call with ` + "`max_call_mins`" + `.
+
+Members of a call that the API does not document are rejected with the reason ` + "`unknown_member`" + `: a misspelt ` + "`parms`" + ` would run a whole campaign without names. See ` + "`extra_members`" + `.
+
+A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `.`
+
+// callFields say which call a message asks for.
+func callFields() []*service.ConfigField {
+	id := func(name, names string) *service.ConfigField {
+		return service.NewStringField(name).
+			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A `call_mapping` that gives another is rejected. Empty leaves it to `call_mapping`.", names)).
+			Default("").
+			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
+	}
+	return []*service.ConfigField{
+		service.NewBloblangField(dfFieldCallMapping).
+			Description("Makes the call request of a message: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. Empty stands for the members `phone_number`, `params`, `metadata` and `language` of the message where `number_id` is set as a field, and for `" + mappingOfAll + "` where it is not.").
+			Default("").
+			Example(`root.phone_number = this.phone
+root.params.customer_name = this.name
+root.metadata.lead_id = this.id`),
+		id(cmFieldNumberID, "the number that calls"),
+		id(cmFieldUseCaseID, "the use case that handles the calls"),
+		id(cmFieldAgentID, "the agent that handles the calls"),
+		service.NewStringListField(cmFieldExtraMembers).
+			Description("Names of members, beyond the documented ones below, that may be sent. `\"*\"` allows any. A message with another is rejected.").
+			Default([]any{}).
+			Example([]any{"webhook"}).
+			Example([]any{"*"}).
+			LintRule("root = if this.any(name -> name.trim() == \"\") { [ \"`extra_members` must not hold an empty name\" ] }"),
+		service.NewIntField(cmFieldMaxCallMins).
+			Description("The longest call that a message may ask for, in minutes: one with a longer `max_duration_mins` is rejected. It limits no call that asks for none. `0` is no limit.").
+			Default(0).
+			LintRule("root = if this < 0 { [ \"`max_call_mins` must be at least 1, or 0 for no limit\" ] }"),
+		service.NewBoolField(cmFieldDialErrored).
+			Description("Dial messages on which an earlier processor failed, too. Otherwise they are rejected with the reason `processing_failed`.").
+			Default(false),
+		service.NewInterpolatedStringField(dfFieldDedupeKey).
+			Description("Names the lead: messages with the same key are one call. Empty means that equal calls are one. A message for which a part of the key is missing (`null`, `None`, `NaN`, `undefined`, `nil`, `#N/A` or blank), or for which the key holds a rounded number, is rejected. `json(\"id\")` rounds numbers beyond 19 digits and takes `1.0` for `1`; `this.id` keeps every digit.").
+			Default("").
+			Example(`${! this.id }`).
+			Example(`${! this.campaign }/${! this.id }`),
+	}
+}
+
+// memberRules are what the config says of the members of a call.
+type memberRules struct {
+	fixed       []fixedMember
+	extra       map[string]bool
+	anyExtra    bool
+	maxMins     int // 0 for any
+	dialErrored bool
+	warn        memberWarnings
+}
+
+// fixedMember is a member that the config sets for every call.
+type fixedMember struct {
+	name, value string
+	of          func(*happyrobot.OutboundCall) *string
+}
+
+func (r *memberRules) fromParsed(conf *service.ParsedConfig, log *service.Logger) error {
+	r.warn.log = log
+	for _, m := range []fixedMember{
+		{name: cmFieldNumberID, of: func(c *happyrobot.OutboundCall) *string { return &c.NumberID }},
+		{name: cmFieldUseCaseID, of: func(c *happyrobot.OutboundCall) *string { return &c.UseCaseID }},
+		{name: cmFieldAgentID, of: func(c *happyrobot.OutboundCall) *string { return &c.AgentID }},
+	} {
+		var err error
+		if m.value, err = conf.FieldString(m.name); err != nil {
+			return err
+		}
+		if m.value == "" {
+			continue
+		}
+		if err := happyrobot.ValidateID(m.value); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		r.fixed = append(r.fixed, m)
+	}
+	names, err := conf.FieldStringList(cmFieldExtraMembers)
+	if err != nil {
+		return err
+	}
+	r.extra = map[string]bool{}
+	for _, name := range names {
+		if strings.TrimSpace(name) == "" {
+			return fmt.Errorf("%s: must not hold an empty name", cmFieldExtraMembers)
+		}
+		r.extra[name] = true
+	}
+	r.anyExtra = r.extra["*"]
+	if r.maxMins, err = conf.FieldInt(cmFieldMaxCallMins); err != nil {
+		return err
+	}
+	if r.maxMins < 0 {
+		return fmt.Errorf("%s: must be at least 1, or 0 for no limit", cmFieldMaxCallMins)
+	}
+	r.dialErrored, err = conf.FieldBool(cmFieldDialErrored)
+	return err
+}
+
+// callMapping is the mapping that the config sets, or the default for its fields.
+func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executor, error) {
+	text, err := conf.FieldString(dfFieldCallMapping)
+	if err != nil {
+		return nil, err
+	}
+	if text != "" {
+		return conf.FieldBloblang(dfFieldCallMapping)
+	}
+	text = mappingOfAll
+	if slices.ContainsFunc(r.fixed, func(m fixedMember) bool { return m.name == cmFieldNumberID }) {
+		text = mappingOfLeads
+	}
+	return bloblang.Parse(text)
+}
+
+// admit refuses a message on which an earlier processor failed: it may be the one
+// that knows who must not be called.
+func (r *memberRules) admit(msg *service.Message) error {
+	if err := msg.GetError(); err != nil && !r.dialErrored {
+		return badInput(reasonProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(err))
+	}
+	return nil
+}
+
+// apply puts the members that the config sets into a request, and refuses what the
+// config does not allow.
+func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
+	for _, m := range r.fixed {
+		switch given := m.of(c); *given {
+		case "", m.value:
+			*given = m.value
+		default:
+			return badInput(reasonInvalidField, "%s: call_mapping gives another value than the field %s; leave it to one of them", m.name, m.name)
+		}
+	}
+	if err := r.allow(c.Extra); err != nil {
+		return err
+	}
+	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
+		return badInput(reasonInvalidField, "%s: is longer than %s, which is %d", memberMaxDuration, cmFieldMaxCallMins, r.maxMins)
+	}
+	return nil
+}
+
+const memberMaxDuration = "max_duration_mins"
+
+// allow judges the members that OutboundCall has no place for.
+func (r *memberRules) allow(extra map[string]any) error {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if documented[name].Deprecated {
+			r.warn.deprecated(name)
+		} else if !r.anyExtra && !r.extra[name] {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	others := ""
+	if more := len(unknown) - 1; more > 0 {
+		others = fmt.Sprintf(" (and %d more)", more)
+	}
+	hint := ""
+	if near := nearestMember(unknown[0]); near != "" {
+		hint = fmt.Sprintf("; did you mean %s?", near)
+	}
+	return badInput(reasonUnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
+		printableName(unknown[0]), others, hint, cmFieldExtraMembers)
+}
+
+// warnOfValues warns of words that the API may not know. Its enums are open, so the
+// call is sent; but an API that refuses the word says so late, and for a whole batch.
+func (r *memberRules) warnOfValues(c *happyrobot.OutboundCall) {
+	if c.Language != "" && !slices.Contains(documented["language"].Values, c.Language) {
+		r.warn.value("language", c.Language)
+	}
+}
+
+// documented members of a call, by name.
+var documented = func() map[string]happyrobot.Member {
+	byName := map[string]happyrobot.Member{}
+	for _, m := range happyrobot.CallMembers() {
+		byName[m.Name] = m
+	}
+	return byName
+}()
+
+// checkDate reads the time a call is scheduled for. Years of more or fewer than four
+// digits are no RFC 3339, and one before 2000 is an empty or an epoch column.
+func checkDate(text string) (string, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return "", errors.New("must be a date and time with a zone, such as 2026-03-10T15:30:00Z")
+	}
+	at = at.UTC()
+	if at.Year() < 2000 || at.Year() > 9999 {
+		return "", errors.New("must be in the years 2000 to 9999, in UTC")
+	}
+	return at.Format(time.RFC3339), nil
+}
+
+// memberWarnings tell once per component what is odd about the members of calls.
+type memberWarnings struct {
+	log *service.Logger
+
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+// maxMemberWarnings bounds the distinct values that are told of: they come from messages.
+const maxMemberWarnings = 20
+
+func (w *memberWarnings) first(what string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.told[what] || len(w.told) >= maxMemberWarnings {
+		return false
+	}
+	if w.told == nil {
+		w.told = map[string]bool{}
+	}
+	w.told[what] = true
+	return true
+}
+
+func (w *memberWarnings) deprecated(name string) {
+	if w.first("deprecated " + name) {
+		w.log.Warnf("Calls have the member %s, which the API documents as deprecated; it is sent as it is.", name)
+	}
+}
+
+func (w *memberWarnings) value(name, value string) {
+	if !w.first(name + " " + value) {
+		return
+	}
+	known := documented[name].Values
+	advice := "known are " + strings.Join(known, ", ")
+	if near := nearestLanguages(value, known); len(near) > 0 {
+		advice = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	shown := "a value that is no language tag"
+	if languageTag.MatchString(value) {
+		shown = value
+	}
+	w.log.Warnf("Calls ask for an unknown %s, which the API may refuse: %s; %s", name, shown, advice)
+}
+
+// languageTag is what may be printed: short, and no name or number of anybody.
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,4}){0,2}$`)
+
+// nearestLanguages finds the known tag that is spelt otherwise, or else those of the
+// same language.
+func nearestLanguages(value string, known []string) (near []string) {
+	value = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(value), "_", "-"))
+	language, _, _ := strings.Cut(value, "-")
+	for _, tag := range known {
+		if strings.EqualFold(tag, value) {
+			return []string{tag}
+		}
+		if own, _, _ := strings.Cut(tag, "-"); own == language {
+			near = append(near, tag)
+		}
+	}
+	return near
+}
+
+// nearestMember is the documented member that a name is likely a misspelling of.
+func nearestMember(name string) (nearest string) {
+	given := bare(name)
+	if len(given) > 40 {
+		return ""
+	}
+	best := 3 // more changes than two make another word
+	for _, m := range happyrobot.CallMembers() {
+		if m.Deprecated {
+			continue
+		}
+		own := bare(m.Name)
+		far := editDistance(given, own)
+		if len(given) >= 4 && strings.HasPrefix(own, given) {
+			far = min(far, 2) // phone, for phone_number
+		}
+		if far < best && far < len(given) {
+			best, nearest = far, m.Name
+		}
+	}
+	return nearest
+}
+
+// bare folds the ways in which programs write names: numberId, Number-ID, number_id.
+func bare(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
+
+// editDistance counts the letters to insert, delete or replace.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\-]{0,39}$`)
+
+// printableName is a member's name for an error. Through `root = this` it comes from
+// the message, and may be anything: a phone number, or somebody's name.
+func printableName(name string) string {
+	digits := 0
+	for _, r := range name {
+		if unicode.IsDigit(r) {
+			digits++
+		}
+	}
+	if !identifier.MatchString(name) || digits >= 7 {
+		return "(a member)"
+	}
+	return name
+}
