@@ -28,7 +28,7 @@ docs: ## plugin/docs from the components' specs
 
 fuzz: ## each target for FUZZTIME
 	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/ledger:FuzzDecodeRecord \
-		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText; do \
+		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText plugin:FuzzDedupeKey; do \
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$${target%:*}" || exit 1; \
 	done
 

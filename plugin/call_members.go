@@ -46,7 +46,33 @@ Whoever writes to the input writes the leads. With ` + "`number_id`" + ` unset, 
 
 Members of a call that the API does not document are rejected with the reason ` + "`unknown_member`" + `: a misspelt ` + "`parms`" + ` would run a whole campaign without names. See ` + "`extra_members`" + `.
 
-A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `.`
+A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `. ` + "`catch` and `branch`" + ` remove the mark of the failure, so a dial inside or behind them sees none.`
+
+// callExample is an example with each field that bounds what a message may ask for.
+const callExample = `
+output:
+  happyrobot_dial:
+    api_key: ${HAPPYROBOT_API_KEY}
+    ledger: ledger
+    dedupe_key: ${! this.campaign }/${! this.id }
+    number_id: ${HAPPYROBOT_NUMBER_ID}
+    use_case_id: ${HAPPYROBOT_USE_CASE_ID:}
+    agent_id: ${HAPPYROBOT_AGENT_ID:}
+    max_call_mins: 15
+    extra_members: [ transfer_to ]
+    dial_errored: false
+    call_mapping: |
+      root.phone_number = this.phone
+      root.language = this.language
+      root.params.customer_name = this.name
+      root.max_duration_mins = this.minutes
+      root.transfer_to = env("SUPPORT_NUMBER")
+
+cache_resources:
+  - label: ledger
+    bbolt:
+      path: ./ledger.db
+`
 
 // callFields say which call a message asks for.
 func callFields() []*service.ConfigField {
@@ -71,7 +97,7 @@ root.metadata.lead_id = this.id`),
 			Default([]any{}).
 			Example([]any{"webhook"}).
 			Example([]any{"*"}).
-			LintRule("root = if this.any(name -> name.trim() == \"\") { [ \"`extra_members` must not hold an empty name\" ] }"),
+			LintRule("root = if this.type() == \"string\" && this.trim() == \"\" { [ \"`extra_members` must not hold an empty name\" ] }"),
 		service.NewIntField(cmFieldMaxCallMins).
 			Description("The longest call that a message may ask for, in minutes: one with a longer `max_duration_mins` is rejected. It limits no call that asks for none. `0` is no limit.").
 			Default(0).
@@ -164,9 +190,42 @@ func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executo
 // that knows who must not be called.
 func (r *memberRules) admit(msg *service.Message) error {
 	if err := msg.GetError(); err != nil && !r.dialErrored {
-		return badInput(reasonProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(err))
+		return badInput(reasonProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
 	}
 	return nil
+}
+
+// maskValues takes the texts of a message out of an error that another component
+// wrote: it may repeat them without quotes.
+func maskValues(text string, msg *service.Message) string {
+	content, err := msg.AsStructured()
+	if err != nil {
+		return text
+	}
+	var values []string
+	var collect func(any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if len(v) >= 3 && strings.Contains(text, v) { // shorter ones are parts of words
+				values = append(values, v)
+			}
+		case []any:
+			for _, item := range v {
+				collect(item)
+			}
+		case map[string]any:
+			for _, member := range v {
+				collect(member)
+			}
+		}
+	}
+	collect(content)
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // a value may hold another
+	for _, value := range values {
+		text = strings.ReplaceAll(text, value, "(value)")
+	}
+	return text
 }
 
 // apply puts the members that the config sets into a request, and refuses what the

@@ -103,7 +103,11 @@ type batchKeys struct {
 func (k *dedupeKey) of(batch service.MessageBatch) *batchKeys {
 	b := &batchKeys{dedupeKey: k, batch: batch, exec: batch.InterpolationExecutor(k.whole)}
 	for _, part := range k.parts {
-		b.parts = append(b.parts, batch.InterpolationExecutor(part.text))
+		exec := b.exec
+		if part.text != k.whole {
+			exec = batch.InterpolationExecutor(part.text)
+		}
+		b.parts = append(b.parts, exec)
 	}
 	return b
 }
@@ -203,6 +207,9 @@ const maxExact = 1 << 53 // beyond it floats skip whole numbers
 // isRounded says that a number lost digits before it came here. Spreadsheets write a
 // capital E and few digits; a float of at most maxExact is exact in any notation.
 func isRounded(text string) bool {
+	if !strings.Contains(text, "+") {
+		return false
+	}
 	for _, m := range scientific.FindAllStringSubmatch(text, -1) {
 		f, err := strconv.ParseFloat(m[1], 64)
 		if m[2] == "E" || err != nil || f >= maxExact || f <= -maxExact {
@@ -231,8 +238,8 @@ func (b *batchKeys) inexact(i int, values []string) int {
 		if !part.steady {
 			continue
 		}
-		if text, err := next.TryInterpolatedString(i, part.text); err == nil && text == values[j] {
-			continue
+		if text, err := next.TryInterpolatedString(i, part.text); err != nil || text == values[j] {
+			continue // int64() fails for what is not whole: it takes 1.0 for 1 because it was asked to
 		}
 		if text, err := same.TryInterpolatedString(i, part.text); err == nil && text == values[j] {
 			return j

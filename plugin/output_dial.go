@@ -70,7 +70,8 @@ cache_resources:
   - label: ledger
     bbolt:
       path: ./ledger.db
-`)
+`).
+		Example("Decide what a lead may ask for", "The config decides which number calls, with which use case, and for how long. A lead chooses who is called and what is said.", callExample)
 }
 
 func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {

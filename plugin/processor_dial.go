@@ -32,10 +32,9 @@ pipeline:
     - happyrobot_dial:
         api_key: ${HAPPYROBOT_API_KEY}
         ledger: ledger
-        dedupe_key: ${! json("id") }
-        call_mapping: |
-          root.number_id = env("HAPPYROBOT_NUMBER_ID")
-          root.phone_number = this.phone
+        dedupe_key: ${! this.id }
+        number_id: ${HAPPYROBOT_NUMBER_ID}
+        call_mapping: root.phone_number = this.phone
         result_map: root.call_id = this.call_id
 
 cache_resources:
