@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -32,14 +33,30 @@ type keyPart struct {
 	steady bool
 }
 
-// unsteady are functions that give something else each time. Asking count again
-// would even change the keys of later messages.
-var unsteady = regexp.MustCompile(`\b(?:count|counter|now|timestamp\w*|random\w*|fake|uuid_v\d|nanoid|ksuid|ulid|snowflake_id)\s*\(`)
+// called finds the functions that an expression calls. Methods change nothing.
+var called = regexp.MustCompile(`(?:^|[^.\w])([a-z_]\w*)\(`)
+
+// pure are the functions that give the same each time. Any other may not: asking
+// count, or a function of the host's, again would change the keys of later messages.
+var pure = map[string]bool{
+	"json": true, "content": true, "meta": true, "metadata": true, "root_meta": true, "var": true, "deleted": true, "nothing": true,
+	"batch_index": true, "batch_size": true, "error": true, "errored": true, "env": true, "hostname": true, "range": true, "throw": true,
+	"if": true, "match": true,
+}
+
+func isSteady(expression string) bool {
+	for _, call := range called.FindAllStringSubmatch(expression, -1) {
+		if !pure[call[1]] {
+			return false
+		}
+	}
+	return true
+}
 
 func newDedupeKey(template string, whole *service.InterpolatedString) *dedupeKey {
 	k := &dedupeKey{whole: whole}
 	for _, source := range expressions(template) {
-		part := keyPart{source: source, text: whole, steady: !unsteady.MatchString(source)}
+		part := keyPart{source: source, text: whole, steady: isSteady(source)}
 		if source != template {
 			text, err := service.NewInterpolatedString(source)
 			if err != nil {
@@ -137,13 +154,15 @@ func (b *batchKeys) key(i int) (string, error) {
 		if isMissing(values[j]) && !isWhole(values[j], b.batch[i]) {
 			return "", badInput(reasonDedupeKey, "dedupe_key: %s is missing or empty in this message; a key needs all of its parts", part.shown())
 		}
-		if isRounded(values[j]) {
-			return "", badInput(reasonDedupeKey, "dedupe_key: %s is a rounded number, and another lead's may round to the same; have ids written as text", part.shown())
-		}
 	}
 	if j := b.inexact(i, values); j >= 0 {
 		part := b.dedupeKey.parts[j]
 		return "", badInput(reasonDedupeKey, "dedupe_key: %s rounds a number of this message, and another lead's may round to the same; write %s, which keeps each digit, or have ids written as text", part.shown(), part.exactly())
+	}
+	for j, value := range values {
+		if isRounded(value) && !isWhole(value, b.batch[i]) {
+			return "", badInput(reasonDedupeKey, "dedupe_key: %s is a number that was rounded before it came here, and another lead's may round to the same; have ids written as text", b.dedupeKey.parts[j].shown())
+		}
 	}
 	return key, nil
 }
@@ -185,7 +204,11 @@ func isMissing(text string) bool {
 	bare := strings.TrimFunc(text, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) || strings.ContainsRune(`"'<>()[]{}`, r)
 	})
-	return missing[strings.ToLower(bare)] || missingWord.MatchString(text) || missingPart.MatchString(text)
+	if missing[strings.ToLower(bare)] {
+		return true
+	}
+	// Each of the words has an n: most keys need no closer look.
+	return strings.ContainsAny(text, "nN") && (missingWord.MatchString(text) || missingPart.MatchString(text))
 }
 
 // isWhole says that a part is the whole message, as `content()` is: what is missing
@@ -230,16 +253,22 @@ func (b *batchKeys) inexact(i int, values []string) int {
 	if err != nil {
 		return -1
 	}
-	if _, found := rewriteNumbers(content, nextNumber); !found {
+	changed, found := rewriteNumbers(content, nextNumber)
+	if !found {
 		return -1
 	}
-	same, next := b.with(i, content, sameNumber), b.with(i, content, nextNumber)
+	next := b.with(i, changed)
+	var same service.MessageBatch
 	for j, part := range b.dedupeKey.parts {
 		if !part.steady {
 			continue
 		}
 		if text, err := next.TryInterpolatedString(i, part.text); err != nil || text == values[j] {
 			continue // int64() fails for what is not whole: it takes 1.0 for 1 because it was asked to
+		}
+		if same == nil {
+			rewritten, _ := rewriteNumbers(content, sameNumber)
+			same = b.with(i, rewritten)
 		}
 		if text, err := same.TryInterpolatedString(i, part.text); err == nil && text == values[j] {
 			return j
@@ -248,12 +277,11 @@ func (b *batchKeys) inexact(i int, values []string) int {
 	return -1
 }
 
-// with is the batch with the numbers of one message rewritten.
-func (b *batchKeys) with(i int, content any, rewrite func(string) string) service.MessageBatch {
-	batch := append(service.MessageBatch(nil), b.batch...)
+// with is the batch with other content in one message.
+func (b *batchKeys) with(i int, content any) service.MessageBatch {
+	batch := slices.Clone(b.batch)
 	batch[i] = b.batch[i].Copy()
-	rewritten, _ := rewriteNumbers(content, rewrite)
-	batch[i].SetStructured(rewritten)
+	batch[i].SetStructured(content)
 	return batch
 }
 
@@ -289,7 +317,7 @@ func rewriteNumbers(v any, rewrite func(string) string) (any, bool) {
 				continue
 			}
 			if copied == nil {
-				copied = append([]any(nil), v...)
+				copied = slices.Clone(v)
 			}
 			copied[i] = rewritten
 		}

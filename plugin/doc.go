@@ -12,6 +12,8 @@
 //	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
 //	transcripts.go       what was said as text, for the three components that have transcripts
 //	message.go           the only place where a message becomes a call, or a call a message
+//	call_members.go      which members a call may have; member_names.go knows the documented ones
+//	dedupe_key.go        the key that names a lead, and the texts that name none
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number
 //
