@@ -20,5 +20,13 @@ WORKDIR /data
 USER nonroot
 EXPOSE 4195
 VOLUME /data
-ENTRYPOINT ["/benthos-happyrobot"]
+# Readiness and metrics listen on all addresses of the container, and only they do:
+# outside a container the program listens on 127.0.0.1. The address stands in the
+# entrypoint so that a command of your own keeps it:
+#
+#   docker run benthos-happyrobot streams -r /resources/local.yaml /config/kafka_to_calls.yaml
+#
+# It counts more than http.address in a config file, and less than a -s of your own.
+# With `streams --api`, or http.basic_auth, probes and scrapers must authenticate too.
+ENTRYPOINT ["/benthos-happyrobot", "-s", "http.address=0.0.0.0:4195"]
 CMD ["run", "-s", "shutdown_timeout=90s", "-r", "/resources/local.yaml", "/config/quickstart.yaml"]

@@ -28,9 +28,14 @@ var (
 )
 
 func main() {
-	service.RunCLI(context.Background(),
+	env := environment()
+	options := []service.CLIOptFunc{
 		service.CLIOptSetVersion(version, dateBuilt),
 		service.CLIOptSetBinaryName("benthos-happyrobot"),
 		service.CLIOptSetProductName("Benthos HappyRobot"),
-	)
+		service.CLIOptSetEnvironment(env),
+	}
+	// The commands that wrap one of Benthos' own run it with the options so far.
+	options = append(append(options, commands(env, options)...), (&doors{env: env}).options()...)
+	service.RunCLI(context.Background(), options...)
 }

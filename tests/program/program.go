@@ -79,3 +79,9 @@ func StartStreams(t *testing.T, env []string, args ...string) *Process {
 	t.Helper()
 	return start(t, env, distribution, append([]string{"streams", "--no-api", "-s", "http.enabled=false"}, args...)...)
 }
+
+// Start runs the distribution with just these arguments until the test ends.
+func Start(t *testing.T, env []string, args ...string) *Process {
+	t.Helper()
+	return start(t, env, distribution, args...)
+}
