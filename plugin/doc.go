@@ -11,9 +11,12 @@
 //	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
 //	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
 //	transcripts.go       what was said as text, for the three components that have transcripts
+//	scanner_leads.go     a file of leads, one JSON object a line
 //	message.go           the only place where a message becomes a call, or a call a message
+//	message_shape.go     what to say of a message that is not one JSON object
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
 //	dedupe_key.go        the key that names a lead, and the texts that name none
+//	dial_numbers.go      which numbers are called
 //	cache_bbolt*.go      a durable local cache
 //	bloblang_phone.go    parse_phone_number
 //

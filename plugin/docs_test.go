@@ -40,12 +40,14 @@ func TestDocsAreFresh(t *testing.T) {
 	component("input_happyrobot_calls", view, ok)
 	view, ok = env.GetCacheConfig("bbolt")
 	component("cache_bbolt", view, ok)
+	view, ok = env.GetScannerConfig("happyrobot_leads")
+	component("scanner_happyrobot_leads", view, ok)
 	bloblang.NewEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
 		if name == "parse_phone_number" {
 			pages["bloblang_parse_phone_number.md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, pages, 8)
+	require.Len(t, pages, 9)
 
 	for name, want := range pages {
 		file := filepath.Join("docs", name)

@@ -70,10 +70,11 @@ func (b *callBuilder) of(batch service.MessageBatch) batchBuilder {
 
 // build makes the call that a message asks for. Its errors name the field and the
 // problem, never the value.
-func (b batchBuilder) build(i int) (dialer.Call, error) {
+func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 	if err := b.members.admit(b.batch[i]); err != nil {
 		return dialer.Call{}, err
 	}
+	defer func() { err = explainShape(b.batch[i], err) }()
 	mapped, err := b.mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := b.batch[i].AsStructured(); jsonErr != nil {
