@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/urfave/cli/v2"
@@ -29,6 +30,30 @@ func commands(env *service.Environment, options []service.CLIOptFunc) []service.
 			Subcommands: []*cli.Command{templateLintCommand(env)},
 		}),
 	}
+}
+
+// arguments moves each --set that comes first behind the command's name. The image's
+// entrypoint sets the address there; Benthos drops it when the command has a --set of
+// its own, and lets no test run with one.
+func arguments(args []string) []string {
+	end := 1
+	for end < len(args) && strings.HasPrefix(args[end], "-") {
+		name, _, withValue := strings.Cut(strings.TrimLeft(args[end], "-"), "=")
+		if name != "s" && name != "set" {
+			return args
+		}
+		if end++; !withValue {
+			end++
+		}
+	}
+	if end >= len(args) {
+		return args
+	}
+	sets, command := args[1:end], args[end]
+	if !slices.Contains([]string{"run", "streams", "echo"}, command) {
+		sets = nil // it takes none
+	}
+	return slices.Concat(args[:1], []string{command}, sets, args[end+1:])
 }
 
 // bloblCommand is Benthos' own without its web server, which runs any mapping that a

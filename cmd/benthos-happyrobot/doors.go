@@ -47,11 +47,10 @@ func (d *doors) schema() *service.ConfigSchema {
 	return s
 }
 
-// beforeRun looks at the command line before Benthos does. Other commands than run
-// and streams call it too: lint, echo, test.
+// beforeRun looks at the command line before Benthos does.
 func (d *doors) beforeRun(c *cli.Context) error {
-	if err := keepRootSets(c); err != nil {
-		return err
+	if slices.Contains([]string{"lint", "echo", "test"}, c.Command.Name) {
+		return nil // they call it, too, and serve nothing
 	}
 	d.streams = c.Command.Name == "streams"
 	for _, at := range c.Lineage() { // a flag before the command's name counts, too
@@ -77,24 +76,6 @@ func (d *doors) beforeRun(c *cli.Context) error {
 		return nil //nolint:nilerr // see above
 	}
 	return d.check(conf)
-}
-
-// keepRootSets keeps each --set that stands before the command's name, which Benthos
-// drops when another one follows it: the image's entrypoint sets the address there.
-func keepRootSets(c *cli.Context) error {
-	if !slices.Contains(c.LocalFlagNames(), "set") {
-		return nil
-	}
-	var sets []string
-	for _, at := range slices.Backward(c.Lineage()) {
-		if at.Command != nil && slices.Contains(at.LocalFlagNames(), "set") {
-			sets = append(sets, at.StringSlice("set")...)
-		}
-	}
-	if err := c.Set("set", cli.NewStringSlice(sets...).Serialize()); err != nil {
-		return fmt.Errorf("--set: %w", err)
-	}
-	return nil
 }
 
 // onConfig has the last word: it sees the config as Benthos read it, after the server

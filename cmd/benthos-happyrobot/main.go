@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -34,6 +35,7 @@ func main() {
 		service.CLIOptSetBinaryName("benthos-happyrobot"),
 		service.CLIOptSetProductName("Benthos HappyRobot"),
 		service.CLIOptSetEnvironment(env),
+		service.CLIOptSetArgs(arguments(os.Args)...),
 	}
 	// The commands that wrap one of Benthos' own run it with the options so far.
 	options = append(append(options, commands(env, options)...), (&doors{env: env}).options()...)

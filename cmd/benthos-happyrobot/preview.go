@@ -40,7 +40,7 @@ func preview(c *cli.Context, schema *service.ConfigSchema) (*service.ParsedConfi
 			return nil, fmt.Errorf("%s: %w", section, err)
 		}
 	}
-	for _, set := range c.StringSlice("set") {
+	for _, set := range sets(c) {
 		path, text, _ := strings.Cut(set, "=")
 		if section, _, _ := strings.Cut(path, "."); section != "http" && section != "metrics" {
 			continue
@@ -70,6 +70,17 @@ func preview(c *cli.Context, schema *service.ConfigSchema) (*service.ParsedConfi
 		return nil, fmt.Errorf("reading the config: %w", err)
 	}
 	return spec.ParseYAML(string(merged), nil)
+}
+
+// sets are the values of --set that Benthos applies: the command's, or else those
+// before its name.
+func sets(c *cli.Context) (values []string) {
+	for _, at := range c.Lineage() {
+		if values = at.StringSlice("set"); len(values) > 0 {
+			break
+		}
+	}
+	return values
 }
 
 func parseYAML(text string) (any, error) {

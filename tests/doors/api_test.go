@@ -103,6 +103,7 @@ func TestAnOpenDoorIsRefusedAtStart(t *testing.T) {
 		"debug endpoints by -s":       {[]string{"run", "-s", "http.debug_endpoints=true", stream}, []string{"http.debug_endpoints", auth}},
 		"debug endpoints by -s http":  {[]string{"run", "-s", "http=debug_endpoints: true", stream}, []string{"http.debug_endpoints", auth}},
 		"debug endpoints before run":  {[]string{"-s", "http.debug_endpoints=true", "run", stream}, []string{"http.debug_endpoints", auth}},
+		"debug endpoints before all":  {[]string{"--chilled", "-s", "http.debug_endpoints=true", "run", stream}, []string{"http.debug_endpoints", auth}},
 		"debug endpoints of streams":  {[]string{"streams", "-o", root("http: { debug_endpoints: true }\n"), stream}, []string{"http.debug_endpoints", auth}},
 		"debug endpoints of -c":       {[]string{"-c", root("http: { debug_endpoints: true }\n"), "streams", stream}, []string{"http.debug_endpoints", auth}},
 		"an empty address":            {[]string{"run", http(`address: "${THERE_IS_NO_SUCH_VARIABLE:}"`)}, []string{"http.address", "127.0.0.1"}},

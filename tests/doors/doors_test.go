@@ -264,18 +264,43 @@ func TestTheImagesEntrypointIsKeptByACommandOfOnesOwn(t *testing.T) {
 	config := write(t, "config.yaml", endless)
 	root := []string{"-s", "http.address=" + address}
 	for name, args := range map[string][]string{
-		"run":     {"run", "-s", "shutdown_timeout=9s", config},
-		"streams": {"streams", "-s", "shutdown_timeout=9s", config},
-		"config":  {"-s", "shutdown_timeout=9s", "-c", config},
+		"run":            {"-s", "http.address=" + address, "run", "-s", "shutdown_timeout=9s", config},
+		"streams":        {"-s", "http.address=" + address, "streams", "-s", "shutdown_timeout=9s", config},
+		"config":         {"-s", "http.address=" + address, "-s", "shutdown_timeout=9s", "-c", config},
+		"in one word":    {"-s=http.address=" + address, "run", "-s", "shutdown_timeout=9s", config},
+		"by its name":    {"--set", "shutdown_timeout=9s", "--set=http.address=" + address, "run", "--set", "shutdown_timeout=8s", config},
+		"nothing to set": {"-s", "http.address=" + address, "run", config},
 	} {
 		t.Run(name, func(t *testing.T) {
-			process := program.Start(t, os.Environ(), slices.Concat(root, args)...)
+			process := program.Start(t, os.Environ(), args...)
 			waitUntilItListens(t, process, address)
 			process.Stop(t)
 		})
 	}
+	t.Run("commands that take none", func(t *testing.T) {
+		for _, args := range [][]string{
+			{"test", "-r", "resources/local.yaml", "config/quickstart.yaml"}, {"lint", config}, {"list"}, {"echo", config}, {"--version"},
+		} {
+			out, err := program.Run(t, environ(t, ""), slices.Concat(root, args)...)
+			assert.NoError(t, err, out)
+		}
+	})
 	t.Run("a later one wins", func(t *testing.T) {
 		other := freeAddress(t)
 		waitUntilItListens(t, program.Start(t, os.Environ(), slices.Concat(root, []string{"run", "-s", "http.address=" + other, config})...), other)
 	})
+}
+
+func TestTheDocumentationOpensNoPublicAddress(t *testing.T) {
+	files := []string{filepath.Join(program.Root, "README.md")}
+	for _, pattern := range []string{"config/*.yaml", "resources/*.yaml", "tests/services/*"} {
+		more, err := filepath.Glob(filepath.Join(program.Root, pattern))
+		require.NoError(t, err)
+		files = append(files, more...)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.NotContains(t, string(text), "0.0.0.0", file)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -180,4 +181,23 @@ func TestTheComposeFilePublishesOnLoopbackOnly(t *testing.T) {
 	for _, ports := range published {
 		assert.Regexp(t, `^"127\.0\.0\.1:\d+:\d+"$`, ports[1])
 	}
+}
+
+// A connector that starts programs would be another door. These packages are known:
+// what they have of that kind is left out.
+func TestNothingElseInTheDistributionStartsPrograms(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}} {{join .Imports " "}}{{end}}`, "./cmd/benthos-happyrobot")
+	list.Dir = program.Root
+	out, err := list.Output()
+	require.NoError(t, err)
+	var starting []string
+	for line := range strings.Lines(string(out)) {
+		if names := strings.Fields(line); len(names) > 0 && (slices.Contains(names[1:], "os/exec") || slices.Contains(names[1:], "plugin")) {
+			starting = append(starting, names[0])
+		}
+	}
+	assert.ElementsMatch(t, []string{
+		"github.com/redpanda-data/benthos/v4/internal/impl/io",   // command, subprocess
+		"github.com/redpanda-data/benthos/v4/internal/cli/blobl", // its server opens a browser
+	}, starting)
 }
