@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -39,9 +40,9 @@ Every message ends with one of these words in the metadata ` + "`happyrobot_outc
 | ` + "`duplicate`" + ` | the ledger knows the call already | no request; the same call id is handed on |
 | ` + "`rejected`" + ` | the message makes no valid call, or the API refuses this one call | this message fails; its neighbours are called |
 | ` + "`held`" + ` | the call may have been placed, and ` + "`settle`" + ` later the API does not list it | this message fails with the reason ` + "`unknown`" + ` |
-| ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent |
+| ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent; the request is handed on as the call |
 
-A failed message carries an error of the form ` + "`outcome: reason: details`" + `, and the metadata ` + "`happyrobot_reason`" + `. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.
+The error of a failed message reads ` + "`outcome: reason: details`" + `, followed by what else is known as ` + "`; call_id=… http_status=…`" + `. The Bloblang method ` + "`parse_dial_error`" + ` takes it apart. The metadata ` + "`happyrobot_reason`" + ` holds the reason. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.
 
 ### When the API is in trouble
 
@@ -306,7 +307,7 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 		fates[i].ref = call.Ref
 		if e.dryRun {
 			e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
-			fates[i].Result = dialer.Result{Outcome: dialer.DryRun}
+			fates[i].Result = dryRunResult(call)
 			continue
 		}
 		calls, origin = append(calls, call), append(origin, i)
@@ -326,4 +327,13 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 		e.outcomes.Incr(1, string(f.Outcome))
 	}
 	return fates, err
+}
+
+// dryRunResult tells the call that would have been requested.
+func dryRunResult(call dialer.Call) dialer.Result {
+	result := dialer.Result{Outcome: dialer.DryRun}
+	if request, err := json.Marshal(call.Request); err == nil {
+		result.Call = happyrobot.Redact(request)
+	}
+	return result
 }

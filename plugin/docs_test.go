@@ -43,11 +43,11 @@ func TestDocsAreFresh(t *testing.T) {
 	view, ok = env.GetScannerConfig("happyrobot_leads")
 	component("scanner_happyrobot_leads", view, ok)
 	bloblang.NewEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
-		if name == "parse_phone_number" {
-			pages["bloblang_parse_phone_number.md"] = methodPage(name, view.TemplateData())
+		if name == "parse_phone_number" || name == "parse_dial_error" {
+			pages["bloblang_"+name+".md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, pages, 9)
+	require.Len(t, pages, 10)
 
 	for name, want := range pages {
 		file := filepath.Join("docs", name)

@@ -33,6 +33,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
+		{"output", `happyrobot_dial: {api_key: k, batching: {count: 5, processors: []}, failures: {drop: {}}}`, `happyrobot_dial: {api_key: k, batching: {count: 5, processors: [{mapping: root = this}]}}`, "batching.processors: not supported"},
 		{"processor", `happyrobot_dial: {api_key: k}`, `happyrobot_dial: {api_key: " "}`, "api_key"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x}`, `happyrobot_call: {api_key: k}`, "call_id"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, include: [logs]}`, `happyrobot_call: {api_key: k, call_id: x, include: [video]}`, "include"},

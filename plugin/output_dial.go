@@ -3,23 +3,24 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/redpanda-data/benthos/v4/public/service"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 )
 
 const ( // od: output dial
-	odFieldBatching = "batching"
-	odFieldReceipts = "receipts"
+	odFieldBatching           = "batching"
+	odFieldBatchingProcessors = "processors"
+	odFieldReceipts           = "receipts"
+	odFieldFailures           = "failures"
 )
 
-const defaultBatchPeriod = "1s"
+const (
+	defaultBatchPeriod = "1s"
+
+	// Said by the linter, and at start.
+	batchingProcessorsRefused = "batching.processors: not supported, since Benthos reports what becomes of a batch by the places of its messages, which processors change: put these processors into `pipeline`, above the output"
+)
 
 func init() {
 	service.MustRegisterBatchOutput("happyrobot_dial", outputDialSpec(), newDialOutputFromParsed)
@@ -32,39 +33,56 @@ func outputDialSpec() *service.ConfigSpec {
 
 ### Failed messages
 
-Catch them with a `+"`fallback`"+` output, which receives the failed messages alone. It hands on copies without the metadata above; the same words stand in its metadata `+"`fallback_error`, as `outcome: reason: details`"+`.
+Set `+"`failures`"+`. Each failed message is written to this child output, with its metadata and the metadata above, as
+
+`+"`{outcome, reason, details, dial_ref, call_id, http_status, rule, next_allowed, lead}`"+`
+
+Members that are not known are absent. `+"`lead`"+` is the message as this output received it: as JSON, or else as text. A message counts as delivered once its record is written.
+
+Without `+"`failures`"+`, a failed message is returned as an error, which a `+"`fallback`"+` output can catch: its second output has the text in the metadata `+"`fallback_error`"+`, which `+"`parse_dial_error`"+` takes apart, and no other metadata of this component. This is right only where nothing above the `+"`fallback`"+` changes a batch. Benthos tells messages apart by their places: after a filter, `+"`split`, `group_by`, `archive`"+` or a sort, in `+"`pipeline`"+` or in the `+"`processors`"+` of an output or input, the error of one message is taken for the error of another. A `+"`fallback`"+` then files a lead that was called, and the failed one is lost; an input delivers the wrong message again and acknowledges the failed one. Use one or the other, not both: at a shutdown this output returns an error for all messages of a batch with an undecided one, and a `+"`fallback`"+` would file them.
+
+Two places lose messages even with `+"`failures`"+`, if the input acknowledges message by message, and the stream is stopped before all are decided: a `+"`split`"+` or `+"`group_by`"+` in this output's own `+"`processors`"+`, and a `+"`switch`"+` output below a filter. In both, Benthos turns an error for all into errors of single messages, and blames by place. Split and group in the input or in `+"`pipeline`"+`, and let a case of the `+"`switch`"+` drop what a filter would.
 
 ### Receipts
 
-With `+"`receipts`"+`, every accepted or duplicate call is written to a child output before the message is acknowledged, as `+"`{outcome, dial_ref, call_id, call, lead}`"+`: `+"`call`"+` is the created call as the API tells it (absent for a duplicate), `+"`lead`"+` the message. A receipt is written at least once.`).
+With `+"`receipts`"+`, a receipt of each message that counts as done is written to this child output before the message is acknowledged, as `+"`{outcome, dial_ref, call_id, call, lead}`"+`. `+"`outcome`"+` is `+"`accepted`, `duplicate` or `dry_run`"+`. `+"`call`"+` is the created call as the API reports it; it is absent for a duplicate, and in a dry run it is the call that would have been requested. `+"`lead`"+` is as above.
+
+So with both outputs each message has one record: a receipt or an entry in `+"`failures`"+`. Both are written at least once. A crash, a shutdown while an output is down, or an error of the output can repeat a record; the repeated receipt then usually says `+"`duplicate`"+`.
+
+While either output is down the stream waits, and the log says so: `+"`Dialing paused (failures): ...`"+`. A record that an output never accepts, such as one that is too large for Kafka, holds its batch: shorten it in the output's `+"`processors`"+`.`).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
 		Fields(numberFields()...).
 		Fields(
 			service.NewOutputField(odFieldReceipts).
-				Description("Receives one message per accepted or duplicate call.").
+				Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run.").
+				Optional(),
+			service.NewOutputField(odFieldFailures).
+				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch.").
 				Optional(),
 			service.NewOutputMaxInFlightField().
 				Description("The most batches that are dialed at the same time.").
 				Default(4),
 			service.NewBatchPolicyField(odFieldBatching).
-				Default(map[string]any{"count": 20, "byte_size": 0, "period": defaultBatchPeriod, "jitter": 0.0, "check": "", "processors": []any{}}),
+				Default(map[string]any{"count": 20, "byte_size": 0, "period": defaultBatchPeriod, "jitter": 0.0, "check": "", "processors": []any{}}).
+				LintRule(`root = if this.processors.or([]).length() > 0 { [ "`+batchingProcessorsRefused+`" ] }`),
 		).
-		Example("Call the leads of a topic", "Leads that cannot be called, or whose call cannot be told, go to a topic of their own. Nothing else does.", `
+		Example("Call the leads of a topic", "Leads that cannot be called, or whose call cannot be found, go to an output of their own. Nothing else does.", `
 output:
-  fallback:
-    - happyrobot_dial:
-        api_key: ${HAPPYROBOT_API_KEY}
-        ledger: ledger
-        dedupe_key: ${! json("id") }
-        default_region: US
-        call_mapping: |
-          root.number_id = env("HAPPYROBOT_NUMBER_ID")
-          root.phone_number = this.phone
-          root.metadata.lead_id = this.id
-    - file:
-        path: ./failed.jsonl
+  happyrobot_dial:
+    api_key: ${HAPPYROBOT_API_KEY}
+    ledger: ledger
+    dedupe_key: ${! json("id") }
+    default_region: US
+    call_mapping: |
+      root.number_id = env("HAPPYROBOT_NUMBER_ID")
+      root.phone_number = this.phone
+      root.metadata.lead_id = this.id
+    receipts:
+      file: { path: ./calls.jsonl }
+    failures:
+      file: { path: ./failed.jsonl }
 
 cache_resources:
   - label: ledger
@@ -75,69 +93,108 @@ cache_resources:
 }
 
 func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
-	if policy, err = conf.FieldBatchPolicy(odFieldBatching); err != nil {
+	if policy, err = dialBatchPolicy(conf); err != nil {
 		return nil, policy, 0, err
+	}
+	if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
+		return nil, policy, 0, err
+	}
+	o := &dialOutput{}
+	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
+		return nil, policy, 0, err
+	}
+	if o.receipts, err = childOutputFromParsed(conf, res, odFieldReceipts); err != nil {
+		return nil, policy, 0, err
+	}
+	if o.failures, err = childOutputFromParsed(conf, res, odFieldFailures); err != nil {
+		return nil, policy, 0, err
+	}
+	if o.failures == nil {
+		res.Logger().Warn("No `failures` output is set: a failed message is returned as an error, to a `fallback` around this output or to the input. " +
+			"Behind a filter, or whatever else changes a batch, Benthos takes that error for one of another message: the failed message may be acknowledged and lost.")
+	}
+	return o, policy, maxInFlight, nil
+}
+
+func dialBatchPolicy(conf *service.ParsedConfig) (service.BatchPolicy, error) {
+	policy, err := conf.FieldBatchPolicy(odFieldBatching)
+	if err != nil {
+		return policy, err
+	}
+	processors, err := conf.FieldAnyList(odFieldBatching, odFieldBatchingProcessors)
+	if err != nil {
+		return policy, err
+	}
+	if len(processors) > 0 {
+		return policy, errors.New(batchingProcessorsRefused)
 	}
 	if policy.Period == "" && policy.Count != 1 {
 		// Somebody who sets only a count must not wait for ever for a full batch.
 		policy.Period = defaultBatchPeriod
 	}
-	if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
-		return nil, policy, 0, err
-	}
-	o := &dialOutput{log: res.Logger()}
-	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
-		return nil, policy, 0, err
-	}
-	if conf.Contains(odFieldReceipts) {
-		if o.receipts, err = conf.FieldOutput(odFieldReceipts); err != nil {
-			return nil, policy, 0, err
-		}
-		o.startReceipts = sync.OnceValue(func() error {
-			o.receiptsStarted.Store(true)
-			return o.receipts.Prime()
-		})
-	}
-	return o, policy, maxInFlight, nil
+	return policy, nil
 }
 
 // dialOutput places the call in each message.
 type dialOutput struct {
-	engine   *dialEngine
-	receipts *service.OwnedOutput // nil for none
-	log      *service.Logger
-
-	startReceipts   func() error // once
-	receiptsStarted atomic.Bool
+	engine             *dialEngine
+	receipts, failures *childOutput // nil for none
 }
 
-// Connect starts the receipts. The API is met with the first batch.
+// Connect starts the child outputs. The API is met with the first batch.
 func (o *dialOutput) Connect(context.Context) error {
-	if o.receipts == nil {
-		return nil
-	}
-	if err := o.startReceipts(); err != nil {
-		return fmt.Errorf("%s: starting the output: %w", odFieldReceipts, err)
-	}
-	return nil
+	return errors.Join(o.receipts.connect(), o.failures.connect())
 }
 
-// WriteBatch places the calls of a batch and reports each message's own fate.
+// WriteBatch places the calls of a batch and writes one record of each message. A
+// failed message whose record is written counts as delivered: what Benthos makes of
+// an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	fates, _ := o.engine.dial(ctx, batch) // undecided messages carry the error
-	errs := make([]error, len(fates))
+	fates, undecided := o.engine.dial(ctx, batch)
+	if o.failures == nil {
+		return o.returnFailures(ctx, batch, fates)
+	}
+	if undecided != nil {
+		// The stream stops. The whole batch is delivered again, and whoever was
+		// called is then a duplicate: one record each, later.
+		return undecided
+	}
+	var receipts, failures service.MessageBatch
+	for i, f := range fates {
+		switch {
+		case f.Err != nil:
+			failures = append(failures, failureOf(batch[i], f))
+		case o.receipts != nil:
+			receipts = append(receipts, receiptOf(batch[i], f))
+		}
+	}
+	return o.writeRecords(ctx, receipts, failures)
+}
+
+// writeRecords writes side by side: while one output is down the other has its
+// records all the same. An error fails the whole batch.
+func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures service.MessageBatch) error {
+	written := make(chan error, 1)
+	go func() { written <- o.receipts.write(ctx, receipts) }()
+	return errors.Join(o.failures.write(ctx, failures), <-written)
+}
+
+// returnFailures is WriteBatch without an output for failures: each message has an
+// error of its own.
+func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBatch, fates []fate) error {
+	errs := make([]error, len(fates)) // undecided messages carry one, too
 	var receipts service.MessageBatch
 	var origin []int
 	for i, f := range fates {
 		errs[i] = f.Err
-		if f.Err != nil || o.receipts != nil { // nobody sees the others again
+		switch {
+		case f.Err != nil:
 			setDialMeta(batch[i], f)
-		}
-		if o.receipts != nil && (f.Outcome == dialer.Accepted || f.Outcome == dialer.Duplicate) {
+		case o.receipts != nil:
 			receipts, origin = append(receipts, receiptOf(batch[i], f)), append(origin, i)
 		}
 	}
-	if err := o.writeReceipts(ctx, receipts); err != nil {
+	if err := o.receipts.write(ctx, receipts); err != nil {
 		for _, i := range origin {
 			errs[i] = err // delivered again, it is a duplicate, and gets its receipt
 		}
@@ -145,78 +202,14 @@ func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch)
 	return batchError(batch, errs)
 }
 
-// receiptOf makes the receipt of a call, with the metadata of its message.
-func receiptOf(msg *service.Message, f fate) *service.Message {
-	receipt := msg.Copy()
-	result := dialResult(f.ref, f.Result)
-	if lead, err := msg.AsStructured(); err == nil {
-		result["lead"] = lead
-	}
-	receipt.SetStructured(result)
-	return receipt
-}
-
-// writeReceipts writes until all are written or ctx ends: the calls are placed,
-// so failing their messages would only tell a lie.
-func (o *dialOutput) writeReceipts(ctx context.Context, left service.MessageBatch) error {
-	if len(left) == 0 {
-		return nil
-	}
-	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0))
-	told := false
-	for {
-		index := left.Index()
-		err := o.receipts.WriteBatch(ctx, left.Copy())
-		if err == nil {
-			return nil
-		}
-		left = failedOf(left, index, err)
-		if !told {
-			o.log.Warnf("Writing receipts fails and is tried again: %v", err)
-			told = true
-		}
-		timer := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
-	}
-}
-
-// failedOf narrows a batch to the messages that an error names, or all of them.
-func failedOf(batch service.MessageBatch, index *service.Indexer, err error) service.MessageBatch {
-	var b *service.BatchError
-	if !errors.As(err, &b) {
-		return batch
-	}
-	failed := make([]bool, len(batch))
-	b.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
-		if i >= 0 && i < len(batch) && err != nil {
-			failed[i] = true
-		}
-		return true
-	})
-	var rest service.MessageBatch
-	for i, msg := range batch {
-		if failed[i] {
-			rest = append(rest, msg)
-		}
-	}
-	if len(rest) == 0 {
-		return batch
-	}
-	return rest
-}
-
-// Close closes the receipts. Closing an output that never started would wait for
-// its end for ever, and the whole shutdown with it.
+// Close closes the child outputs.
 func (o *dialOutput) Close(ctx context.Context) error {
-	if !o.receiptsStarted.Load() {
-		return nil
+	var both sync.WaitGroup
+	for _, child := range []*childOutput{o.receipts, o.failures} {
+		both.Go(func() { child.close(ctx) })
 	}
-	return o.receipts.Close(ctx)
+	both.Wait()
+	return nil
 }
 
 // batchError reports each message's own error, or a plain nil. Messages without

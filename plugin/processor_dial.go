@@ -25,7 +25,7 @@ Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`
 		Fields(clientFields()...).
 		Fields(dialFields()...).
 		Fields(numberFields()...).
-		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API tells it (absent for a duplicate)")).
+		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API tells it (absent for a duplicate; in a dry run, as it would have been requested)")).
 		Example("Call and go on", "Each message keeps its content and gains the call's id.", `
 pipeline:
   processors:

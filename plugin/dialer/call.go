@@ -77,26 +77,5 @@ type Result struct {
 	CallID     string
 	HTTPStatus int             // of the answer that decided, 0 when there was none
 	Call       json.RawMessage // the call as the API told it, secrets removed; nil for a duplicate
-	Err        error           // for Rejected and Held
-}
-
-// Error is a call's failure, told as "outcome: reason: details", a form that
-// pipelines may take apart.
-type Error struct {
-	Outcome Outcome
-	Reason  string
-	Err     error
-}
-
-// Error tells the failure.
-func (e *Error) Error() string {
-	return fmt.Sprintf("%s: %s: %v", e.Outcome, e.Reason, e.Err)
-}
-
-// Unwrap gives the details.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Fail makes the result of a call that failed.
-func Fail(outcome Outcome, reason string, err error) Result {
-	return Result{Outcome: outcome, Reason: reason, Err: &Error{Outcome: outcome, Reason: reason, Err: err}}
+	Err        error           // an *Error, for Rejected and Held
 }

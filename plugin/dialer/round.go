@@ -145,9 +145,8 @@ func (r *run) claim(group []*job) (mine, doubts, busy []*job, err error) {
 		case ledger.Called, ledger.InDoubt:
 			switch {
 			case s.Fingerprint != "" && s.Fingerprint != j.call.Fingerprint:
-				j.result = Fail(Rejected, ReasonConflict,
-					errors.New("dedupe_key: already used within dedupe_window for a call with other contents"))
-				j.result.CallID = s.CallID
+				j.result = Error{Outcome: Rejected, Reason: ReasonConflict, CallID: s.CallID,
+					Err: errors.New("dedupe_key: already used within dedupe_window for a call with other contents")}.result()
 			case s.Kind == ledger.Called:
 				j.result = Result{Outcome: Duplicate, CallID: s.CallID}
 			default:

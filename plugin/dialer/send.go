@@ -103,8 +103,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		r.gate.answered(p)
 		if len(jobs) == 1 {
 			r.release(jobs)
-			jobs[0].result = Fail(Rejected, ReasonRefused, err)
-			jobs[0].result.HTTPStatus = status
+			jobs[0].result = Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: status, Err: err}.result()
 			return nil, nil
 		}
 		return r.isolate(jobs, status, ended)

@@ -1,0 +1,61 @@
+package plugin
+
+import (
+	"errors"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+)
+
+func init() {
+	bloblang.MustRegisterMethodV2("parse_dial_error", parseDialErrorSpec(), newParseDialErrorMethod)
+}
+
+func parseDialErrorSpec() *bloblang.PluginSpec {
+	return bloblang.NewPluginSpec().
+		Category("Parsing").
+		Description("Reads the text of a failure of `happyrobot_dial`, such as `error()` behind the processor, or `@fallback_error` in a `fallback` output, and returns an object with:"+`
+
+- `+"`outcome`: `rejected` or `held`"+`
+- `+"`reason`"+`: the reason in one word, such as `+"`invalid_phone_number`"+`
+- `+"`details`"+`: the reason in words
+- `+"`call_id`, `http_status` (a number), `rule`, `next_allowed`"+`: what else the text holds; a member that is not known is absent
+
+Words that Benthos puts before a failure that it passes on are left out. Text that is no such failure is an error, which never repeats the text.
+
+The child output `+"`failures`"+` of the output needs none of this: its messages have these members already.`).
+		Example("Keep a failed lead with the reason.",
+			`root.lead = this
+root = root.assign(@fallback_error.parse_dial_error().catch({"outcome": "failed", "reason": "delivery", "details": @fallback_error}))`).
+		Example("The failure's text in parts.",
+			`root = this.why.parse_dial_error()`,
+			[2]string{
+				`{"why":"rejected: refused: createOutboundCallsBatched: status 422: no such prompt; http_status=422"}`,
+				`{"details":"createOutboundCallsBatched: status 422: no such prompt","http_status":422,"outcome":"rejected","reason":"refused"}`,
+			},
+			[2]string{
+				`{"why":"rejected: missing_field: phone_number: is missing"}`,
+				`{"details":"phone_number: is missing","outcome":"rejected","reason":"missing_field"}`,
+			},
+		)
+}
+
+func newParseDialErrorMethod(*bloblang.ParsedParams) (bloblang.Method, error) {
+	return func(value any) (any, error) {
+		var text string
+		switch v := value.(type) {
+		case string:
+			text = v
+		case []byte:
+			text = string(v)
+		default: // Bloblang's own type error would repeat the value
+			return nil, errors.New("the failure of a dial must be a string")
+		}
+		failure, err := dialer.ParseError(text)
+		if err != nil {
+			return nil, err
+		}
+		return failureMembers(failure), nil
+	}, nil
+}

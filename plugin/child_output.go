@@ -1,0 +1,118 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+const (
+	// childPatience is how long a write may take before the log says so: an output
+	// that cannot connect gives no error, it takes nothing.
+	childPatience = 10 * time.Second
+	// childClosing is how long an output that is being closed may take. One that
+	// waits for its server would hold the shutdown up for ever otherwise.
+	childClosing = 5 * time.Second
+)
+
+// childOutput is an output in a field of a component, for records of what the
+// component did. A nil one is a field that is not set.
+type childOutput struct {
+	field   string
+	out     *service.OwnedOutput
+	log     *service.Logger
+	paused  *pauseNotice
+	prime   func() error // once
+	started atomic.Bool
+}
+
+func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, field string) (*childOutput, error) {
+	if !conf.Contains(field) {
+		return nil, nil
+	}
+	out, err := conf.FieldOutput(field)
+	if err != nil {
+		return nil, err
+	}
+	c := &childOutput{field: field, out: out, log: res.Logger(), paused: &pauseNotice{log: res.Logger(), cause: field}}
+	c.prime = sync.OnceValue(func() error {
+		c.started.Store(true)
+		return out.Prime()
+	})
+	return c, nil
+}
+
+// connect starts the output. It connects by itself, and the first record waits for that.
+func (c *childOutput) connect() error {
+	if c == nil {
+		return nil
+	}
+	if err := c.prime(); err != nil {
+		return fmt.Errorf("%s: starting the output: %w", c.field, err)
+	}
+	return nil
+}
+
+// write writes until all records are written, or ctx ends.
+//
+// The first write is of all of them. After an error each record is written by
+// itself: an output's word on which of several failed is worth nothing if it has
+// processors that filter or reorder, and a record that was not written must not be
+// taken for one that was. So a record may be written twice, but none is lost, and one
+// that the output never takes keeps no other from being written.
+func (c *childOutput) write(ctx context.Context, records service.MessageBatch) error {
+	if len(records) == 0 {
+		return nil
+	}
+	waiting := c.paused.watch(childPatience)
+	err := c.out.WriteBatch(ctx, records.Copy())
+	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0))
+	for left := records; err != nil; {
+		if ctx.Err() == nil {
+			waiting.because(err)
+			sleep(ctx, pause.NextBackOff())
+		}
+		if ctx.Err() != nil {
+			waiting.giveUp()
+			return ctx.Err()
+		}
+		for err = nil; len(left) > 0 && err == nil; {
+			if err = c.out.WriteBatch(ctx, left[:1].Copy()); err == nil {
+				left = left[1:]
+				pause.Reset()
+			}
+		}
+		if err != nil { // the others first
+			left = append(left[1:len(left):len(left)], left[0])
+		}
+	}
+	waiting.done()
+	return nil
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// close closes the output. One that never started would never end.
+func (c *childOutput) close(ctx context.Context) {
+	if c == nil || !c.started.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, childClosing)
+	defer cancel()
+	if err := c.out.Close(ctx); err != nil {
+		c.log.Warnf("The output in `%s` did not close: %v. What it has not written comes again.", c.field, err)
+	}
+}
