@@ -17,16 +17,18 @@ const (
 	childPatience = 10 * time.Second
 	// childClosing is how long an output that is being closed may take. One that
 	// waits for its server would hold the shutdown up for ever otherwise.
-	childClosing = 5 * time.Second
+	childClosing = 2 * time.Second
 )
 
 // childOutput is an output in a field of a component, for records of what the
 // component did. A nil one is a field that is not set.
 type childOutput struct {
-	field   string
-	out     *service.OwnedOutput
-	log     *service.Logger
-	paused  *pauseNotice
+	field                    string
+	out                      *service.OwnedOutput
+	log                      *service.Logger
+	paused                   *pauseNotice
+	firstPause, longestPause time.Duration // between tries
+
 	prime   func() error // once
 	started atomic.Bool
 }
@@ -40,6 +42,12 @@ func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, f
 		return nil, err
 	}
 	c := &childOutput{field: field, out: out, log: res.Logger(), paused: &pauseNotice{log: res.Logger(), cause: field}}
+	if c.firstPause, err = conf.FieldDuration(cfFieldRetry, cfFieldInitialInterval); err != nil {
+		return nil, err
+	}
+	if c.longestPause, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxInterval); err != nil {
+		return nil, err
+	}
 	c.prime = sync.OnceValue(func() error {
 		c.started.Store(true)
 		return out.Prime()
@@ -71,7 +79,7 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 	}
 	waiting := c.paused.watch(childPatience)
 	err := c.out.WriteBatch(ctx, records.Copy())
-	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0))
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(c.firstPause), backoff.WithMaxInterval(c.longestPause), backoff.WithMaxElapsedTime(0))
 	for left := records; err != nil; {
 		if ctx.Err() == nil {
 			waiting.because(err)

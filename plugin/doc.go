@@ -19,8 +19,7 @@
 //	dial_numbers.go      which numbers are called
 //	cache_bbolt*.go      a durable local cache
 //	child_output.go      receipts and failures; dial_record.go makes them, pause_notice.go reports a wait
-//	bloblang_phone.go    parse_phone_number
-//	bloblang_dial_error.go  parse_dial_error
+//	bloblang_*.go        parse_phone_number, parse_dial_error
 //
 // Imports point one way: plugin → dialer → happyrobot, ledger; plugin → callfeed →
 // happyrobot. Only plugin and ledger know Benthos; callsim is a pretend API for

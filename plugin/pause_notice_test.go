@@ -1,0 +1,51 @@
+package plugin
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+)
+
+func TestAPauseIsReportedOnceForAllThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		said := func(what string) int { synctest.Wait(); return strings.Count(log.String(), what) }
+		notice := &pauseNotice{log: service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&log, nil))), cause: "failures"}
+
+		quick := notice.watch(10 * time.Second)
+		time.Sleep(9 * time.Second)
+		quick.done()
+		time.Sleep(time.Hour)
+		assert.Empty(t, log.String(), "silence when all is well")
+
+		silent, failing := notice.watch(10*time.Second), notice.watch(10*time.Second)
+		time.Sleep(11 * time.Second)
+		assert.Equal(t, 1, said("Dialing paused (failures): the output has taken nothing yet"))
+		failing.because(errors.New("no route"))
+		failing.because(errors.New("no route"))
+		assert.Equal(t, 1, said("Dialing paused"))
+		time.Sleep(11 * time.Minute)
+		assert.Equal(t, 2, said("Dialing still paused (failures), since 2000-01-01T01:00:09Z: no route"))
+
+		failing.done()
+		assert.Zero(t, said("resumed"), "one still waits")
+		silent.done()
+		assert.Equal(t, 1, said("Dialing resumed (failures) after 11m11s"))
+		time.Sleep(time.Hour)
+		assert.Equal(t, 2, said("still paused"))
+
+		stopped := notice.watch(10 * time.Second)
+		stopped.because(errors.New("no route"))
+		stopped.giveUp()
+		stopped.because(errors.New("too late"))
+		assert.Equal(t, 2, said("Dialing paused"))
+		assert.Equal(t, 1, said("resumed"), "a stop is no recovery")
+	})
+}
