@@ -1,10 +1,10 @@
 package plugin
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +13,31 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// lockedText is a log that is read while it is written.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func count(log *lockedText, what string) int { return strings.Count(log.String(), what) }
+
 func TestAPauseIsReportedOnceForAllThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		said := func(what string) int { synctest.Wait(); return strings.Count(log.String(), what) }
-		notice := &pauseNotice{log: service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&log, nil))), cause: "failures"}
+		log := &lockedText{}
+		said := func(what string) int { synctest.Wait(); return count(log, what) }
+		notice := &pauseNotice{log: service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(log, nil))), cause: "failures"}
 
 		quick := notice.watch(10 * time.Second)
 		time.Sleep(9 * time.Second)
