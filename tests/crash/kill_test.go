@@ -76,7 +76,7 @@ func faultCounts(t *testing.T, sim *program.Callsim) string {
 
 // pipeline are the arguments that run config/kafka_to_calls.yaml with short waits.
 func pipeline(resources, onUnknown string, more ...string) []string {
-	const dial = "output.fallback.0.happyrobot_dial."
+	const dial = "output.happyrobot_dial."
 	args := []string{"-r", "resources/" + resources,
 		"-s", dial + "on_unknown=" + onUnknown, "-s", dial + "timeout=2s",
 		"-s", dial + "retry.initial_interval=100ms", "-s", dial + "retry.max_interval=1s",
@@ -118,7 +118,7 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 	if ledger == "redis" {
 		resources, env = "redis.yaml", []string{"REDIS_URL=" + services.Redis(t)}
 		// A dead owner's claims stand for a minute; the stream goes on meanwhile.
-		args = append(args, "-s", "output.fallback.0.happyrobot_dial.max_in_flight=400")
+		args = append(args, "-s", "output.happyrobot_dial.max_in_flight=400")
 	}
 	args = pipeline(resources, onUnknown, args...)
 

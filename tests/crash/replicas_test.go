@@ -114,7 +114,7 @@ func newReplicas(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLe
 		},
 		args: pipeline("redis.yaml", "redial_absent",
 			"-s", "input.redpanda.session_timeout=3s", "-s", "input.redpanda.heartbeat_interval=300ms", "-s", "input.redpanda.rebalance_timeout=5s",
-			"-s", "output.fallback.0.happyrobot_dial.max_in_flight=100", "-s", "output.fallback.0.happyrobot_dial.max_calls_per_request=10"),
+			"-s", "output.happyrobot_dial.max_in_flight=100", "-s", "output.happyrobot_dial.max_calls_per_request=10"),
 	}
 }
 

@@ -46,20 +46,19 @@ var quickBatching = fmt.Sprintf("batching: {count: %d, period: 5ms}", maxBatch)
 // dialConfig is a happyrobot_dial that collects what fails and what it called.
 func dialConfig(url string, onUnknown side, extra ...string) string {
 	return fmt.Sprintf(`
-fallback:
-  - happyrobot_dial:
-      api_key: test-key
-      base_url: %s
-      settle: %s
-      on_unknown: %s
-      dedupe_key: ${! json("id") }
-      call_mapping: |
-        %s
-      max_in_flight: %d
-      receipts: {collect: {as: receipt}}
-      %s
-  - collect: {as: failure}
-`, url, settle, onUnknown, indent(8, leadMapping), maxInFlight, indent(6, strings.Join(extra, "\n")))
+happyrobot_dial:
+  api_key: test-key
+  base_url: %s
+  settle: %s
+  on_unknown: %s
+  dedupe_key: ${! json("id") }
+  call_mapping: |
+    %s
+  max_in_flight: %d
+  receipts: {collect: {as: receipt}}
+  failures: {collect: {as: failure}}
+  %s
+`, url, settle, onUnknown, indent(4, leadMapping), maxInFlight, indent(2, strings.Join(extra, "\n")))
 }
 
 // peerConfig is what one builds of stock components to the same end: leads are

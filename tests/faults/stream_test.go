@@ -60,9 +60,12 @@ func (c collector) Write(_ context.Context, msg *service.Message) error {
 		return err
 	}
 	var m struct {
-		ID     string `json:"id"`
-		CallID string `json:"call_id"`
-		Lead   struct {
+		ID      string `json:"id"` // of a lead that a fallback hands on
+		CallID  string `json:"call_id"`
+		Outcome string `json:"outcome"`
+		Reason  string `json:"reason"`
+		Details string `json:"details"`
+		Lead    struct {
 			ID string `json:"id"`
 		} `json:"lead"`
 	}
@@ -75,8 +78,15 @@ func (c collector) Write(_ context.Context, msg *service.Message) error {
 		c.out.receipts[m.Lead.ID] = append(c.out.receipts[m.Lead.ID], m.CallID)
 		return nil
 	}
-	why, _ := msg.MetaGet("fallback_error")
-	c.out.failures[m.ID] = append(c.out.failures[m.ID], why)
+	if why, fellBack := msg.MetaGet("fallback_error"); fellBack {
+		c.out.failures[m.ID] = append(c.out.failures[m.ID], why)
+		return nil
+	}
+	why := ""
+	if m.Outcome != "" && m.Reason != "" {
+		why = fmt.Sprintf("%s: %s: %s", m.Outcome, m.Reason, m.Details)
+	}
+	c.out.failures[m.Lead.ID] = append(c.out.failures[m.Lead.ID], why)
 	return nil
 }
 

@@ -85,7 +85,8 @@ end. The pretend API's own record says who was called.
 
 `+"`hold` and `redial_absent` are the `on_unknown` of `happyrobot_dial`; `http_client`"+` is the
 stock output in its best honest config: the same batches, up to 10 retries with growing
-pauses, a `+"`dedupe`"+` processor on the same cache, itself retried, and the same `+"`fallback`"+`.
+pauses, a `+"`dedupe`"+` processor on the same cache, itself retried, and a `+"`fallback`"+` where the
+dial has `+"`failures`"+`.
 Settings: `+"`timeout`"+` %v, or %v where answers come later than that; `+"`settle`"+` %v; %d calls a
 request; %d in flight.
 
