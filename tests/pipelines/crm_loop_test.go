@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
@@ -111,6 +112,43 @@ func TestTheLoopClosesInStreamsMode(t *testing.T) {
 		if id != "lead-1" {
 			assert.Equal(t, lead.written, after[id].written, "%s is not written again", id)
 		}
+	}
+}
+
+// PostgreSQL refuses some rows of a batch for a while, beside failures that are of no
+// lead: an error must be that of the row that was refused.
+func TestTheLoopWritesEachOutcomeThatWasRefusedAtFirst(t *testing.T) {
+	kafka := startMoodyKafka(t)
+	c := newCRM(t, kafka.address)
+	const leads = 30
+	c.insert(t, 0, leads)
+	execute(t, c.db, "UPDATE leads SET queued_at = now()") // there is nothing to queue
+	execute(t, c.db, "CREATE SEQUENCE tries")
+	execute(t, c.db, `CREATE FUNCTION refuse_at_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF NEW.id LIKE '%7' AND nextval('tries') < 10 THEN RAISE EXCEPTION 'refused'; END IF; RETURN NEW; END $$`)
+	execute(t, c.db, "CREATE TRIGGER refuse_at_first BEFORE UPDATE ON leads FOR EACH ROW EXECUTE FUNCTION refuse_at_first()")
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.address))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	var topic string
+	for _, setting := range c.env {
+		if name, ok := strings.CutPrefix(setting, "LEADS_FAILED_TOPIC="); ok {
+			topic = name
+		}
+	}
+	var records []*kgo.Record
+	for n := range leads {
+		for _, lead := range []string{`"no lead at all"`, fmt.Sprintf(`{"id":"lead-%d"}`, n)} {
+			records = append(records, &kgo.Record{Topic: topic, Headers: []kgo.RecordHeader{{Key: "to", Value: []byte("topic")}},
+				Value: []byte(`{"lead":` + lead + `,"outcome":"rejected","reason":"invalid_phone_number","details":""}`)})
+		}
+	}
+	require.NoError(t, client.ProduceSync(t.Context(), records...).FirstErr())
+	pipeline := program.StartPipeline(t, append(c.env, "STATE_DIR="+t.TempDir()), "-r", "resources/local.yaml", "config/crm_loop.yaml")
+	c.await(t, leads)
+	pipeline.Stop(t)
+	for id, lead := range table(t, c.db, "leads", "id") {
+		assert.Equal(t, "invalid_phone_number", lead.values["reason"], id)
 	}
 }
 

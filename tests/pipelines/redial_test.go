@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -156,4 +158,46 @@ func TestUnansweredCallsAreRedialedTwiceAtMost(t *testing.T) {
 	again := sim.CallsByLead(t)
 	delete(again, "late")
 	assert.Equal(t, placed, again)
+}
+
+// The filter of the pipeline leaves out every other call; those that the API refuses
+// are filed, and nobody else.
+func TestARedialThatIsRefusedIsTheOneThatIsFiled(t *testing.T) {
+	sim := program.StartCallsim(t, "--fault", `{"kind":"refuse","to":"+12025550177","status":422}`)
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "calls", "leads_failed"))
+	require.NoError(t, err)
+	t.Cleanup(broker.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.ListenAddrs()...), kgo.ConsumeTopics("calls", "leads_failed"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	wantCalls, wantRecords := map[string]int{}, map[string]int{}
+	for n := range 20 {
+		lead, phone, attempt := fmt.Sprintf("lead-%d", n), "+12025550101", 1
+		switch n % 4 {
+		case 0, 2:
+			attempt = 3
+			wantCalls[lead] = 1
+		case 1:
+			phone = "+12025550177"
+			wantCalls[lead] = 1
+			wantRecords[lead+" rejected refused"] = 1
+		default:
+			wantCalls[lead] = 2
+			wantRecords[lead+" accepted"] = 1
+		}
+		sim.Arrive(t, callsim.Arrival{Type: "Outbound", EndsAs: "Busy", Ago: callsim.Duration(time.Hour), Call: fmt.Appendf(nil,
+			`{"phone_number":%q,"metadata":{"lead_id":%q,"attempt":%d}}`, phone, lead, attempt)})
+	}
+	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+broker.ListenAddrs()[0], "STATE_DIR="+t.TempDir())
+	pipeline := program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/redial_no_answer.yaml")
+	got := map[string]int{}
+	for _, records := range topics(t, client, map[string]int{"calls": 5, "leads_failed": 5}) {
+		for _, r := range records {
+			reason, _ := r["reason"].(string)
+			got[strings.TrimSpace(fmt.Sprint(r["lead"].(map[string]any)["id"], " ", r["outcome"], " ", reason))]++
+		}
+	}
+	pipeline.Stop(t)
+	assert.Equal(t, wantRecords, got)
+	assert.Equal(t, wantCalls, sim.CallsByLead(t))
 }
