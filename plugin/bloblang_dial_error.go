@@ -26,8 +26,8 @@ Words that Benthos puts before a failure that it passes on are left out. Text th
 
 The child output `+"`failures`"+` of the output needs none of this: its messages have these members already.`).
 		Example("Keep a failed lead with the reason.",
-			`root.lead = this
-root = root.assign(@fallback_error.parse_dial_error().catch({"outcome": "failed", "reason": "delivery", "details": @fallback_error}))`).
+			`let failure = @fallback_error.parse_dial_error().catch({"outcome": "failed", "reason": "delivery", "details": @fallback_error})
+root = $failure.assign({"lead": this.catch(content().string())})`).
 		Example("The failure's text in parts.",
 			`root = this.why.parse_dial_error()`,
 			[2]string{

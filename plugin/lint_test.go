@@ -96,16 +96,20 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 
 func TestExamplesLint(t *testing.T) {
 	env := service.NewEnvironment()
-	view, ok := env.GetInputConfig("happyrobot_calls")
+	calls, ok := env.GetInputConfig("happyrobot_calls")
 	require.True(t, ok)
-	data, err := view.TemplateData()
-	require.NoError(t, err)
-	require.Len(t, data.Examples, 2)
-	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(context.Context, string) (string, bool) { return "set", true })
-	for _, e := range data.Examples {
-		lints, err := linter.LintYAML([]byte(e.Config))
-		require.NoError(t, err, e.Title)
-		assert.Empty(t, lints, e.Title)
+	dial, ok := env.GetOutputConfig("happyrobot_dial")
+	require.True(t, ok)
+	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(context.Context, string) (string, bool) { return "64f0c0de00000000000000c1", true })
+	for view, examples := range map[*service.ConfigView]int{calls: 2, dial: 2} {
+		data, err := view.TemplateData()
+		require.NoError(t, err)
+		require.Len(t, data.Examples, examples)
+		for _, e := range data.Examples {
+			lints, err := linter.LintYAML([]byte(e.Config))
+			require.NoError(t, err, e.Title)
+			assert.Empty(t, lints, e.Title)
+		}
 	}
 }
 

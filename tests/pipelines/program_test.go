@@ -65,7 +65,7 @@ func TestTheDistributionKnowsItsComponents(t *testing.T) {
 		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_request"},
 		"caches":           {"bbolt", "redis"},
 		"metrics":          {"prometheus"},
-		"bloblang-methods": {"parse_phone_number"},
+		"bloblang-methods": {"parse_phone_number", "parse_dial_error"},
 	} {
 		out, err := program.Run(t, os.Environ(), "list", kind)
 		require.NoError(t, err, out)
