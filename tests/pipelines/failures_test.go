@@ -63,3 +63,40 @@ func TestAFailedLeadIsFiledAfterAnEndWhileKafkaRefusesRecords(t *testing.T) {
 		})
 	}
 }
+
+// A record holds the whole lead and more, so a lead that Kafka took may make one that
+// it does not take. Such a record is cut, and blocks no other.
+func TestARecordThatIsTooLargeForKafkaIsCut(t *testing.T) {
+	kafka := startMoodyKafka(t, "leads", "calls", "leads_failed")
+	sim := program.StartCallsim(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.address), kgo.ProducerBatchMaxBytes(2<<20), kgo.ConsumeTopics("calls", "leads_failed"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	pad := strings.Repeat("x", 1_040_000)
+	for _, value := range []string{
+		`{"id":"large","phone":"+12122000001","pad":"` + pad + `"}`,
+		`{"id":"large and bad","phone":"nobody","pad":"` + pad + `"}`,
+		`large text ` + pad,
+		`{"id":"small","phone":"+12122000002"}`,
+		`{"id":"small and bad","phone":"nobody"}`,
+	} {
+		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "leads", Value: []byte(value)}).FirstErr())
+	}
+	env := program.Settings(t, "HAPPYROBOT_BASE_URL="+sim.BaseURL(), "KAFKA_BROKERS="+kafka.address, "STATE_DIR="+t.TempDir())
+	p := program.StartPipeline(t, env, "-r", "resources/local.yaml", "config/kafka_to_calls.yaml")
+	got := topics(t, client, map[string]int{"calls": 2, "leads_failed": 3})
+	p.Stop(t)
+	var ids, cut []string
+	for _, records := range got {
+		for _, r := range records {
+			if lead, ok := r["lead"].(map[string]any); ok {
+				ids = append(ids, fmt.Sprint(lead["id"], " ", r["outcome"]))
+				continue
+			}
+			assert.Len(t, r["lead"], 1000)
+			cut = append(cut, fmt.Sprint(r["lead"].(string)[:10], " ", r["reason"]))
+		}
+	}
+	assert.ElementsMatch(t, []string{"large accepted", "small accepted", "small and bad rejected"}, ids)
+	assert.ElementsMatch(t, []string{`{"id":"lar invalid_phone_number`, "large text invalid_json"}, cut)
+}
