@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers/v2"
@@ -21,6 +22,22 @@ func emergencyIn(digits, region string) bool {
 	return phonenumbers.IsEmergencyNumber(digits, region) || phonenumbers.IsEmergencyNumber(strings.TrimLeft(digits, "0"), region)
 }
 
+// emergencyBehindCode is emergencyIn, also behind the region's own calling code:
+// 358112 in Finland is 112.
+func emergencyBehindCode(digits, region string) bool {
+	code := strconv.Itoa(phonenumbers.GetCountryCodeForRegion(region))
+	for {
+		if emergencyIn(digits, region) {
+			return true
+		}
+		rest, ok := strings.CutPrefix(digits, code)
+		if !ok {
+			return false
+		}
+		digits = rest
+	}
+}
+
 // emergency is the number of a text that is an emergency number. Not all of them
 // are numbers to the library.
 func emergency(w written, region string) Number {
@@ -35,15 +52,17 @@ func emergency(w written, region string) Number {
 	return n
 }
 
-// emergencyAbroad says whether the number without its country code is an emergency
-// number of one of the code's regions: somewhere +49 112 may ring as 112 does.
+// emergencyAbroad says whether the number without its country code, or without its
+// area code, is an emergency number of one of the code's regions: somewhere +49 112
+// may ring as 112 does, and +82 31 119 rings the fire brigade of that area.
 func (n Number) emergencyAbroad() bool {
 	national := n.national()
-	if len(national) > longestEmergency {
+	if len(national) > longestEmergency+len("03012") {
 		return false
 	}
+	line := national[phonenumbers.GetLengthOfGeographicalAreaCode(n.parsed):]
 	for _, region := range phonenumbers.GetRegionCodesForCountryCode(n.countryCode()) {
-		if emergencyIn(national, region) {
+		if emergencyIn(national, region) || len(line) < len(national) && phonenumbers.IsEmergencyNumber(line, region) {
 			return true
 		}
 	}

@@ -34,14 +34,15 @@ func nanpImpossible(national string) *Refusal {
 // serviceCode is of the form N11.
 func serviceCode(code string) bool { return strings.HasSuffix(code, "11") }
 
-// nanpPremium are numbers that cost more than a call: area code 900, and exchange
-// 976 of every area code but the toll-free ones.
+// nanpPremium are numbers that cost more than a call beside those of area code 900,
+// which the library knows: exchange 976 and directory assistance, 555-1212, of every
+// area code but the toll-free ones.
 func (n Number) nanpPremium() bool {
 	national := n.national()
 	if n.countryCode() != nanp || len(national) != nanpDigits {
 		return false
 	}
-	return strings.HasPrefix(national, "900") || national[3:6] == "976" && !nanpTollFree(national[:3])
+	return (national[3:6] == "976" || national[3:] == "5551212") && !nanpTollFree(national[:3])
 }
 
 // nanpTollFree are 800, 833, 844 and so on to 888.

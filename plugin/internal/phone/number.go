@@ -48,6 +48,7 @@ type Number struct {
 
 	parsed  *phonenumbers.PhoneNumber
 	refused *Refusal // by its text alone
+	unsure  *Refusal // by its text, where numbers need not be valid
 }
 
 // Valid says whether the number fits the numbering plan of its country, as far as
@@ -93,11 +94,6 @@ const (
 func (n Number) countryCode() int { return int(n.parsed.GetCountryCode()) }
 
 func (n Number) national() string { return phonenumbers.GetNationalSignificantNumber(n.parsed) }
-
-// nonGeographic numbers, such as +800 and +979, belong to no country.
-func (n Number) nonGeographic() bool {
-	return phonenumbers.GetRegionCodeForCountryCode(n.countryCode()) == worldRegion
-}
 
 // plan names the number's country code, for errors.
 func (n Number) plan() string { return fmt.Sprintf("+%d", n.countryCode()) }

@@ -29,7 +29,7 @@ func Read(text, region string) (Number, error) {
 	if err != nil {
 		return Number{}, err
 	}
-	if n.refused == nil && w.String() != text && otherwiseBefore(text, region, n.E164) {
+	if n.refused == nil && !(w.plus && w.String() == text) && otherwiseBefore(text, region, n.E164) {
 		n.refused = refuse(Ambiguous, "can be read as more than one number: write it in international form, with + and without words")
 	}
 	if n.refused != nil && n.refused.Reason == Ambiguous {
@@ -59,7 +59,7 @@ func (w written) number(region string) (Number, error) {
 	case len(w.digits) > 2*mostDigits: // the library refuses 250 and more
 		return Number{}, refuse(Invalid, "has too many digits: one field must hold one number")
 	}
-	if !w.plus && emergencyIn(w.digits, region) {
+	if !w.plus && emergencyBehindCode(w.digits, region) {
 		return emergency(w, region), nil
 	}
 	parsed, err := phonenumbers.ParseAndKeepRawInput(w.String(), region)
@@ -71,21 +71,38 @@ func (w written) number(region string) (Number, error) {
 	case err != nil:
 		return Number{}, refuse(Invalid, "has too many digits, or too few: one field must hold one number")
 	}
-	source := parsed.GetCountryCodeSource()
+	abroad := parsed.GetCountryCodeSource() == phonenumbers.PhoneNumber_FROM_NUMBER_WITH_IDD
 	n := numberOf(parsed)
-	if !w.plus && source != phonenumbers.PhoneNumber_FROM_NUMBER_WITH_IDD {
-		if strings.HasPrefix(w.digits, "00") && !n.Valid() {
-			return Number{}, refuse(Invalid, "starts with 00: write + in its place, such as +44… (%s dials other countries in another way)", region)
-		}
+	switch {
+	case w.plus:
+	case strings.HasPrefix(w.digits, "00") && n.otherThan(w.digits[2:]):
+		return Number{}, refuse(Invalid, "starts with 00: write + in its place, such as +44… (%s dials other countries in another way)", region)
+	case abroad && nationalToo(w.digits, region):
+		return Number{}, refuse(Invalid, "starts as a number of another country does, and is a number of %s as well: write it in international form, with +", region)
+	case !abroad:
 		n = n.orAmbiguous(w.digits, region)
 	}
-	if source == phonenumbers.PhoneNumber_FROM_NUMBER_WITH_IDD && nationalToo(w.digits, region) {
-		return Number{}, refuse(Invalid, "starts as a number of another country does, and is a number of %s as well: write it in international form, with +", region)
+	if w.ordinal && restIsANumber(w.digits[1:], region, n.E164) {
+		return Number{}, refuse(Invalid, "begins with a digit that may only count, and is a number without it: write the number alone")
 	}
 	if n.emergencyAbroad() {
 		n.Emergency, n.refused = true, emergencyRefusal
 	}
 	return n, nil
+}
+
+// otherThan says whether digits behind a country code's sign are a number, and
+// another one than n: 00 66 62… in Thailand, where 006 is a carrier's own sign.
+func (n Number) otherThan(digits string) bool {
+	meant, err := phonenumbers.Parse("+"+digits, "")
+	return err == nil && phonenumbers.Format(meant, phonenumbers.E164) != n.E164 && phonenumbers.IsPossibleNumber(meant)
+}
+
+// restIsANumber says whether a text is a valid number without its first digit, too,
+// and another one.
+func restIsANumber(digits, region, e164 string) bool {
+	rest, err := phonenumbers.Parse(digits, region)
+	return err == nil && phonenumbers.IsValidNumber(rest) && phonenumbers.Format(rest, phonenumbers.E164) != e164
 }
 
 func numberOf(parsed *phonenumbers.PhoneNumber) Number {
@@ -110,22 +127,14 @@ func (n Number) orAmbiguous(digits, region string) Number {
 		return n
 	}
 	nationalOK, restOK := phonenumbers.IsValidNumber(national), phonenumbers.IsValidNumber(rest)
-	if !nationalOK && !restOK {
-		nationalOK, restOK = phonenumbers.IsPossibleNumber(national), phonenumbers.IsPossibleNumber(rest)
-	}
 	chosen := n
 	switch {
 	case nationalOK && restOK:
 		chosen.refused = twoReadings(code)
-	case nationalOK:
-		chosen = numberOf(national)
 	case restOK:
 		chosen = numberOf(rest)
-	}
-	if chosen.E164 != n.E164 && phonenumbers.IsPossibleNumber(n.parsed) {
-		// Earlier versions dialed n: see otherwiseBefore.
-		n.refused = twoReadings(code)
-		return n
+	case phonenumbers.IsPossibleNumber(national) && phonenumbers.IsPossibleNumber(rest):
+		chosen.unsure = twoReadings(code)
 	}
 	return chosen
 }

@@ -153,6 +153,114 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"+800 1234 5678", "US", Rules{Regions: []string{AnyRegion}}, "+80012345678"},
 		{"+979 1 2345 6789", "", DefaultRules(""), string(TypeRefused)},
 		{"+979 1 2345 6789", "", Rules{}, "+979123456789"},
+		// Old readings stay, or the text is refused.
+		{"4901711234567", "DE", de, string(Ambiguous)},
+		{"49 01711234567", "DE", de, string(Ambiguous)},
+		{"4306641234567", "AT", DefaultRules("AT"), string(Ambiguous)},
+		// A local number and three letters, a masked number, or a word is no number.
+		{"305-2345 DNC", "US", us, string(Invalid)},
+		{"305.2345.Bob", "US", us, string(Invalid)},
+		{"3052345DNC", "US", us, string(Invalid)},
+		{"202-XXX-XXXX", "US", us, string(Invalid)},
+		{"202-555-XXXX", "US", us, string(Invalid)},
+		{"800-XXX-XXXX", "US", us, string(Invalid)},
+		{"(202) unknown", "US", us, string(Invalid)},
+		{"202-PRIVATE", "US", us, string(Invalid)},
+		{"800-UNKNOWN", "US", us, string(Invalid)},
+		{"202 555 Anna", "US", us, string(Invalid)},
+		{"202-555-none", "US", us, string(Invalid)},
+		{"202-555-DEAD", "US", us, string(Invalid)},
+		{"202-555-STOP", "US", us, string(Invalid)},
+		{"202 555 TAXI", "US", us, string(Invalid)},
+		{"202-555-Anna", "US", us, string(Invalid)},
+		{"202-555-AB CD", "US", us, string(Invalid)},
+		{"305-2345-DNC", "US", us, string(Invalid)},
+		{"212-555-TAXI", "US", us, "+12125558294"},
+		{"212-MATTRES", "US", us, "+12126288737"},
+		// Emergency numbers behind an area code or the region's own code.
+		{"031-119", "KR", DefaultRules("KR"), string(EmergencyNumber)},
+		{"+82 31 119", "KR", DefaultRules("KR"), string(EmergencyNumber)},
+		{"030 112", "DE", de, string(EmergencyNumber)},
+		{"+49 30 110", "DE", anyNumber, string(EmergencyNumber)},
+		{"0662 133", "AT", DefaultRules("AT"), string(EmergencyNumber)},
+		{"358112", "FI", DefaultRules("FI"), string(EmergencyNumber)},
+		{"490110", "DE", anyNumber, string(EmergencyNumber)},
+		{"4747112", "NO", anyNumber, string(EmergencyNumber)},
+		// 00 is the sign of another country, also where carriers have longer prefixes.
+		{"0066 62 345 6789", "TH", anyNumber, string(Invalid)},
+		{"0066 81 234 5678", "JP", anyNumber, string(Invalid)},
+		{"0065 9753 7209", "SG", anyNumber, string(Invalid)},
+		{"0011 44 20 7946 0958", "AU", anyNumber, "+442079460958"},
+		{"0011 1 202 555 0101", "AU", anyNumber, "+12025550101"},
+		{"010 44 20 7946 0958", "JP", anyNumber, "+442079460958"},
+		// What is no extension.
+		{"301.234,56", "DE", de, string(Invalid)},
+		{"30123456,5", "DE", de, string(Invalid)},
+		{"030 123456,123457", "DE", de, string(Invalid)},
+		{"030 123x4567", "DE", de, string(Invalid)},
+		{"030 123456 x12", "DE", de, "+4930123456"},
+		{"202-555-0101x12", "US", us, "+12025550101"},
+		// Ordinals are not digits of the number.
+		{"Tel. 2 030 123456", "DE", de, string(Invalid)},
+		{"2. 030 123456", "DE", de, string(Invalid)},
+		{"1) 664 1234567", "AT", DefaultRules("AT"), string(Invalid)},
+		{"Tel: 1 202 555 0101", "US", us, "+12025550101"},
+		{"тел. 8 912 345-67-89", "RU", DefaultRules("RU"), "+79123456789"},
+		// Dates, addresses, and numbers that only look like one.
+		{"2024-01-15", "DE", de, string(Invalid)},
+		{"192.168.10.12", "DE", de, string(Invalid)},
+		{"93.184.216.34", "DE", de, string(Invalid)},
+		{"22.33.44.55", "NO", DefaultRules("NO"), "+4722334455"},
+		{"22.123.45.67", "PL", DefaultRules("PL"), "+48221234567"},
+		{"02.555.12.12", "BE", DefaultRules("BE"), "+3225551212"},
+		{"044.668.18.00", "CH", DefaultRules("CH"), "+41446681800"},
+		{"02.512.00.00", "BE", DefaultRules("BE"), "+3225120000"},
+		{"202.555.0000", "US", us, "+12025550000"},
+		// Slashes join an area code and a number, not two numbers.
+		{"030 123456/7890", "DE", de, string(Invalid)},
+		{"030/123456/78901", "DE", de, string(Invalid)},
+		{"+49 30 123456/78901", "DE", de, string(Invalid)},
+		{"030/1234/56789", "DE", de, string(Invalid)},
+		{"030 123456(", "DE", de, string(Invalid)},
+		{"030 123456/", "DE", de, string(Invalid)},
+		{"05241/80-0", "DE", possible("DE"), "+495241800"},
+		{"06/30/123-4567", "HU", DefaultRules("HU"), "+36301234567"},
+		{"+32/2/555.12.12", "BE", DefaultRules("BE"), "+3225551212"},
+		// Labels as people and programs write them.
+		{"Tél. : 06 12 34 56 78", "FR", DefaultRules("FR"), "+33612345678"},
+		{"Mobile - 202-555-0101", "US", us, "+12025550101"},
+		{"(Mobile) 202-555-0101", "US", us, "+12025550101"},
+		{"[Mobile] 202-555-0101", "US", us, "+12025550101"},
+		{"Phone #: 202-555-0101", "US", us, "+12025550101"},
+		{"Fon 030/123456", "DE", de, "+4930123456"},
+		{"TEL;TYPE=CELL:+12025550101", "US", us, "+12025550101"},
+		{"item1.TEL;type=pref:+1 202 555 0101", "US", us, "+12025550101"},
+		{"callto:+12025550101", "US", us, "+12025550101"},
+		{"[202] 555-0101", "US", us, "+12025550101"},
+		{"<2025550101>", "US", us, "+12025550101"},
+		{"x1234", "US", us, string(Invalid)},
+		{"０３ー１２３４ー５６７８", "JP", DefaultRules("JP"), "+81312345678"},
+		{"(030 123456)", "DE", de, "+4930123456"},
+		// Services that a plan numbers like lines.
+		{"202-555-1212", "US", us, string(TypeRefused)},
+		{"812-976-0100", "US", us, string(TypeRefused)},
+		{"116117", "DE", possible("DE"), string(Invalid)},
+		{"11833", "DE", possible("DE"), string(Invalid)},
+		{"905 12 34 56", "ES", possible("ES"), string(TypeRefused)},
+		{"0190 123456", "DE", possible("DE"), string(TypeRefused)},
+		{"+88213123456", "", Rules{Possible: true, RefuseTypes: DefaultRefuseTypes()}, string(TypeRefused)},
+		{"+882 32 1234567", "", DefaultRules(""), string(TypeRefused)},
+		{"+1 600 555 0100", "CA", DefaultRules("CA"), string(TypeRefused)},
+		{"+7 954 123 45 67", "RU", DefaultRules("RU"), string(TypeRefused)},
+		{"+62 868 1234567", "ID", DefaultRules("ID"), string(TypeRefused)},
+		{"+86 1349 123 4567", "CN", DefaultRules("CN"), string(TypeRefused)},
+		{"+86 1740 012 3456", "CN", DefaultRules("CN"), string(TypeRefused)},
+		{"+1 900 291 0100", "US", possible("US"), string(TypeRefused)},
+		// Neither reading of a text is a valid number.
+		{"972501234567", "IL", DefaultRules("IL"), string(Invalid)},
+		{"972501234567", "IL", possible("IL"), string(Ambiguous)},
+		{"+44 1481 000000", "GB", possible("GB"), "+441481000000"},
+		{"+441481712345", "GG", DefaultRules("GG"), "+441481712345"},
 		// Possible numbers are those of a length and beginning that a plan can have.
 		{"+1 222 555 0100", "US", us, string(Invalid)},
 		{"+1 222 555 0100", "US", possible("US"), "+12225550100"},
@@ -167,6 +275,8 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"911-555-0100", "US", possible("US"), string(EmergencyNumber)},
 		{"+1 202 911 0100", "US", possible("US"), string(EmergencyNumber)},
 		{"000000000", "DE", possible("DE"), string(Invalid)},
+		{"+49 30 1234567890123", "DE", possible("DE"), string(Invalid)},
+		{"+4900083000000", "DE", possible("DE"), string(Invalid)},
 		{"491701234567", "DE", possible("DE"), string(Ambiguous)},
 		{"55800123456", "BR", possible("BR"), string(Ambiguous)}, // once dialed as +5555800123456
 		{"+1 900 055 0100", "US", possible("US"), string(Invalid)},
@@ -174,4 +284,19 @@ func TestWhereARuleEnds(t *testing.T) {
 	} {
 		assert.Equal(t, tc.want, verdict(tc.text, tc.region, tc.rules), "%q in %s", tc.text, tc.region)
 	}
+}
+
+func TestTollFreeNumbersServeAllOfNorthAmerica(t *testing.T) {
+	regions := 0
+	for _, region := range KnownRegions() {
+		if phonenumbers.GetCountryCodeForRegion(region) != nanp {
+			continue
+		}
+		regions++
+		for _, area := range []string{"800", "833", "844", "855", "866", "877", "888"} {
+			number := "+1" + area + "5550100"
+			assert.Equal(t, number, verdict(number, region, DefaultRules(region)), region)
+		}
+	}
+	require.Equal(t, 25, regions)
 }

@@ -48,6 +48,12 @@ func (r Rules) Check(n Number) error {
 	known := phonenumbers.GetNumberType(n.parsed)
 	valid := known != phonenumbers.UNKNOWN // which is how the library defines it; each question costs microseconds
 	if !valid {
+		if phonenumbers.IsValidShortNumber(n.parsed) {
+			return refuse(Invalid, "is a short service number")
+		}
+		if r.Possible && n.unsure != nil {
+			return n.unsure
+		}
 		if !r.Possible {
 			return refuse(Invalid, "fits no numbering plan: %s has no such numbers; if it is newer than this program's tables, `numbers: possible` lets it through", n.plan())
 		}
@@ -56,7 +62,7 @@ func (r Rules) Check(n Number) error {
 		}
 	}
 	kind := n.typeBesides(known)
-	if err := r.checkRegion(n, kind, valid); err != nil {
+	if err := r.checkRegion(n, valid); err != nil {
 		return err
 	}
 	if slices.Contains(r.RefuseTypes, kind) {
@@ -65,15 +71,13 @@ func (r Rules) Check(n Number) error {
 	return nil
 }
 
-func (r Rules) checkRegion(n Number, kind Type, valid bool) error {
+func (r Rules) checkRegion(n Number, valid bool) error {
 	if len(r.Regions) == 0 || slices.Contains(r.Regions, AnyRegion) {
 		return nil
 	}
-	if !n.nonGeographic() {
-		for _, region := range r.Regions {
-			if valid && n.validIn(region, kind) || !valid && n.beginsIn(region) {
-				return nil
-			}
+	for _, region := range r.Regions {
+		if valid && n.validIn(region) || !valid && n.home() == region {
+			return nil
 		}
 	}
 	home := n.Country()
@@ -86,25 +90,15 @@ func (r Rules) checkRegion(n Number, kind Type, valid bool) error {
 // countsAs are regions whose numbers people take for those of a larger one.
 var countsAs = map[string][]string{"GB": {"GG", "JE", "IM"}, "IT": {"VA"}, "NO": {"SJ"}}
 
-// validIn says whether a valid number is one of the region's.
-func (n Number) validIn(region string, kind Type) bool {
-	if n.countryCode() != phonenumbers.GetCountryCodeForRegion(region) {
-		return false
-	}
-	if n.countryCode() == nanp && kind == TollFree {
-		return true // toll-free numbers serve all of the plan
-	}
+// validIn says whether a valid number is one of the region's. The library counts
+// toll-free numbers of +1 as valid in all of North America's plan.
+func (n Number) validIn(region string) bool {
 	return phonenumbers.IsValidNumberForRegion(n.parsed, region) ||
 		slices.ContainsFunc(countsAs[region], func(part string) bool { return phonenumbers.IsValidNumberForRegion(n.parsed, part) })
 }
 
-// beginsIn says whether the first digits of a number that is valid nowhere name the
-// region.
-func (n Number) beginsIn(region string) bool {
-	return n.home() == region || slices.Contains(countsAs[region], n.home())
-}
-
-// home is the one region that a number most likely belongs to, valid or not.
+// home is the one region that a number most likely belongs to, valid or not: the
+// first digits name it, or it is the largest of its country code.
 func (n Number) home() string {
 	if region := phonenumbers.GetRegionCodeForNumber(n.parsed); region != "" {
 		return region
@@ -128,7 +122,7 @@ func KnownRegions() []string {
 }
 
 // Mistaken are codes that people write for a region, and its own.
-var Mistaken = map[string]string{"UK": "GB", "EN": "GB", "EL": "GR"}
+var Mistaken = map[string]string{"UK": "GB", "EL": "GR"}
 
 // MistakenRegions are the keys of Mistaken, sorted.
 func MistakenRegions() []string { return slices.Sorted(maps.Keys(Mistaken)) }

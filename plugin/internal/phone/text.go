@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,8 +11,9 @@ import (
 
 // written is a phone text without what is not part of the number.
 type written struct {
-	plus   bool   // begins with +, the sign of a country code
-	digits string // 0 to 9, in the order of the text; letters of a whole number are digits here
+	plus    bool   // begins with +, the sign of a country code
+	digits  string // 0 to 9, in the order of the text; letters of a whole number are digits here
+	ordinal bool   // the first digit may only count: "Tel. 2 030…", "1) 0664…"
 }
 
 // longestText is far longer than any number, label and extension are.
@@ -36,19 +38,23 @@ func readText(text, region string) (written, error) {
 		return written{}, refuse(Invalid, "was exported as a number, and digits may be lost: export the column as text")
 	case date.MatchString(text):
 		return written{}, refuse(Invalid, "is a date")
-	case address.MatchString(text):
+	case networkAddress(text):
 		return written{}, refuse(Invalid, "is a network address")
 	}
-	if text, err = withoutLabel(text); err != nil {
+	number, err := withoutLabel(text)
+	if err != nil {
 		return written{}, err
 	}
-	text = withoutExtension(text)
-	if strings.ContainsFunc(text, unicode.IsLetter) {
-		if text, err = spelledOut(text, region); err != nil {
+	ordinal := counted.MatchString(number) || number != text && countedBehindLabel.MatchString(number)
+	number = withoutExtension(number, region)
+	if strings.ContainsFunc(number, unicode.IsLetter) {
+		if number, err = spelledOut(number, region); err != nil {
 			return written{}, err
 		}
 	}
-	return punctuated(text)
+	w, err := punctuated(number)
+	w.ordinal = ordinal
+	return w, err
 }
 
 // normalize writes what has several forms in Unicode in the form of ASCII: digits
@@ -110,10 +116,12 @@ func digitValue(r rune) byte {
 }
 
 // unwrap takes off what spreadsheets and exports put around a text: quotes, an
-// apostrophe or an equals sign in front, one pair of parentheses.
+// apostrophe or an equals sign in front, one pair of parentheses. Brackets are
+// parentheses from here on.
 func unwrap(text string) string {
 	text = strings.TrimPrefix(text, "=")
-	text = strings.TrimSpace(strings.Trim(text, "\"'`“”„‘’‚«»"))
+	text = strings.TrimSpace(strings.Trim(text, "\"'`“”„‘’‚«»<>"))
+	text = strings.NewReplacer("[", "(", "]", ")").Replace(text)
 	if inner, ok := strings.CutPrefix(text, "("); ok {
 		if inner, ok = strings.CutSuffix(inner, ")"); ok && !strings.ContainsAny(inner, "()") {
 			text = strings.TrimSpace(inner)
@@ -124,51 +132,85 @@ func unwrap(text string) string {
 
 var (
 	scientific = regexp.MustCompile(`^[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+$`)
-	fraction   = regexp.MustCompile(`^[+-]?\d{4,}\.\d{1,2}$|[.,]0+$`)
+	fraction   = regexp.MustCompile(`^[+-]?\d{4,}\.\d{1,2}$|^[^.,]*[.,]0+$`)
 	date       = regexp.MustCompile(`^(?:(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)\d\d)(?:[ T].*)?$`)
-	// Four groups of two digits are how some countries write their numbers.
-	address = regexp.MustCompile(`^(?:\d{1,3}\.){3}\d{1,3}$`)
+	fourGroups = regexp.MustCompile(`^(?:\d{1,3}\.){3}\d{1,3}$`)
+
+	counted            = regexp.MustCompile(`^\d[.)] `)
+	countedBehindLabel = regexp.MustCompile(`^\d `)
 )
+
+// networkAddress says whether a text is an IPv4 address. Some countries write their
+// numbers in four groups with dots, most of them of two digits: 22.123.45.67.
+func networkAddress(text string) bool {
+	if !fourGroups.MatchString(text) {
+		return false
+	}
+	at, err := netip.ParseAddr(text)
+	if err != nil {
+		return false
+	}
+	pairs := 0
+	for _, group := range strings.Split(text, ".") {
+		if len(group) == 2 {
+			pairs++
+		}
+	}
+	return pairs < 3 || at.IsPrivate() && pairs < 4
+}
 
 // labels are words that say of what follows that it is a phone. They stand in
 // front of the number; behind it they might be anybody's name.
 var labels = []string{
-	"tel", "telephone", "phone", "ph", "mobile", "mob", "cell", "cellphone", "whatsapp", "office", "home", "work", "direct", "main", "number", "landline",
-	"telefon", "telefonnummer", "handy", "mobil", "mobilnummer", "rufnummer",
-	"téléphone", "tél", "portable",
-	"teléfono", "telefono", "tlf", "móvil", "movil", "celular", "cel",
-	"telefone", "telemóvel", "cellulare", "telefoon", "gsm", "тел", "телефон", "моб",
+	"tel", "telephone", "phone", "ph", "mobile", "mob", "cell", "cellphone", "whatsapp", "callto", "business", "contact", "ddi", "switchboard",
+	"office", "home", "work", "direct", "main", "number", "landline", "line",
+	"telefon", "telefonnummer", "fon", "festnetz", "handy", "handynummer", "mobil", "mobilnummer", "mobiltelefon", "rufnummer", "privat", "büro",
+	"téléphone", "tél", "portable", "fixe", "domicile",
+	"teléfono", "telefono", "telf", "tfno", "tlf", "móvil", "movil", "celular", "cel",
+	"telefone", "fone", "telemóvel", "tlm", "cellulare", "telefoon", "gsm", "kom", "τηλ", "тел", "телефон", "моб",
+	"電話", "携帯", "电话", "手机", "전화", "휴대폰",
 }
 
 // shortLabels are letters and abbreviations that count only with a mark behind them.
-var shortLabels = []string{"p", "t", "m", "c", "h", "w", "o", "no", "nr", "n"}
+var shortLabels = []string{"p", "t", "m", "c", "h", "w", "o", "d", "no", "nr", "n", "т"}
 
 // signs of a phone.
 const signs = "☎☏✆📞📱🕻🕽🖁"
 
+// card is the line of a phone in a vCard.
+var card = regexp.MustCompile(`(?i)^(?:item\d+\.)?tel(?:;[a-z0-9=,;"-]+)?:`)
+
 // withoutLabel takes labels and signs off the front of a text.
 func withoutLabel(text string) (string, error) {
+	text = text[len(card.FindString(text)):]
 	for {
 		before := text
 		text = strings.TrimLeft(text, signs+"\ufe0f ")
-		word := strings.ToLower(leadingLetters(text))
-		rest := text[len(leadingLetters(text)):]
-		marked := strings.TrimLeft(rest, ".:º°")
-		switch {
+		if inside, rest, ok := parenthesized(text); ok && slices.Contains(labels, strings.ToLower(inside)) {
+			text = strings.TrimLeft(rest, " ")
+		}
+		word := leadingLetters(text)
+		rest := text[len(word):]
+		marked := strings.TrimLeft(rest, " .:º°#")
+		switch word = strings.ToLower(word); {
 		case word == "fax", word == "telefax", word == "télécopie":
 			return "", refuse(Invalid, "is a fax number")
-		case word == "":
-		case slices.Contains(labels, word), slices.Contains(shortLabels, word) && marked != rest:
-			text = strings.TrimLeft(marked, " ")
-			// "Tel.-Nr.": a dash joins two labels. In front of digits it is a minus.
-			if joined, ok := strings.CutPrefix(text, "-"); ok && leadingLetters(joined) != "" {
-				text = joined
-			}
+		case slices.Contains(labels, word), slices.Contains(shortLabels, word) && strings.TrimLeft(rest, ".:º°#") != rest:
+			// A dash joins a label with what it labels: "Tel.-Nr.", "Mobile - 030…".
+			text = strings.TrimLeft(strings.TrimPrefix(marked, "-"), " ")
 		}
 		if text == before {
 			return text, nil
 		}
 	}
+}
+
+// parenthesized splits a text that begins with something in parentheses.
+func parenthesized(text string) (inside, rest string, ok bool) {
+	if inside, ok = strings.CutPrefix(text, "("); !ok {
+		return "", "", false
+	}
+	return strings.Cut(inside, ")")
 }
 
 func leadingLetters(text string) string {
@@ -180,17 +222,33 @@ func leadingLetters(text string) string {
 	return text
 }
 
-// extension is dialed once somebody answers, which nobody does here. After a comma,
-// which is a pause, it may not be a second number that the first one is listed with.
-var extension = regexp.MustCompile(`(?i)(?:[ ,.-]*(?:(?:e?xt|extn|extension|extensión|доб)[.:]?|[x#])[ :]*\d{1,7}|;ext=\d{1,7}|,{1,3}\d{1,6}#?)$`)
+// Extensions are dialed once somebody answers, which nobody does here.
+var (
+	extension = regexp.MustCompile(`(?i)(?:[ ,.(-]*(?:ext|extn|extension|extensión|доб)[.:#]{0,2} *\d{1,7}\)?|;ext=\d{1,7}| [x#] ?\d{1,7})$`)
+	// In other plans, whose numbers have no one length, x may mask a digit.
+	extensionNANP = regexp.MustCompile(`(?i)[x#] ?\d{1,7}$`)
+	// A comma is a pause. Behind a number without a country code it might as well be
+	// a decimal comma, or stand before the next number of a list.
+	extensionPause = regexp.MustCompile(`^(\+[^,]*),{1,3}\d{1,6}#?$`)
+)
 
-func withoutExtension(text string) string {
+func withoutExtension(text, region string) string {
+	if found := extensionPause.FindStringSubmatch(text); found != nil {
+		return found[1]
+	}
 	found := extension.FindStringIndex(text)
+	if found == nil && inNANP(text, region) {
+		found = extensionNANP.FindStringIndex(text)
+	}
 	if found == nil || !strings.ContainsFunc(text[:found[0]], unicode.IsDigit) {
 		return text
 	}
-	return text[:found[0]]
+	return strings.TrimRight(text[:found[0]], " ")
 }
+
+// A slash joins an area code and a number: 030/123456, 06/30/123-4567. Elsewhere it
+// stands between two numbers, or two endings of one.
+const mostBeforeSlash = 6 // digits of trunk prefix and area code; three more with a country code
 
 // punctuated reads a text of digits and of the signs that people put between them.
 func punctuated(text string) (written, error) {
@@ -209,10 +267,10 @@ func punctuated(text string) (written, error) {
 			return written{}, refuse(Invalid, "begins with more than one +")
 		case r == '-' && b.Len() == 0 && !w.plus:
 			return written{}, refuse(Invalid, "begins with a minus sign")
-		case r == '/' && slash < 0 && i > 0:
+		case r == '/' && i > 0:
 			slash = b.Len()
 		case strings.ContainsRune(" -.()", r):
-		case r == '/', r == ',', r == ';', r == '|', r == '&':
+		case r == ',', r == ';', r == '|', r == '&', r == '/':
 			return written{}, refuse(Invalid, "has the character %q: one field must hold one number", r)
 		case r == '*', r == '#':
 			return written{}, refuse(Invalid, "has the character %q, which is part of a service code", r)
@@ -224,8 +282,8 @@ func punctuated(text string) (written, error) {
 	switch last := strings.TrimRight(text, " ."); {
 	case w.digits == "":
 		return written{}, refuse(Invalid, "has no digits")
-	case slash >= 0 && len(w.digits)-slash < 5:
-		return written{}, refuse(Invalid, "has a / with another ending behind it: one field must hold one number")
+	case slash >= 0 && (slash > mostBeforeSlash && !w.plus || slash > mostBeforeSlash+3):
+		return written{}, refuse(Invalid, "has a / that does not stand behind the area code: one field must hold one number")
 	case strings.HasSuffix(last, ")"):
 		return written{}, refuse(Invalid, "ends with something in parentheses: write the number alone")
 	case strings.HasSuffix(last, "-"), strings.HasSuffix(last, "("), strings.HasSuffix(last, "/"):

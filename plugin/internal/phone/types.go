@@ -40,7 +40,7 @@ func (n Number) typeBesides(known phonenumbers.PhoneNumberType) Type {
 	switch {
 	case n.satellite():
 		return Satellite
-	case n.nanpPremium():
+	case n.nanpPremium(), known == phonenumbers.UNKNOWN && n.in(premiumRanges):
 		return PremiumRate
 	}
 	return typeOf(known)
@@ -78,21 +78,31 @@ func typeOf(t phonenumbers.PhoneNumberType) Type {
 // satelliteRanges are the first digits of satellite phones, behind the country
 // code. The library's tables have no such type.
 var satelliteRanges = map[int][]string{
-	870: {""},             // Inmarsat. ITU, list of E.164 assigned country codes
-	881: {""},             // Global Mobile Satellite System: Iridium, Globalstar and earlier ones. ITU, E.164, GMSS codes
-	882: {"13", "16"},     // EMSAT and Thuraya. ITU, E.164, shared code 882
-	1:   {"600"},          // Canada's caller-paid numbers, most of them satellite phones. CNA, non-geographic code 600
-	7:   {"954"},          // Russia, GlobalTel (Globalstar). Russian numbering plan, DEF code 954
-	61:  {"14"},           // Australia, 014. ACMA, Telecommunications Numbering Plan 2015, satellite telephone service
-	62:  {"868"},          // Indonesia, Byru (PSN). Indonesian numbering plan, code 868
-	86:  {"1349", "1740"}, // China, Globalstar and Tiantong. Chinese numbering plan, mobile segments
+	870: {""},                           // Inmarsat. ITU, list of E.164 assigned country codes
+	881: {""},                           // Global Mobile Satellite System: Iridium, Globalstar and earlier ones. ITU, E.164, GMSS codes
+	882: {"13", "16", "32", "98", "99"}, // EMSAT and Thuraya; networks of ships and aircraft, which satellites connect. ITU, E.164, shared code 882
+	1:   {"600"},                        // Canada's caller-paid numbers, most of them satellite phones. CNA, non-geographic code 600
+	7:   {"954"},                        // Russia, GlobalTel (Globalstar). Russian numbering plan, DEF code 954
+	61:  {"14"},                         // Australia, 014. ACMA, Telecommunications Numbering Plan 2015, satellite telephone service
+	62:  {"868"},                        // Indonesia, Byru (PSN). Indonesian numbering plan, code 868
+	86:  {"1349", "1740"},               // China, Globalstar and Tiantong. Chinese numbering plan, mobile segments
 }
 
-func (n Number) satellite() bool {
-	ranges := satelliteRanges[n.countryCode()]
-	if len(ranges) == 0 {
+// premiumRanges are ranges that the library's tables no longer or do not yet have,
+// and which cost more than a call where `numbers: possible` lets them through.
+var premiumRanges = map[int][]string{
+	34: {"905", "907"}, // Spain, televoting and data. CNMC, national numbering plan
+	49: {"190"},        // Germany, premium services until 2005. BNetzA, numbering plan (0)190
+}
+
+func (n Number) satellite() bool { return n.in(satelliteRanges) }
+
+// in says whether the number begins as one of the ranges of its country code does.
+func (n Number) in(ranges map[int][]string) bool {
+	firsts := ranges[n.countryCode()]
+	if len(firsts) == 0 {
 		return false
 	}
-	national := phonenumbers.GetNationalSignificantNumber(n.parsed)
-	return slices.ContainsFunc(ranges, func(first string) bool { return strings.HasPrefix(national, first) })
+	national := n.national()
+	return slices.ContainsFunc(firsts, func(first string) bool { return strings.HasPrefix(national, first) })
 }
