@@ -2,7 +2,7 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.9.0
 FUZZTIME ?= 60s
 CRASH := CRASH_LEADS=$${CRASH_LEADS:-5000} CRASH_KILLS=$${CRASH_KILLS:-30} go test -count 1 -timeout 45m -parallel 4
 
-.PHONY: build test race lint demo bench docs fuzz crash services-test reliability pressure longrun
+.PHONY: build test race lint demo bench docs fuzz phones crash services-test reliability pressure longrun prove
 
 build: ## the distribution, as ./benthos-happyrobot
 	CGO_ENABLED=0 go build -trimpath -o benthos-happyrobot ./cmd/benthos-happyrobot
@@ -32,6 +32,9 @@ fuzz: ## each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$${target%:*}" || exit 1; \
 	done
 
+phones: ## 10,000 valid numbers of each region, as people there write them
+	PHONE_TEXTS=10000 go test -count 1 -timeout 60m -run TestNationalTexts ./plugin/internal/phone
+
 crash: ## thousands of leads, dozens of kills; CRASH_SEED repeats a run
 	$(CRASH) -v -run 'Killed/kfake' ./tests/crash
 
@@ -49,3 +52,5 @@ pressure: ## troubles that last a real minute each
 
 longrun: ## a million leads, and what grows meanwhile
 	LONGRUN_LEADS=$${LONGRUN_LEADS:-1000000} go test -count 1 -v -timeout 30m ./tests/longrun
+
+prove: phones crash services-test pressure longrun ## what takes too long for CI
