@@ -228,6 +228,7 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"+32/2/555.12.12", "BE", DefaultRules("BE"), "+3225551212"},
 		// Labels as people and programs write them.
 		{"Tél. : 06 12 34 56 78", "FR", DefaultRules("FR"), "+33612345678"},
+		{"Te\u0301l: 06 12 34 56 78", "FR", DefaultRules("FR"), "+33612345678"},
 		{"Mobile - 202-555-0101", "US", us, "+12025550101"},
 		{"(Mobile) 202-555-0101", "US", us, "+12025550101"},
 		{"[Mobile] 202-555-0101", "US", us, "+12025550101"},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // written is a phone text without what is not part of the number.
@@ -191,8 +193,9 @@ func withoutLabel(text string) (string, error) {
 		}
 		word := leadingLetters(text)
 		rest := text[len(word):]
+		word = strings.ToLower(norm.NFC.String(word)) // é may be two characters
 		marked := strings.TrimLeft(rest, " .:º°#")
-		switch word = strings.ToLower(word); {
+		switch {
 		case word == "fax", word == "telefax", word == "télécopie":
 			return "", refuse(Invalid, "is a fax number")
 		case slices.Contains(labels, word), slices.Contains(shortLabels, word) && strings.TrimLeft(rest, ".:º°#") != rest:
