@@ -29,7 +29,8 @@ func Read(text, region string) (Number, error) {
 	if err != nil {
 		return Number{}, err
 	}
-	if n.refused == nil && !(w.plus && w.String() == text) && otherwiseBefore(text, region, n.E164) {
+	sameBefore := w.plus && w.String() == text // the library read this very text
+	if n.refused == nil && !sameBefore && otherwiseBefore(text, region, n.E164) {
 		n.refused = refuse(Ambiguous, "can be read as more than one number: write it in international form, with + and without words")
 	}
 	if n.refused != nil && n.refused.Reason == Ambiguous {
