@@ -2,11 +2,13 @@ package happyrobot
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"html"
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,8 +33,9 @@ const (
 
 var (
 	// phoneLike finds what may be a phone number: seven or more digits of any script,
-	// with up to three characters between two of them that are neither letter nor digit.
-	phoneLike = regexp.MustCompile(`\+?\(?[\p{Nd}\p{No}](?:[^\p{L}\p{N}]{0,3}[\p{Nd}\p{No}]){6,}`)
+	// with up to three characters between two of them that are neither letter nor digit,
+	// or an x.
+	phoneLike = regexp.MustCompile(`\+?\(?[\p{Nd}\p{No}](?:(?:[^\p{L}\p{N}]{0,3}|[^\p{L}\p{N}]?[xX][^\p{L}\p{N}]?)[\p{Nd}\p{No}]){6,}`)
 
 	mailLike = regexp.MustCompile(`[^\s@<>"'()\[\]{},;:=|\\/]+@[^\s@<>"'()\[\]{},;:=|\\/]+\.[\p{L}\p{N}-]{2,}`)
 
@@ -124,10 +127,14 @@ func (s secrets) excerpt(text string, cut bool) string {
 		t.compare()
 	}
 	for _, key := range s.keys {
-		t.maskSecret(key, partOfKey, maskedKey)
+		for _, form := range formsOf(key) {
+			t.maskSecret(form, partOfKey, maskedKey)
+		}
 	}
 	for _, header := range s.headers {
-		t.maskSecret(header, partOfValue, maskedHeader)
+		for _, form := range formsOf(header) {
+			t.maskSecret(form, partOfValue, maskedHeader)
+		}
 	}
 	t.maskAll(tokenLike, maskedToken)
 	t.maskAll(mailLike, maskedMail)
@@ -141,10 +148,29 @@ func (s secrets) excerpt(text string, cut bool) string {
 	return shown
 }
 
+// formsOf are a secret, and what base64 makes of it behind any number of other bytes,
+// such as a user's name and a colon. All alphabets of base64 are compared as one, since
+// they differ in what is no letter or digit.
+func formsOf(secret string) []string {
+	forms := []string{secret}
+	if len(secret) < partOfKey {
+		return forms // of which too little is left
+	}
+	for shift := range 3 {
+		written := base64.RawStdEncoding.EncodeToString(append(make([]byte, shift), secret...))
+		forms = append(forms, written[(8*shift+5)/6:]) // without what the bytes before have a part in
+	}
+	return forms
+}
+
 var (
 	jsonEscapes    = regexp.MustCompile(`(?:\\u[0-9a-fA-F]{4})+|\\["\\/bfnrt]`)
+	codeEscapes    = regexp.MustCompile(`\\u\{0*[0-9a-fA-F]{1,6}\}`)
 	byteEscapes    = regexp.MustCompile(`(?:\\x[0-9a-fA-F]{2})+`)
 	percentEscapes = regexp.MustCompile(`(?:%[0-9a-fA-F]{2})+`)
+	// mailEscapes are those of quoted-printable mail, two or more: one alone may be the
+	// beginning of a value, as in id=48213.
+	mailEscapes = regexp.MustCompile(`(?:=[0-9a-fA-F]{2}){2,}`)
 )
 
 // mostEncodings is how many times a text may be wrapped in another encoding, such as
@@ -152,7 +178,7 @@ var (
 const mostEncodings = 4
 
 // decoded undoes the ways in which an API may write what it quotes: JSON, HTML, URLs,
-// bytes of a programming language, and Latin-1. What a text says must not depend on
+// mail, characters and bytes of a programming language, and Latin-1. What a text says must not depend on
 // them.
 func decoded(s string) string {
 	s = validText([]byte(s))
@@ -165,8 +191,16 @@ func decoded(s string) string {
 			}
 			return text
 		})
+		s = codeEscapes.ReplaceAllStringFunc(s, func(escape string) string {
+			code, err := strconv.ParseInt(strings.Trim(escape, `\u{}`), 16, 32)
+			if err != nil || !utf8.ValidRune(rune(code)) {
+				return escape
+			}
+			return string(rune(code))
+		})
 		s = byteEscapes.ReplaceAllStringFunc(s, func(escape string) string { return validText(hexBytes(escape, `\x`)) })
 		s = percentEscapes.ReplaceAllStringFunc(s, func(escape string) string { return validText(hexBytes(escape, "%")) })
+		s = mailEscapes.ReplaceAllStringFunc(s, func(escape string) string { return validText(hexBytes(escape, "=")) })
 		s = html.UnescapeString(s)
 		if s == before {
 			break

@@ -2,6 +2,7 @@ package happyrobot
 
 import (
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"unicode"
@@ -21,6 +22,9 @@ const (
 	partOfKey = 6
 	// wordOfName is the fewest characters of a word of a name that is masked alone.
 	wordOfName = 3
+	// accountOfMail is the fewest characters before the @ of a mail address that are
+	// masked alone.
+	accountOfMail = 5
 	// wordsOfName is the most words that a name has. Longer values are sentences.
 	wordsOfName = 5
 )
@@ -131,6 +135,9 @@ func (s *sheet) maskValues(values []string, names map[string]bool) {
 		for _, word := range nameWords(value) {
 			mask(plain(word), !spaceless(word))
 		}
+		for _, account := range mailAccounts(value) {
+			mask(plain(account), true)
+		}
 	}
 }
 
@@ -143,25 +150,47 @@ var documentedNames = func() map[string]bool {
 	return names
 }()
 
-// nameWords are the words of what may be a name: a few words, all with a capital.
+// nameWords are the words of what may be a name: a few words, all with a capital. The
+// parts of a double name are words, too.
 func nameWords(value string) (words []string) {
 	if len(value) > 20*wordsOfName {
 		return nil
 	}
 	all := strings.FieldsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || r == ',' })
-	if len(all) < 2 || len(all) > wordsOfName {
+	if len(all) == 0 || len(all) > wordsOfName || slices.ContainsFunc(all, func(word string) bool { return !capital(word) }) {
 		return nil
 	}
 	for _, word := range all {
-		first, _ := utf8.DecodeRuneInString(word)
-		if !unicode.IsUpper(first) {
-			return nil
+		parts := strings.FieldsFunc(word, func(r rune) bool { return unicode.Is(unicode.Pd, r) })
+		if len(parts) > 1 && !strings.ContainsFunc(word, unicode.IsNumber) {
+			parts = append(slices.DeleteFunc(parts, func(part string) bool { return !capital(part) }), word)
+		} else if len(all) == 1 {
+			return nil // a single word is the value
+		} else {
+			parts = []string{word}
 		}
-		if utf8.RuneCountInString(word) >= wordOfName {
-			words = append(words, word)
+		for _, part := range parts {
+			if utf8.RuneCountInString(part) >= wordOfName {
+				words = append(words, part)
+			}
 		}
 	}
 	return words
+}
+
+func capital(word string) bool {
+	first, _ := utf8.DecodeRuneInString(word)
+	return unicode.IsUpper(first)
+}
+
+// mailAccounts are what stands before the @ of the mail addresses in a value.
+func mailAccounts(value string) (accounts []string) {
+	for _, address := range mailLike.FindAllString(value, -1) {
+		if account := address[:strings.LastIndexByte(address, '@')]; utf8.RuneCountInString(account) >= accountOfMail {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts
 }
 
 // asciiOf is what an encoding without other characters leaves of a text.

@@ -27,6 +27,11 @@ const (
 	traceHeader = "trace=af7651916cd43dd8448eb211c80319c"
 )
 
+// Of which base64 is written in two alphabets.
+const oddHeader = "~~~??>>>\u00ff~~?"
+
+var keyWritten = base64.StdEncoding.EncodeToString([]byte(testKey))[:10]
+
 // leadCall is a call whose every value is somebody's, or a secret.
 func leadCall() happyrobot.OutboundCall {
 	return happyrobot.OutboundCall{
@@ -34,7 +39,7 @@ func leadCall() happyrobot.OutboundCall {
 		Params: map[string]any{
 			"customer_name": "José \"Pepe\" O'Neil", "first": "Bo", "city": "São Paulo", "wide": "王小明", "contact": "Ada Lovelace",
 			"account": json.Number("48213"), "note": "Please do not ring before the baby sleeps, thank you",
-			"street": "Große Straße", "greek": "Γιώργος", "nested": []any{map[string]any{"door": "Gate B/7"}}, "flag": "a", "one": "1", "vip": true, "missing": "phone_number",
+			"double": "Anna-Lena Schröder", "street": "Große Straße", "greek": "Γιώργος", "nested": []any{map[string]any{"door": "Gate B/7"}}, "flag": "a", "one": "1", "vip": true, "missing": "phone_number",
 		},
 		Metadata: map[string]any{"lead_id": "lead-77-x", "dial_ref": "0a1b2c3d4e5f", "mail": "pepe.oneil@example.co.uk"},
 	}
@@ -49,7 +54,7 @@ func refusedWith(t *testing.T, body string) *happyrobot.Error {
 	}))
 	t.Cleanup(srv.Close)
 	client := newClient(t, srv.URL, func(o *happyrobot.Options) {
-		o.Headers = map[string]string{"X-Team": teamHeader, "X-Trace": traceHeader}
+		o.Headers = map[string]string{"X-Team": teamHeader, "X-Trace": traceHeader, "X-Odd": oddHeader}
 	})
 	_, err := client.CreateOutboundCalls(t.Context(), []happyrobot.OutboundCall{leadCall()})
 	var e *happyrobot.Error
@@ -66,9 +71,10 @@ var hidden = []struct{ text, betrays string }{
 	{"٤١٥٥٥٥٠١٠٠", "٠١٠٠"}, {"４１５５５５０１００", "０１００"}, {"415\u00a0555\u00a00100", "0100"}, {"415\u200b555\u200b0100", "0100"},
 	{"%2B14155550100", "0100"}, {"tel:+1-415-555-0100;ext=7", "0100"}, {"5550100", "0100"}, {"14155550100.0", "0100"}, {"415\u2011555\u20110100", "0100"},
 	{"1.4155550100e+10", "5550100"}, {"4\ufe0f\u20e31\ufe0f\u20e35\ufe0f\u20e35\ufe0f\u20e35\ufe0f\u20e30\ufe0f\u20e31\ufe0f\u20e3", "5\u20e35"},
+	{"212x555x0123", "0123"}, {"212 x 555 X 0123", "0123"}, {`\u{34}\u{31}\u{35}5550100`, "{34}"}, {"=34=31=35=35=35=35=30=31=30=30", "=30=30"},
 	// Mail addresses, of the request and of others.
 	{"pepe.oneil@example.co.uk", "oneil"}, {"PEPE.ONEIL@EXAMPLE.CO.UK", "oneil"}, {"somebody.else+tag@mail.example.com", "somebody"}, {"jürgen@münchen.example", "münchen"},
-	{"mailto:x@y.example", "x@y"}, {"somebody%40mail.example.com", "somebody"},
+	{"pepe.oneil", "oneil"}, {"user PEPE.ONEIL unknown", "oneil"}, {"mailto:x@y.example", "x@y"}, {"somebody%40mail.example.com", "somebody"},
 	// Values of the request.
 	{`José "Pepe" O'Neil`, "neil"}, {`JOSÉ "PEPE" O'NEIL`, "neil"}, {`José \"Pepe\" O'Neil`, "neil"}, {`Jos\u00e9 \u0022Pepe\u0022 O\u0027Neil`, "neil"},
 	{`Jos\\u00e9 \\\"Pepe\\\" O'Neil`, "neil"}, {"José &quot;Pepe&quot; O&#39;Neil", "neil"}, {"Jos&eacute; &#34;Pepe&#34; O&apos;Neil", "neil"},
@@ -77,6 +83,8 @@ var hidden = []struct{ text, betrays string }{
 	{"Bo", "bo "}, {"BO", "bo "}, {"São Paulo", "paulo"}, {"Sao Paulo", "paulo"}, {"SAO-PAULO", "paulo"},
 	{"王小明", "小明"}, {"客户王小明不存在", "小明"}, {`\u738b\u5c0f\u660e`, "小明"},
 	{"Ada Lovelace", "lovelace"}, {"ADA LOVELACE", "lovelace"}, {"Lovelace, Ada", "lovelace"}, {"Ms Lovelace", "lovelace"}, {"Ada's call", "ada"},
+	{"Anna-Lena Schröder", "schröder"}, {"Lena", "lena"}, {"Ms ANNA", "anna"}, {"Schröder", "schröder"}, {"Anna Lena", "lena"},
+	{`\u{4c}\u{00065}na`, "{4c}"}, {`Sch\u{72}\u{f6}der`, "{f6}"}, {"=4C=65=6E=61", "=6e=61"}, {"Schr=C3=B6der", "schr"}, {"=4c=6f=76=65=6c=61=63=65", "=6c=61"},
 	{"Ada Lovel...", "lovel"}, {"Ada Lo…", "ada lo"}, {"lead-7 ...", "lead-7"}, {"Please do n...", "please do"},
 	{"GROSSE STRASSE", "strasse"}, {"Große Straße", "straße"}, {"ΓΙΏΡΓΟΣ", "γιωργο"}, {"ΓΙΩΡΓΟΣ", "γιωργο"},
 	{"48213", "48213"}, {"Please do not ring before the baby sleeps, thank you", "baby"}, {"Please do not ring before the ba...", "before"}, {"...ring before the baby sleeps, th", "baby"},
@@ -84,6 +92,11 @@ var hidden = []struct{ text, betrays string }{
 	// What the client is configured with.
 	{testKey, "4d1f"}, {"Bearer " + testKey, "4d1f"}, {testKey[:12] + "***", "4d1f"}, {strings.ToUpper(testKey), "4d1f"}, {url.QueryEscape("key=" + testKey), "4d1f"},
 	{teamHeader, "t34m"}, {strings.ToLower(teamHeader), "t34m"}, {"x" + teamHeader + "y", "t34m"}, {traceHeader, "af76"}, {traceHeader[:24], "af76"},
+	{base64.StdEncoding.EncodeToString([]byte(testKey)), keyWritten}, {base64.RawURLEncoding.EncodeToString([]byte(testKey)), keyWritten},
+	{base64.StdEncoding.EncodeToString([]byte("Bearer " + testKey)), base64.StdEncoding.EncodeToString([]byte("Bearer " + testKey))[12:24]},
+	{base64.URLEncoding.EncodeToString([]byte(teamHeader)), base64.StdEncoding.EncodeToString([]byte(teamHeader))[:8]},
+	{base64.RawStdEncoding.EncodeToString([]byte("u:" + traceHeader)), base64.StdEncoding.EncodeToString([]byte("u:" + traceHeader))[8:20]},
+	{base64.StdEncoding.EncodeToString([]byte(oddHeader)), "Pj7Dv35"}, {base64.URLEncoding.EncodeToString([]byte(oddHeader)), "Pj7Dv35"},
 	// Credentials of others.
 	{"Bearer abc123def456", "abc123"}, {"bearer: a.b-c_d1", "a.b-c"}, {"Basic dXNlcjpwYXNzd29yZA==", "dxnl"}, {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_DEF", "eyj"},
 }
