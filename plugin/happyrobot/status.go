@@ -1,10 +1,13 @@
 package happyrobot
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Status of a call: an open word. Three generations of the documentation list
@@ -55,15 +58,19 @@ var byFold = func() map[string]Status {
 	return found
 }()
 
-// fold drops what the spellings of one status differ in: case, and the blanks,
-// hyphens and underscores in and around it.
+const minusSign = '\u2212' // which stands for a hyphen, and is no punctuation
+
+// fold drops what the spellings of one status differ in: case, width, and the blanks,
+// punctuation and invisible characters in and around it. A status of nothing else
+// stays, so that it is no spelling of an empty one.
 func (s Status) fold() string {
-	return strings.ToLower(strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || r == '_' {
+	folded := strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPunct(r) || unicode.Is(unicode.Cf, r) || r == minusSign {
 			return -1
 		}
 		return r
-	}, string(s)))
+	}, norm.NFKC.String(string(s))))
+	return cmp.Or(folded, strings.TrimSpace(string(s)))
 }
 
 // Canonical returns the documented spelling of a status, however it is written, or

@@ -18,6 +18,7 @@ func spellings(word string) []string {
 	for _, separator := range []string{"-", "_", "", "  ", "\u00a0", "\u2013"} {
 		all = append(all, strings.ReplaceAll(word, " ", separator), strings.ToLower(strings.ReplaceAll(word, " ", separator)))
 	}
+	all = append(all, word+".", "«"+word+"»", "\ufeff"+word+"\u200b", strings.ReplaceAll(word, " ", "/"), strings.ReplaceAll(word, " ", "\u2212"), strings.ReplaceAll(word, " ", "\u00ad"), fullWidth(word))
 	switch word {
 	case "Canceled":
 		all = append(all, "Cancelled", "cancelled", "CANCELLED")
@@ -25,6 +26,16 @@ func spellings(word string) []string {
 		all = append(all, "Dialling", "dialling")
 	}
 	return all
+}
+
+// fullWidth writes ASCII as East Asian systems do.
+func fullWidth(word string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f {
+			return r + 0xfee0
+		}
+		return r
+	}, word)
 }
 
 func TestEverySpellingOfAStatusIsThatStatus(t *testing.T) {
@@ -63,6 +74,8 @@ func TestStatusesOfTheCasesAreOverOrOpenOrUnknown(t *testing.T) {
 	}
 	assert.True(t, happyrobot.Status("left_voicemail").Is("Left voicemail"), "unknown words have spellings, too")
 	assert.False(t, happyrobot.Status("").Is("Completed"))
+	assert.False(t, happyrobot.Status("").Is("???"), "a word of punctuation is one")
+	assert.False(t, happyrobot.Status("No answers").Known() || happyrobot.Status("Failed (busy)").Known())
 }
 
 func TestAListIsAskedForDocumentedSpellings(t *testing.T) {
