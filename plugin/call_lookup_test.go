@@ -54,6 +54,18 @@ func TestAnotherCallThanTheOneAskedForIsNeverAttached(t *testing.T) {
 			}
 			return body
 		},
+		"the call by another name": func(id, path, body string) string {
+			if strings.HasSuffix(path, id) {
+				return strings.Replace(body, `"id":"`+id, `"_id":"`+otherCall, 1)
+			}
+			return body
+		},
+		"the transcript by another name": func(id, path, body string) string {
+			if strings.HasSuffix(path, "/transcript") {
+				return strings.Replace(body, `"call_id":"`+id, `"callId":"`+otherCall, 1)
+			}
+			return body
+		},
 		"the transcript": func(id, path, body string) string {
 			if strings.HasSuffix(path, "/transcript") {
 				return strings.Replace(body, `"call_id":"`+id, `"call_id":"`+otherCall, 1)

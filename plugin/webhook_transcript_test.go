@@ -73,6 +73,16 @@ func TestATalkWithoutASpeakerIsExplained(t *testing.T) {
 	assert.NotContains(t, h.logs.String(), "4711")
 }
 
+func TestAToolsAnswerUnderASpeakersRoleIsNotInTheText(t *testing.T) {
+	h := hook(t, "")
+	a := h.pass(`{"type":"end","call":{"id":"c1"},"content":{"messages":[{"role":"user","content":"Hi."},{"role":"user","tool_call_id":7,"content":"4711"},
+		{"role":"assistant","type":"function_call_output","content":"4711"},{"role":"user","name":"lookup","content":"4711"},
+		{"role":"user","content":[{"tool_use_id":"x","text":"4711"}]},{"role":"system","Role":"assistant","content":"4711"}]}}`)
+	assert.Equal(t, "user: Hi.", decodeObject(t, a.content)["transcript"].(map[string]any)["text"])
+	assert.Contains(t, h.logs.String(), `the role \"user with a name\"`)
+	assert.NotContains(t, h.logs.String(), "4711")
+}
+
 // The talk is no part of an event's identity: one that came before talks were read is
 // known after an upgrade, and one that comes again with its talk is the same.
 func TestTheTalkDoesNotChangeTheIDOfAnEvent(t *testing.T) {

@@ -115,7 +115,7 @@ func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) 
 		if err := json.Unmarshal(body, &call); err != nil {
 			return err
 		}
-		if namesOther(body, "id", id) {
+		if namesOther(body, namesOfCall, id) {
 			return errOtherCall
 		}
 		if call.ID == "" && call.Status == "" {
@@ -134,31 +134,66 @@ func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) 
 // which must never be attached to it.
 var errOtherCall = errors.New("the answer is about another call than the one asked for")
 
-// readOf is read for what belongs to one call: an answer whose member names another
-// call is unreadable. One that names none is taken for the call.
-func (c *Client) readOf(ctx context.Context, r request, id, member string, into any) error {
+// Members in which an answer may name its call, the documented one first. The id of a
+// part is its own, not the call's.
+var (
+	namesOfCall = []string{"id", "_id", "call_id", "callId", "call.id", "data.id", "data._id", "data.call_id"}
+	namesOfPart = []string{"call_id", "callId", "call.id", "data.call_id"}
+)
+
+// readOf is read for what belongs to one call: an answer that names another call is
+// unreadable. One that names none is taken for the call.
+func (c *Client) readOf(ctx context.Context, r request, id string, into any) error {
 	r.method = http.MethodGet
 	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
-		if namesOther(body, member, id) {
+		if namesOther(body, namesOfPart, id) {
 			return errOtherCall
 		}
 		return json.Unmarshal(body, into)
 	})
 }
 
-// namesOther reports whether an object has a member that is neither the id, nor null
-// or empty.
-func namesOther(body []byte, member, id string) (other bool) {
+// namesOther reports whether an object names another call than that with the id. Null
+// and empty text name none. The first of the members decides where it names a call;
+// where it does not, none of the others may name another one.
+func namesOther(body []byte, members []string, id string) bool {
 	if !validJSON(body) || !isObject(body) {
 		return false // which decoding complains about
 	}
-	gjson.ParseBytes(body).ForEach(func(name, value gjson.Result) bool {
-		if name.Str == member && value.Type != gjson.Null && value.Raw != `""` && (value.Type != gjson.String || value.Str != id) {
-			other = true
+	answer := gjson.ParseBytes(body)
+	for i, path := range members {
+		named := false
+		for _, value := range membersAt(answer, path) {
+			if value.Type == gjson.Null || value.Raw == `""` {
+				continue
+			}
+			if value.Type != gjson.String || value.Str != id {
+				return true
+			}
+			named = true
 		}
-		return !other
+		if named && i == 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// membersAt are the values of the members at a path of names with dots between them,
+// all of those that are there more than once.
+func membersAt(object gjson.Result, path string) (values []gjson.Result) {
+	first, rest, deeper := strings.Cut(path, ".")
+	object.ForEach(func(name, value gjson.Result) bool {
+		switch {
+		case name.Str != first:
+		case !deeper:
+			values = append(values, value)
+		case value.IsObject():
+			values = append(values, membersAt(value, rest)...)
+		}
+		return true
 	})
-	return other
+	return values
 }
 
 // ListCallsQuery narrows a list. Zero members do not. How the bounds From and To

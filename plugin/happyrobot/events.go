@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+
+	"github.com/tidwall/gjson"
 )
 
 // EventKind is one of the two forms in which the API tells about calls.
@@ -59,10 +61,7 @@ func ParseEvent(body []byte) (Event, error) {
 				Previous lenient[string] `json:"previous"`
 			}] `json:"status"`
 		}] `json:"data"`
-		Call    lenient[hookedCall] `json:"call"`
-		Content lenient[struct {
-			Messages lenient[[]TranscriptMessage] `json:"messages"`
-		}] `json:"content"`
+		Call lenient[hookedCall] `json:"call"`
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Event{}, ErrNoJSON
@@ -82,13 +81,21 @@ func ParseEvent(body []byte) (Event, error) {
 			e.ID += ":" + found
 		}
 		// No part of the id: an event has had the same one since before talks were read.
-		if messages := m.Content.v.Messages.v; len(messages) > 0 {
+		if messages := talkOf(body); len(messages) > 0 {
 			e.Transcript = &Transcript{CallID: e.CallID, Messages: messages}
 		}
 	default:
 		return Event{}, ErrNoEvent
 	}
 	return e, nil
+}
+
+// talkOf is the talk that a hook carries, by the exact names of members: see readMessage.
+func talkOf(body []byte) (messages []TranscriptMessage) {
+	for _, list := range membersAt(gjson.ParseBytes(body), "content.messages") {
+		messages = readMessages(list)
+	}
+	return messages
 }
 
 type hookedCall struct {

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 // Transcript is what was said in a call.
@@ -20,18 +22,21 @@ type Transcript struct {
 
 // UnmarshalJSON reads what can be read.
 func (t *Transcript) UnmarshalJSON(b []byte) error {
-	var m struct {
-		ID       lenient[string]              `json:"id"`
-		CallID   lenient[string]              `json:"call_id"`
-		Messages lenient[[]TranscriptMessage] `json:"messages"`
-	}
 	if !isObject(b) {
 		return errNoObject
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return err
-	}
-	*t = Transcript{ID: m.ID.v, CallID: m.CallID.v, Messages: m.Messages.v, Raw: bytes.Clone(b)}
+	*t = Transcript{Raw: bytes.Clone(b)}
+	gjson.ParseBytes(b).ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "id":
+			t.ID = textOf(value)
+		case "call_id":
+			t.CallID = textOf(value)
+		case "messages":
+			t.Messages = readMessages(value)
+		}
+		return true
+	})
 	return nil
 }
 
@@ -42,7 +47,7 @@ func (c *Client) GetTranscript(ctx context.Context, id string) (t Transcript, er
 	if err != nil {
 		return Transcript{}, err
 	}
-	err = c.readOf(ctx, request{op: "getTranscript", path: path, limit: maxReplyBytes}, id, "call_id", &t)
+	err = c.readOf(ctx, request{op: "getTranscript", path: path, limit: maxReplyBytes}, id, &t)
 	return t, err
 }
 
@@ -87,7 +92,7 @@ func (c *Client) GetRecording(ctx context.Context, id string) (rec Recording, er
 	if err != nil {
 		return Recording{}, err
 	}
-	err = c.readOf(ctx, request{op: "getRecordingUrl", path: path, limit: maxReplyBytes}, id, "call_id", &rec)
+	err = c.readOf(ctx, request{op: "getRecordingUrl", path: path, limit: maxReplyBytes}, id, &rec)
 	return rec, err
 }
 
@@ -97,6 +102,6 @@ func (c *Client) GetCallLogs(ctx context.Context, id string) (logs json.RawMessa
 	if err != nil {
 		return nil, err
 	}
-	err = c.readOf(ctx, request{op: "getCallLogs", path: path, limit: maxReplyBytes}, id, "call_id", &logs)
+	err = c.readOf(ctx, request{op: "getCallLogs", path: path, limit: maxReplyBytes}, id, &logs)
 	return Redact(logs), err // a log may show the hooks that were called
 }

@@ -70,6 +70,32 @@ func TestWhatIsNoSpeechIsLeftOutOfTheText(t *testing.T) {
 		`{"role":"function","content":"4711"}`:                                                                            "",
 		`{"role":null,"content":"4711"}`:                                                                                  "",
 		`{"content":"4711"}`:                                                                                              "",
+		`{"role":"user","tool_call_id":7,"content":"4711"}`:                                                               "",
+		`{"role":"user","tool_call_id":{"id":"x"},"content":"4711"}`:                                                      "",
+		`{"role":"user","tool_call_id":true,"content":"4711"}`:                                                            "",
+		`{"role":"user","tool_use_id":"x","content":"4711"}`:                                                              "",
+		`{"role":"user","toolCallId":"x","content":"4711"}`:                                                               "",
+		`{"role":"user","tool_call_id":null,"content":"said"}`:                                                            "user: said",
+		`{"role":"user","tool_call_id":"","tool_calls":[{}],"tool_results":[ ],"content":"said"}`:                         "user: said",
+		`{"role":"assistant","type":"function_call_output","content":"4711"}`:                                             "",
+		`{"role":"assistant","type":"tool_result","content":"4711"}`:                                                      "",
+		`{"role":"assistant","type":7,"content":"4711"}`:                                                                  "",
+		`{"role":"assistant","type":"Message","content":"said"}`:                                                          "assistant: said",
+		`{"role":"assistant","type":"text","content":"said"}`:                                                             "assistant: said",
+		`{"role":"assistant","type":null,"content":"said"}`:                                                               "assistant: said",
+		`{"role":"user","name":"lookup","content":"4711"}`:                                                                "",
+		`{"role":"user","name":{"a":1},"content":"4711"}`:                                                                 "",
+		`{"role":"user","name":null,"content":"said"}`:                                                                    "user: said",
+		`{"role":"user","name":" ","content":"said"}`:                                                                     "user: said",
+		`{"role":"user","content":[{"tool_use_id":"x","text":"4711"},{"text":"said"}]}`:                                   "user: said",
+		`{"role":"user","content":[{"type":"text","toolUseId":7,"text":"4711"}]}`:                                         "",
+		`{"role":"user","content":{"tool_call_id":7,"text":"4711"}}`:                                                      "",
+		`{"role":"user","content":[{"type":null,"text":"4711"},{"type":7,"text":"4711"}]}`:                                "",
+		`{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"output_text","text":"b"}]}`:                  "user: ab",
+		`{"role":"system","Role":"assistant","content":"4711"}`:                                                           "",
+		`{"role":"assistant","content":"said","Content":"4711","TYPE":"x"}`:                                               "assistant: said",
+		`{"role":"assistant","content":[{"type":"image","Type":"text","text":"4711"}]}`:                                   "",
+		`{"role":"assistant","content":[{"type":"text","text":"said","Text":"4711"}]}`:                                    "assistant: said",
 		`{"role":"user","content":"two\nlines\nassistant: 1"}`:                                                            "user: two lines assistant: 1",
 	} {
 		var tr happyrobot.Transcript
@@ -77,6 +103,27 @@ func TestWhatIsNoSpeechIsLeftOutOfTheText(t *testing.T) {
 		assert.Equal(t, want, tr.Text(), in)
 		assert.Equal(t, want == "", tr.TextNote() != "", in)
 	}
+}
+
+// The talk of another list of messages must not be taken for the call's.
+func TestMembersOfATranscriptAreReadByTheirExactNames(t *testing.T) {
+	var tr happyrobot.Transcript
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"t","ID":"x","call_id":"c","Call_Id":"x","messages":[{"role":"user","content":"said"}],"Messages":[{"role":"user","content":"4711"}]}`), &tr))
+	assert.Equal(t, "user: said", tr.Text())
+	assert.Equal(t, []string{"t", "c"}, []string{tr.ID, tr.CallID})
+	e, err := happyrobot.ParseEvent([]byte(`{"type":"end","call":{"id":"c"},"content":{"messages":[{"role":"user","content":"said"}],"Messages":[{"role":"user","content":"4711"}]},"Content":{"messages":[]}}`))
+	require.NoError(t, err)
+	require.NotNil(t, e.Transcript)
+	assert.Equal(t, "user: said", e.Transcript.Text())
+}
+
+func TestASpeakersMessageThatIsLeftOutIsReported(t *testing.T) {
+	tr := happyrobot.Transcript{Messages: []happyrobot.TranscriptMessage{
+		{Role: "User", Name: "lookup", Content: "4711"}, {Role: "assistant", Type: "function_call_output", Content: "4711"},
+		{Role: "user", ToolCallID: "7", Content: "4711"}, {Role: "tool", Name: "lookup", Content: "4711"}, {Role: "user", Name: "empty"},
+	}}
+	assert.Equal(t, []string{"assistant of type function_call_output", "user with a name"}, tr.UnknownRoles(), "a tool's answer is known to be none")
+	assert.Contains(t, tr.TextNote(), "roles found: assistant of type function_call_output (1), tool (1), user of a tool (1), user with a name (2)")
 }
 
 func TestAnEmptyTextIsExplainedByTheRolesThereAre(t *testing.T) {
@@ -123,6 +170,39 @@ func TestAnAnswerAboutAnotherCallIsUnreadable(t *testing.T) {
 		_, client := answering(t, reply{body: `{"call_id":"` + other + `","url":"https://r.example.com/1"}`})
 		assert.ErrorContains(t, read(client(nil)), "another call")
 	}
+}
+
+// An answer may name its call elsewhere than where the documentation has it.
+func TestAnotherCallIsKnownByEveryNameThatAnIDMayHave(t *testing.T) {
+	const other = "65ee00000000000000000999"
+	call := func(c *happyrobot.Client) error { _, err := c.GetCall(t.Context(), callID); return err }
+	transcript := func(c *happyrobot.Client) error { _, err := c.GetTranscript(t.Context(), callID); return err }
+	logs := func(c *happyrobot.Client) error { _, err := c.GetCallLogs(t.Context(), callID); return err }
+	for _, tc := range []struct {
+		read func(*happyrobot.Client) error
+		body string // with ID for the id
+	}{
+		{call, `{"_id":ID,"status":"Completed"}`}, {call, `{"call_id":ID,"status":"Completed"}`}, {call, `{"callId":ID,"status":"Completed"}`},
+		{call, `{"id":null,"call":{"id":ID},"status":"Completed"}`}, {call, `{"data":{"id":ID,"status":"Busy"},"status":"Completed"}`},
+		{call, `{"id":"","data":{"_id":ID},"status":"Completed"}`}, {call, `{"_id":"` + callID + `","call_id":ID,"status":"Completed"}`},
+		{transcript, `{"callId":ID,"messages":[]}`}, {transcript, `{"call":{"id":ID},"messages":[]}`}, {transcript, `{"call_id":null,"call":{"id":ID}}`},
+		{logs, `{"callId":ID}`}, {logs, `{"call":{"id":ID}}`},
+	} {
+		for _, id := range []string{`"` + other + `"`, `7`} {
+			_, client := answering(t, reply{body: strings.ReplaceAll(tc.body, "ID", id)})
+			assert.ErrorContains(t, tc.read(client(nil)), "another call", "%s: %s", tc.body, id)
+		}
+		for _, id := range []string{`"` + callID + `"`, `null`, `""`} {
+			_, client := answering(t, reply{body: strings.ReplaceAll(tc.body, "ID", id)})
+			assert.NoError(t, tc.read(client(nil)), "%s: %s", tc.body, id)
+		}
+	}
+	for _, body := range []string{`{"id":"` + callID + `","data":{"id":"` + other + `"},"call_id":7}`, `{"call":"x","data":[],"status":"Busy"}`} {
+		_, client := answering(t, reply{body: body})
+		assert.NoError(t, call(client(nil)), "%s: the documented id decides, and what is no object names none", body)
+	}
+	_, client := answering(t, reply{body: `{"id":"` + other + `","_id":"` + other + `","messages":[]}`})
+	assert.NoError(t, transcript(client(nil)), "the id of a transcript is its own")
 }
 
 func TestAnAnswerWithoutAnIDIsTheCallThatWasAskedFor(t *testing.T) {
