@@ -46,7 +46,7 @@ The error of a failed message reads ` + "`outcome: reason: details`" + `, follow
 
 ### When the API is in trouble
 
-A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it goes on by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
+A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it resumes by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
 
 ### Deterministic calls
 
@@ -188,22 +188,36 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	log, held := res.Logger(), res.Metrics().NewGauge("happyrobot_dial_on_hold")
 	o.OnHold = func(why dialer.Trouble, err error) {
 		held.Set(1)
-		log.Warnf("Dialing is on hold (%s); messages wait and none fails for it: %v", why, err)
+		log.Warnf(pausedLog, pauseCause(why), err)
 	}
-	o.OnResume = func() {
+	o.OnResume = func(after dialer.Trouble) {
 		held.Set(0)
-		log.Info("Dialing goes on.")
+		log.Infof("Dialing resumed (%s).", pauseCause(after))
 	}
 	o.OnLookupFailed = func(err error) {
-		log.Warnf("Calls of unknown outcome cannot be looked up, and wait: %v", err)
+		log.Warnf("Cannot look up calls with an unknown outcome; they wait: %v", err)
 	}
 	o.OnEchoMissing = func() {
-		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls of unknown outcome cannot be looked up, and are held.")
+		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls with an unknown outcome cannot be looked up, and are held.")
 	}
 	o.OnPartialRefusal = func() {
-		log.Warn("The API refused a request and created some of its calls all the same. Refused requests are looked up for the time of `settle` from now on.")
+		log.Warn("The API refused a request, but created some of its calls. From now on, calls of a refused request are looked up for `settle` before they are sent again.")
 	}
 	return o, nil
+}
+
+const causeLedger = "ledger" // of a pause
+
+// pausedLog is what every pause begins with in the log: its cause, and what happened.
+const pausedLog = "Dialing paused (%s): %v. Messages wait, none of them fails."
+
+// pauseCause is the word for a trouble. A request that cannot be sent has no answer
+// either: whoever reads the log need not tell the two apart.
+func pauseCause(why dialer.Trouble) string {
+	if why == dialer.Unreachable {
+		why = dialer.Unanswered
+	}
+	return string(why)
 }
 
 // openLedger opens the ledger that the config names.
@@ -216,14 +230,14 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	opts := ledger.Options{
 		Window: o.Window, Lease: o.Timeout + o.Settle,
 		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
-		OnTrouble:   func(err error) { log.Warnf("The ledger fails, so nobody is called; trying again: %v", err) },
-		OnRecovered: func() { log.Info("The ledger answers again.") },
+		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
+		OnRecovered: func() { log.Infof("Dialing resumed (%s).", causeLedger) },
 	}
 	var store ledger.Store
 	switch {
 	case label == "":
 		store, opts.Exclusive = ledger.NewMemory(), true
-		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and a restart may call leads again that are delivered again.")
+		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and leads redelivered after a restart may be called again.")
 	case !res.HasCache(label):
 		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
 	default:

@@ -336,7 +336,7 @@ func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
 	output := f.dialing("ledger: ledger", "max_calls_per_request: 1")
 	stop := f.start(t, filter, output, ledger)
 	require.Eventually(t, func() bool {
-		return len(f.srv.Sim.Calls()) == 2 && strings.Contains(f.logs.String(), "setup_wrong")
+		return len(f.srv.Sim.Calls()) == 2 && strings.Contains(f.logs.String(), "Dialing paused (setup)")
 	}, 15*time.Second, time.Millisecond)
 	stop(true)
 	require.False(t, f.in.done())

@@ -148,7 +148,7 @@ func logChanges(log *service.Logger) (failed func(string, error, time.Duration),
 		trouble = now
 		mu.Unlock()
 		if changed {
-			log.Warnf("Asking the API fails and is tried again: %v", err)
+			log.Warnf("API request failed; retrying: %v", err)
 		}
 	}
 	answered = func(string) {

@@ -62,7 +62,7 @@ func (w *pauseWatch) because(why error) {
 	}
 	p.mu.Unlock()
 	if begins {
-		p.log.Warnf("Dialing paused (%s): %v. Messages wait, none of them fails.", p.cause, why)
+		p.log.Warnf(pausedLog, p.cause, why)
 	}
 }
 

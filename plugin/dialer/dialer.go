@@ -45,7 +45,7 @@ type Options struct {
 	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
 
 	OnHold           func(Trouble, error) // requests stop
-	OnResume         func()               // requests go on
+	OnResume         func(Trouble)        // which is over: requests leave again
 	OnLookupFailed   func(error)          // calls in doubt cannot be looked up, and wait
 	OnEchoMissing    func()               // once: a reply did not carry our reference
 	OnPartialRefusal func()               // once: a refused request had created calls all the same

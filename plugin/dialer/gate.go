@@ -16,7 +16,7 @@ type Trouble string
 const (
 	Unreachable Trouble = "unreachable"      // requests cannot be sent
 	RateLimited Trouble = "rate_limited"     // 429
-	SetupWrong  Trouble = "setup_wrong"      // the key or the URL is refused
+	SetupWrong  Trouble = "setup"            // the key or the URL is refused
 	Unanswered  Trouble = "unanswered"       // a request may have arrived and nobody knows
 	noTrouble   Trouble = ""                 // the gate is open
 	fullGroup           = int(^uint(0) >> 1) // no limit of its own
@@ -37,7 +37,7 @@ type gate struct {
 	wake     chan struct{} // closed and replaced at each change
 	pause    *backoff.ExponentialBackOff
 	onHold   func(Trouble, error)
-	onResume func()
+	onResume func(Trouble)
 }
 
 // pass is the right to send one request, or to leave without.
@@ -133,7 +133,8 @@ func (g *gate) leave(p pass) {
 func (g *gate) answered(p pass) {
 	g.mu.Lock()
 	g.silent = false
-	resumed := p.probe && g.trouble != noTrouble
+	over := g.trouble
+	resumed := p.probe && over != noTrouble
 	if p.probe {
 		g.probing = false
 	}
@@ -144,7 +145,7 @@ func (g *gate) answered(p pass) {
 	g.wakeAll()
 	g.mu.Unlock()
 	if resumed && g.onResume != nil {
-		g.onResume()
+		g.onResume(over)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 						held = append(held, why)
 						assert.ErrorIs(t, err, tt.err)
 					}
-					o.OnResume = func() { resumed++ }
+					o.OnResume = func(over Trouble) { resumed++; assert.Equal(t, tt.why, over) }
 				}), calls...)
 				assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(results))
 				assertOneCallEach(t, api, calls)
