@@ -82,6 +82,11 @@ output:
   happyrobot_dial:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
+    dedupe_key: ${! this.id }
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    call_mapping: root.phone_number = this.phone
+    failures:
+      file: { path: ./failed.jsonl }
 
 cache_resources:
   - label: ledger

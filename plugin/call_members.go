@@ -52,9 +52,9 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! this.campaign }/${! this.id }
-    number_id: ${HAPPYROBOT_NUMBER_ID}
-    use_case_id: ${HAPPYROBOT_USE_CASE_ID:}
-    agent_id: ${HAPPYROBOT_AGENT_ID:}
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
+    agent_id: "${HAPPYROBOT_AGENT_ID:}"
     max_call_mins: 15
     extra_members: [ transfer_to ]
     dial_errored: false
@@ -64,6 +64,8 @@ output:
       root.params.customer_name = this.name
       root.max_duration_mins = this.minutes
       root.transfer_to = env("SUPPORT_NUMBER")
+    failures:
+      file: { path: ./failed.jsonl }
 
 cache_resources:
   - label: ledger

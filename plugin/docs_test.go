@@ -20,28 +20,11 @@ func TestDocsAreFresh(t *testing.T) {
 	env := service.NewEnvironment()
 	pages := map[string][]byte{}
 	sections := map[string]string{"happyrobot_dial": callMembersTable(t)} // between a page's prose and its fields
-	component := func(name string, view *service.ConfigView, ok bool) {
-		require.True(t, ok, name)
-		data, err := view.TemplateData()
+	for _, page := range componentPages(t, env) {
+		data, err := page.view.TemplateData()
 		require.NoError(t, err)
-		pages[name+".md"] = componentPage(data, sections[data.Name])
+		pages[page.file] = componentPage(data, sections[data.Name])
 	}
-	view, ok := env.GetInputConfig("happyrobot_webhook")
-	component("input_happyrobot_webhook", view, ok)
-	view, ok = env.GetOutputConfig("happyrobot_dial")
-	component("output_happyrobot_dial", view, ok)
-	view, ok = env.GetProcessorConfig("happyrobot_dial")
-	component("processor_happyrobot_dial", view, ok)
-	view, ok = env.GetProcessorConfig("happyrobot_call")
-	component("processor_happyrobot_call", view, ok)
-	view, ok = env.GetProcessorConfig("happyrobot_request")
-	component("processor_happyrobot_request", view, ok)
-	view, ok = env.GetInputConfig("happyrobot_calls")
-	component("input_happyrobot_calls", view, ok)
-	view, ok = env.GetCacheConfig("bbolt")
-	component("cache_bbolt", view, ok)
-	view, ok = env.GetScannerConfig("happyrobot_leads")
-	component("scanner_happyrobot_leads", view, ok)
 	bloblang.NewEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
 		if name == "parse_phone_number" || name == "parse_dial_error" {
 			pages["bloblang_"+name+".md"] = methodPage(name, view.TemplateData())
@@ -62,6 +45,30 @@ func TestDocsAreFresh(t *testing.T) {
 	files, err := os.ReadDir("docs")
 	require.NoError(t, err)
 	assert.Len(t, files, len(pages), "a page documents nothing")
+}
+
+// documentedComponent is a component of this module, and the file of its page.
+type documentedComponent struct {
+	file string
+	view *service.ConfigView
+}
+
+func componentPages(t *testing.T, env *service.Environment) (pages []documentedComponent) {
+	t.Helper()
+	component := func(kind, name string, get func(string) (*service.ConfigView, bool)) {
+		view, ok := get(name)
+		require.True(t, ok, name)
+		pages = append(pages, documentedComponent{kind + "_" + name + ".md", view})
+	}
+	component("input", "happyrobot_webhook", env.GetInputConfig)
+	component("output", "happyrobot_dial", env.GetOutputConfig)
+	component("processor", "happyrobot_dial", env.GetProcessorConfig)
+	component("processor", "happyrobot_call", env.GetProcessorConfig)
+	component("processor", "happyrobot_request", env.GetProcessorConfig)
+	component("input", "happyrobot_calls", env.GetInputConfig)
+	component("cache", "bbolt", env.GetCacheConfig)
+	component("scanner", "happyrobot_leads", env.GetScannerConfig)
+	return pages
 }
 
 func componentPage(c service.TemplateDataPlugin, section string) []byte {

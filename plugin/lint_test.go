@@ -96,21 +96,29 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 
 func TestExamplesLint(t *testing.T) {
 	env := service.NewEnvironment()
-	calls, ok := env.GetInputConfig("happyrobot_calls")
-	require.True(t, ok)
-	dial, ok := env.GetOutputConfig("happyrobot_dial")
-	require.True(t, ok)
 	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(context.Context, string) (string, bool) { return "64f0c0de00000000000000c1", true })
-	for view, examples := range map[*service.ConfigView]int{calls: 2, dial: 2} {
-		data, err := view.TemplateData()
+	seen, dialing := map[string]int{}, 0
+	for _, page := range componentPages(t, env) {
+		data, err := page.view.TemplateData()
 		require.NoError(t, err)
-		require.Len(t, data.Examples, examples)
+		seen[data.Name+" "+data.Type] = len(data.Examples)
 		for _, e := range data.Examples {
 			lints, err := linter.LintYAML([]byte(e.Config))
 			require.NoError(t, err, e.Title)
 			assert.Empty(t, lints, e.Title)
+
+			// Without an output for them, a failed lead is lost behind a filter.
+			if _, dial, dials := strings.Cut(e.Config, "\noutput:\n  happyrobot_dial:\n"); dials {
+				assert.Contains(t, dial, "\n    failures:\n", "%s: %s", data.Name, e.Title)
+				dialing++
+			}
 		}
 	}
+	assert.Equal(t, map[string]int{
+		"happyrobot_dial output": 2, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
+		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
+	}, seen)
+	assert.Equal(t, 3, dialing)
 }
 
 func TestStartRefusesInputMistakesByFieldName(t *testing.T) {

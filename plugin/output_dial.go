@@ -75,8 +75,9 @@ output:
     ledger: ledger
     dedupe_key: ${! json("id") }
     default_region: US
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
     call_mapping: |
-      root.number_id = env("HAPPYROBOT_NUMBER_ID")
       root.phone_number = this.phone
       root.metadata.lead_id = this.id
     receipts:

@@ -33,7 +33,8 @@ pipeline:
         api_key: ${HAPPYROBOT_API_KEY}
         ledger: ledger
         dedupe_key: ${! this.id }
-        number_id: ${HAPPYROBOT_NUMBER_ID}
+        number_id: "${HAPPYROBOT_NUMBER_ID}"
+        use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
         call_mapping: root.phone_number = this.phone
         result_map: root.call_id = this.call_id
 

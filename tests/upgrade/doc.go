@@ -5,6 +5,7 @@
 //	upgrade_test.go  the leads of the old ledger, played again
 //	write_test.go    how the old ledger was written
 //	property_test.go generated leads, whose requests must be those of the old program
+//	shipped_test.go  the shipped configs, whose ids moved from the mapping to fields
 //	texts_test.go    the generator: numbers and ids as people and exports write them
 //	old_test.go      how the old program read numbers, and wrote keys and requests
 //	leads_test.go    testdata: the leads, and what the old program made of them

@@ -42,8 +42,10 @@ func startStream(t *testing.T, p play, api *anyAPI, ledger string) *dialStream {
 	s := &dialStream{t: t, fates: map[int]fate{}}
 	b := service.NewStreamBuilder()
 	b.SetEnvVarLookupFunc(func(name string) (string, bool) {
-		value, known := map[string]string{"API_URL": api.URL, "REGION": p.region()}[name]
-		return value, known
+		if value, known := map[string]string{"API_URL": api.URL, "REGION": p.region()}[name]; known {
+			return value, known
+		}
+		return os.LookupEnv(name)
 	})
 	require.NoError(t, b.AddResourcesYAML(fmt.Sprintf("cache_resources: [{label: ledger, bbolt: {path: %q, bucket: %q}}]", ledger, p.name)))
 	require.NoError(t, b.AddProcessorYAML(string(config)))
