@@ -190,6 +190,21 @@ func TestALookupKnowsTheEndOfACallInEverySpelling(t *testing.T) {
 	}
 }
 
+// What a message came with says nothing about the call that it gains.
+func TestTheStatusInTheMetadataIsThatOfTheCall(t *testing.T) {
+	srv := startSim(t, callsim.Options{})
+	s := run(t, parts{processors: []string{
+		`mutation: meta happyrobot_call_status = "of another call"`,
+		callYAML(srv.URL, "include: []", "result_map: root.status = @happyrobot_call_status | this.status"),
+	}})
+	for shown, want := range map[string]any{`"NO_ANSWER"`: "No answer", `null`: nil} {
+		id := ended(t, srv.Sim, callsim.Arrival{Show: map[string]json.RawMessage{"status": json.RawMessage(shown)}})
+		require.NoError(t, s.deliver(ask(id)))
+		out := s.out.all()
+		assert.Equal(t, want, out[len(out)-1]["json"].(map[string]any)["status"], shown)
+	}
+}
+
 func TestATranscriptWithoutASpeakerIsExplained(t *testing.T) {
 	sim, url := swapping(t, func(path, body string) string {
 		if strings.HasSuffix(path, "/transcript") {

@@ -113,7 +113,7 @@ pipeline:
     - mapping: |
         root.call_id = this.id
         root.lead_id = this.metadata.custom.lead_id | null
-        root.status = this.status
+        root.status = @happyrobot_call_status | this.status
         root.duration = this.duration | null
         root.classification = this.classification.tag | null
         root.extraction = this.extraction | {}

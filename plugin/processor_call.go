@@ -91,7 +91,7 @@ pipeline:
         call_id: ${! json("call_id") }
         wait: transcript
         result_map: |
-          root.call.status = this.status
+          root.call.status = @happyrobot_call_status | this.status
           root.call.extraction = this.extraction
           root.call.transcript = this.transcript.text
 `)
@@ -198,6 +198,8 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 	if status := statusOf(e).Canonical(); status != "" {
 		msg.MetaSetMut(metaStatus, string(status))
+	} else if e.err == nil {
+		msg.MetaDelete(metaStatus) // of another call, which the message came with
 	}
 	err := e.err
 	if err == nil {
