@@ -60,7 +60,7 @@ func includeField(what string) *service.ConfigField {
 }
 
 func (p *callParts) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
-	p.texts = newTranscriptTexts(res)
+	p.texts = newTranscriptTexts(res, "transcript.messages")
 	if p.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
 		return err
 	}

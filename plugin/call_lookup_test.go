@@ -223,6 +223,7 @@ func TestATranscriptWithoutASpeakerIsExplained(t *testing.T) {
 	assert.Len(t, transcript["messages"], 2)
 	assert.Equal(t, 1, strings.Count(s.logs.String(), "empty text"))
 	assert.Equal(t, 1, strings.Count(s.logs.String(), "left out of transcript.text"))
+	assert.Contains(t, s.logs.String(), "they stay in transcript.messages")
 	assert.NotContains(t, s.logs.String(), "4711")
 }
 

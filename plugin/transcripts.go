@@ -20,16 +20,17 @@ const maxToldRoles = 20
 // transcriptTexts adds texts to transcripts, and reports what they leave out: in
 // the log once, and in a metric.
 type transcriptTexts struct {
-	log   *service.Logger
-	empty *service.MetricCounter
+	log      *service.Logger
+	empty    *service.MetricCounter
+	messages string // where a message has what its text leaves out
 
 	mu        sync.Mutex
 	toldEmpty bool
 	toldRoles map[string]bool
 }
 
-func newTranscriptTexts(res *service.Resources) *transcriptTexts {
-	t := &transcriptTexts{log: res.Logger(), empty: res.Metrics().NewCounter("happyrobot_transcripts_without_text"), toldRoles: map[string]bool{}}
+func newTranscriptTexts(res *service.Resources, messages string) *transcriptTexts {
+	t := &transcriptTexts{log: res.Logger(), messages: messages, empty: res.Metrics().NewCounter("happyrobot_transcripts_without_text"), toldRoles: map[string]bool{}}
 	t.empty.Incr(0)
 	return t
 }
@@ -60,7 +61,7 @@ func (t *transcriptTexts) tell(note string, unknown []string) {
 	t.toldEmpty = t.toldEmpty || empty
 	t.mu.Unlock()
 	for _, role := range roles {
-		t.log.Warnf("Messages with the role %q are left out of transcript.text, since the API documents no such speaker. transcript.messages has them. Reported once for each role.", role)
+		t.log.Warnf("Messages with the role %q are left out of transcript.text, since the API documents no such speaker; they stay in %s. Reported once for each role.", role, t.messages)
 	}
 	if empty {
 		t.log.Warnf("A transcript has an empty text: %s. Reported once; counted in happyrobot_transcripts_without_text, and each such transcript has a text_note.", note)

@@ -66,7 +66,7 @@ func (h *webhookHandler) init(res *service.Resources) {
 	h.slots = make(chan struct{}, h.maxInFlight)
 	h.requests = res.Metrics().NewCounter("happyrobot_webhook_requests", "result")
 	s := &h.events
-	s.res, s.scope, s.timeout, s.texts = res, h.path, h.timeout, newTranscriptTexts(res)
+	s.res, s.scope, s.timeout, s.texts = res, h.path, h.timeout, newTranscriptTexts(res, "content.messages")
 	s.queue, s.running = make(chan *delivery), map[string]*delivery{}
 	s.stopping, s.gone = make(chan struct{}), make(chan struct{})
 }

@@ -70,6 +70,7 @@ func TestATalkWithoutASpeakerIsExplained(t *testing.T) {
 		assert.Contains(t, transcript["text_note"], "roles found: bot (1), system (1)")
 	}
 	assert.Equal(t, 1, strings.Count(h.logs.String(), "empty text"))
+	assert.Contains(t, h.logs.String(), "they stay in content.messages")
 	assert.NotContains(t, h.logs.String(), "4711")
 }
 
