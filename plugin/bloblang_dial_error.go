@@ -22,9 +22,9 @@ func parseDialErrorSpec() *bloblang.PluginSpec {
 - `+"`details`"+`: the reason in words
 - `+"`call_id`, `http_status` (a number), `rule`, `next_allowed`"+`: what else the text holds; a member that is not known is absent
 
-Words that Benthos puts before a failure that it passes on are left out. Text that is no such failure is an error, which never repeats the text.
+Words that Benthos puts before a failure that it passes on are left out. Text that is not such a failure gives an error, which never repeats the text.
 
-The child output `+"`failures`"+` of the output needs none of this: its messages have these members already.`).
+Records of the child output `+"`failures`"+` have these members already.`).
 		Example("Keep a failed lead with the reason.",
 			`let failure = @fallback_error.parse_dial_error().catch({"outcome": "failed", "reason": "delivery", "details": @fallback_error})
 root = $failure.assign({"lead": this.catch(content().string())})`).

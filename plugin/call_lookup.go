@@ -185,12 +185,12 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 	return &enrichment{outcome: lookupComplete, result: result}
 }
 
-// callObject is a call as the API tells it.
+// callObject is a call as the API reports it.
 func callObject(call happyrobot.Call) (map[string]any, error) {
 	object, err := structured(call.Raw)
 	result, ok := object.(map[string]any)
 	if err != nil || !ok {
-		return nil, errors.New("the API's answer is no object")
+		return nil, errors.New("the API's answer is not an object")
 	}
 	return result, nil
 }

@@ -77,13 +77,13 @@ cache_resources:
 func callFields() []*service.ConfigField {
 	id := func(name, names string) *service.ConfigField {
 		return service.NewStringField(name).
-			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. Empty leaves it to `call_mapping`.", names)).
+			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. If it is empty, `call_mapping` decides.", names)).
 			Default("").
 			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
 	}
 	return []*service.ConfigField{
 		service.NewBloblangField(dfFieldCallMapping).
-			Description("Makes the call request of a message: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. Empty stands for the members `phone_number`, `params`, `metadata` and `language` of the message where `number_id` is set as a field, and for `" + mappingOfAll + "` where it is not.").
+			Description("Maps a message to a call request: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. If it is empty, the members `phone_number`, `params`, `metadata` and `language` of the message are sent where `number_id` is set as a field, and all of its members (`" + mappingOfAll + "`) where it is not.").
 			Default("").
 			Example(`root.phone_number = this.phone
 root.params.customer_name = this.name
@@ -92,17 +92,17 @@ root.metadata.lead_id = this.id`),
 		id(cmFieldUseCaseID, "the use case that handles the calls"),
 		id(cmFieldAgentID, "the agent that handles the calls"),
 		service.NewStringListField(cmFieldExtraMembers).
-			Description("Names of members, beyond the documented ones below, that may be sent. `\"*\"` allows any. A message with another is rejected.").
+			Description("Names of members, beyond the documented ones below, that may be sent. `\"*\"` allows any. A message with any other member is rejected.").
 			Default([]any{}).
 			Example([]any{"webhook"}).
 			Example([]any{"*"}).
 			LintRule("root = if this.type() == \"string\" && this.trim() == \"\" { [ \"`extra_members` must not hold an empty name\" ] }"),
 		service.NewIntField(cmFieldMaxCallMins).
-			Description("The longest call that a message may ask for, in minutes: one with a longer `max_duration_mins` is rejected. It limits no call that asks for none. `0` is no limit.").
+			Description("The longest call that a message may ask for, in minutes: one with a longer `max_duration_mins` is rejected. A message that asks for no length is not limited. `0` means no limit.").
 			Default(0).
 			LintRule("root = if this < 0 { [ \"`max_call_mins` must be at least 1, or 0 for no limit\" ] }"),
 		service.NewBoolField(cmFieldDialErrored).
-			Description("Dial messages on which an earlier processor failed, too. Otherwise they are rejected with the reason `processing_failed`.").
+			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
 		service.NewInterpolatedStringField(dfFieldDedupeKey).
 			Description("Names the lead: messages with the same key are one call. Empty means that equal calls are one. A message for which a part of the key is missing (`null`, `None`, `NaN`, `undefined`, `nil`, `#N/A` or blank), or for which the key holds a rounded number, is rejected. `json(\"id\")` rounds numbers beyond 19 digits and takes `1.0` for `1`; `this.id` keeps every digit.").
@@ -235,14 +235,14 @@ func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
 		case "", m.value:
 			*given = m.value
 		default:
-			return badInput(reasonInvalidField, "%s: call_mapping gives another value than the field %s; leave it to one of them", m.name, m.name)
+			return badInput(reasonInvalidField, "%s: call_mapping gives a value that differs from the field %s; set it in one place only", m.name, m.name)
 		}
 	}
 	if err := r.allow(c.Extra); err != nil {
 		return err
 	}
 	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
-		return badInput(reasonInvalidField, "%s: is longer than %s, which is %d", memberMaxDuration, cmFieldMaxCallMins, r.maxMins)
+		return badInput(reasonInvalidField, "%s: is longer than %s allows, which is %d", memberMaxDuration, cmFieldMaxCallMins, r.maxMins)
 	}
 	return nil
 }

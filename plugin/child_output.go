@@ -121,6 +121,6 @@ func (c *childOutput) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, childClosing)
 	defer cancel()
 	if err := c.out.Close(ctx); err != nil {
-		c.log.Warnf("The output in `%s` did not close: %v. What it has not written comes again.", c.field, err)
+		c.log.Warnf("The output in `%s` did not close: %v. What it has not written is written once the messages are delivered again.", c.field, err)
 	}
 }

@@ -38,8 +38,8 @@ Every message ends with one of these words in the metadata ` + "`happyrobot_outc
 | --- | --- | --- |
 | ` + "`accepted`" + ` | the API has the call | recorded in the ledger |
 | ` + "`duplicate`" + ` | the ledger knows the call already | no request; the same call id is handed on |
-| ` + "`rejected`" + ` | the message makes no valid call, or the API refuses this one call | this message fails; its neighbours are called |
-| ` + "`held`" + ` | the call may have been placed, and ` + "`settle`" + ` later the API does not list it | this message fails with the reason ` + "`unknown`" + ` |
+| ` + "`rejected`" + ` | the message does not map to a valid call, or the API refuses this one call | this message fails; its neighbours are called |
+| ` + "`held`" + ` | the call may have been placed, and the API still does not list it after ` + "`settle`" + ` | this message fails with the reason ` + "`unknown`" + ` |
 | ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent; the request is handed on as the call |
 
 The error of a failed message reads ` + "`outcome: reason: details`" + `, followed by what else is known as ` + "`; call_id=… http_status=…`" + `. The Bloblang method ` + "`parse_dial_error`" + ` takes it apart. The metadata ` + "`happyrobot_reason`" + ` holds the reason. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.

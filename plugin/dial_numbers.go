@@ -30,18 +30,18 @@ func numberFields() []*service.ConfigField {
 	}
 	return []*service.ConfigField{
 		service.NewStringField(dfFieldDefaultRegion).
-			Description("The region, as two letters such as `US`, of numbers that are not international. Empty rejects those.").
+			Description("The region, as two letters such as `US`, of numbers that are not international. If it is empty, those are rejected.").
 			Default("").
 			LintRule(regionLint(dfFieldDefaultRegion, `""`)),
 		service.NewStringListField(dfFieldRegions).
-			Description("The regions that may be called, as two letters each. Empty is `default_region` alone, or every region if that is empty too; `[\"*\"]` is every region. Toll-free numbers of +1 belong to all of North America's plan. `GB` includes Guernsey, Jersey and the Isle of Man, `IT` includes Vatican City, `NO` includes Svalbard. Numbers of no country, such as +800 and +881, belong to no region.").
+			Description("The regions that may be called, as two letters each. Empty means `default_region` alone, or every region if that is empty too; `[\"*\"]` means every region. Toll-free numbers of +1 belong to every region of the North American numbering plan. `GB` includes Guernsey, Jersey and the Isle of Man, `IT` includes Vatican City, `NO` includes Svalbard. Numbers of no country, such as +800 and +881, belong to no region.").
 			Default([]any{}).
 			Example([]any{"US", "CA"}).
 			Example([]any{phone.AnyRegion}).
 			LintRule(`root = if this.type() != "array" { (` + regionCondition(fmt.Sprintf("%q", phone.AnyRegion)) + `).map_each(problem -> "` + "`regions`: " + `" + problem) }`),
 		service.NewStringAnnotatedEnumField(dfFieldNumbers, map[string]string{
 			numbersValid:    "Call only numbers that fit the numbering plan of their country.",
-			numbersPossible: "Also call numbers that have the right number of digits: they may be newer than this program's tables. Area codes and lengths that no plan has, emergency numbers, and numbers without an area code are rejected all the same.",
+			numbersPossible: "Also call numbers that have the right number of digits: they may be newer than this program's tables. Area codes and lengths that no plan has, emergency numbers, and numbers without an area code are still rejected.",
 		}).Description("Which numbers are called.").
 			Default(numbersValid),
 		service.NewStringListField(dfFieldRefuseTypes).

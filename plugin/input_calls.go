@@ -164,7 +164,7 @@ root = if this.type() == "string" && !$known.contains(this) && $known.map_each(s
 }
 
 const inputCallsDescription = `
-A message is a call as the API tells it, with ` + "`transcript`" + ` (as the API tells it, and ` + "`text`" + `, what the speakers said as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
+A message is a call as the API reports it, with ` + "`transcript`" + ` (as the API reports it, and ` + "`text`" + `, what the speakers said as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
 
 ### What is promised
 

@@ -333,7 +333,7 @@ func TestARejectedMessageComesAgain(t *testing.T) {
 			if replay {
 				assert.Equal(t, 10, transcripts, "as it was")
 			} else {
-				assert.Equal(t, 40, transcripts, "as the API tells it by then")
+				assert.Equal(t, 40, transcripts, "as the API reports it by then")
 			}
 		})
 	}

@@ -57,7 +57,7 @@ The message is the event, without the header values of hooks that the API embeds
 
 ### What was said
 
-The end of a call may carry the talk, as `+"`content.messages`"+`, prompts and results of tools included. The message then has `+"`transcript`: `call_id` and `text`"+`, what the speakers said as plain lines, made as `+"`happyrobot_call`"+` makes it. An empty text has `+"`transcript.text_note`"+` beside it, which says why; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it. The messages themselves are not repeated in `+"`transcript`"+`: drop `+"`content`"+` to be rid of prompts. An event without messages has no `+"`transcript`"+`: the call had no talk, or the API sends none, and `+"`happyrobot_call`"+` reads it.
+The end of a call may carry the talk, as `+"`content.messages`"+`, prompts and results of tools included. The message then has `+"`transcript`: `call_id` and `text`"+`, what the speakers said as plain lines, made as `+"`happyrobot_call`"+` makes it. An empty text has `+"`transcript.text_note`"+` beside it, which says why; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it. The messages themselves are not repeated in `+"`transcript`"+`: drop `+"`content`"+` to get rid of prompts. An event without messages has no `+"`transcript`"+`: either nothing was said, or the API does not send it, and `+"`happyrobot_call`"+` reads it.
 
 The call in an event is not quite the one that the API answers when it is asked: the use case may stand in `+"`assistant`"+`, and `+"`duration`, `created`"+` and others may be missing.
 
@@ -67,7 +67,7 @@ The call in an event is not quite the one that the API answers when it is asked:
 | --- | --- |
 | 200 | the pipeline has taken the event, now or before |
 | 503 with `+"`Retry-After`"+` | it has not: the output refused it, it takes longer than `+"`timeout`"+`, `+"`max_in_flight`"+` is reached, `+"`cache`"+` cannot be asked, or the pipeline stops |
-| 400 | the body is no event |
+| 400 | the body is not an event |
 | 401 | the secret is missing or wrong |
 | 404, 405, 408, 413 | another path, another method than POST, a body that comes too slowly or is too large |
 
@@ -77,7 +77,7 @@ Whether the API repeats an event that was answered with 503 is not documented. L
 
 An event that arrives while the same one is in the pipeline waits for it and gets the same answer. With `+"`cache`"+`, events are known by their ids after the pipeline has taken them, and answered with 200 at once. Between replicas, and when the cache fails just after an event was taken, an event may pass twice.
 
-A CloudEvent has an id. A hook has none, so one is made of the call id, the type, the status and, if there are any, a digest of extraction and classification: an end that is told again with what was found in the talk is a new event. Whatever else changes, such as the notes of a call or the talk beside it, is not.
+A CloudEvent has an id. A hook has none, so one is made of the call id, the type, the status and, if there are any, a digest of extraction and classification: an end that is reported again with what was found in the talk is a new event. Whatever else changes, such as the notes of a call or the talk beside it, is not.
 
 ### The secret
 
@@ -85,7 +85,7 @@ The API signs nothing, so anybody who knows the address could make up events: th
 		Categories("Services").
 		Fields(
 			service.NewStringField(iwFieldAddress).
-				Description("The address to listen on, as `host:port`. Only this machine by default; port 0 takes a free one, which the log tells.").
+				Description("The address to listen on, as `host:port`. Only this machine by default; port 0 takes a free one, which the log names.").
 				Default("127.0.0.1:8080").
 				Example("0.0.0.0:8443"),
 			service.NewStringField(iwFieldPath).

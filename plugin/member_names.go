@@ -57,11 +57,11 @@ func (w *memberWarnings) value(name, value string) {
 		return
 	}
 	known := documented[name].Values
-	advice := "known are " + strings.Join(known, ", ")
+	advice := "known values are " + strings.Join(known, ", ")
 	if near := nearestLanguages(value, known); len(near) > 0 {
 		advice = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	shown := "a value that is no language tag"
+	shown := "a value that is not a language tag"
 	if languageTag.MatchString(value) {
 		shown = value
 	}

@@ -7,12 +7,12 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// What to do about a message that is no JSON object.
+// What to do about a message that is not a JSON object.
 const (
-	shapeArray = "the message is a JSON array, which is not JSON lines: nothing of it is called; write one JSON object a line, as `jq -c '.[]' leads.json` does"
-	shapeLines = "the message is JSON that spans lines, or a part of it: nothing of it is called; write one JSON object a line, as `jq -c . leads.json` does"
+	shapeArray = "the message is a JSON array, which is not JSON lines: none of it is called; write one JSON object per line, as `jq -c '.[]' leads.json` does"
+	shapeLines = "the message is JSON that spans lines, or a part of it: none of it is called; write one JSON object per line, as `jq -c . leads.json` does, or remove the commas at the ends of lines"
 	shapeUTF16 = "the message is UTF-16 text: save the file as UTF-8"
-	shapeMark  = "the message begins with a byte order mark: leave it out, or read files with the scanner `happyrobot_leads` or `skip_bom`"
+	shapeMark  = "the message begins with a byte order mark: remove it, or read files with the scanner `happyrobot_leads` or `skip_bom`"
 )
 
 // ofNoObject are the reasons for which a message that is not an object may be

@@ -11,13 +11,14 @@ import (
 
 func TestAMessageThatIsNotOneObjectIsToldWhatToDo(t *testing.T) {
 	for name, tc := range map[string]struct{ message, says string }{
-		"array":             {`[{"id":"a","phone":"+12025550101"}]`, "jq -c '.[]'"},
-		"part of an array":  {`[{"id":"a","phone":"+12025550101"},`, "jq -c '.[]'"},
-		"object in lines":   {"{\n\"id\":\"a\"\n}{", "jq -c ."},
-		"UTF-16":            {"\xff\xfe{\x00", "UTF-8"},
-		"byte order mark":   {"\ufeff" + `{"id":"a","phone":"+12025550101"}`, "byte order mark"},
-		"no JSON":           {"a;+12025550101", "the message is not JSON"},
-		"JSON that is torn": {`{"id":"a","pho`, "the message is not JSON"},
+		"array":              {`[{"id":"a","phone":"+12025550101"}]`, "jq -c '.[]'"},
+		"part of an array":   {`[{"id":"a","phone":"+12025550101"},`, "jq -c '.[]'"},
+		"object in lines":    {"{\n\"id\":\"a\"\n}{", "jq -c ."},
+		"commas after lines": {`{"id":"a","phone":"+12025550101"},`, "remove the commas"},
+		"UTF-16":             {"\xff\xfe{\x00", "UTF-8"},
+		"byte order mark":    {"\ufeff" + `{"id":"a","phone":"+12025550101"}`, "byte order mark"},
+		"no JSON":            {"a;+12025550101", "the message is not JSON"},
+		"JSON that is torn":  {`{"id":"a","pho`, "the message is not JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := startSim(t, callsim.Options{})

@@ -18,8 +18,11 @@ const ( // od: output dial
 const (
 	defaultBatchPeriod = "1s"
 
+	// Of receipts and failures: their records come one batch at a time.
+	childBatching = "If this output has a `batching` of its own, set its `period`: the stream waits until the records are written, so a batch that only a `count` or `byte_size` ends may never be written."
+
 	// Said by the linter, and at start.
-	batchingProcessorsRefused = "batching.processors: not supported, since Benthos reports what becomes of a batch by the places of its messages, which processors change: put these processors into `pipeline`, above the output"
+	batchingProcessorsRefused = "batching.processors: not supported, since Benthos assigns errors to messages by their places in the batch, which processors change: put these processors into `pipeline`, above the output"
 )
 
 func init() {
@@ -39,9 +42,15 @@ Set `+"`failures`"+`. Each failed message is written to this child output, with 
 
 Members that are not known are absent. `+"`lead`"+` is the message as this output received it: as JSON, or else as text. A message counts as delivered once its record is written.
 
-Without `+"`failures`"+`, a failed message is returned as an error, which a `+"`fallback`"+` output can catch: its second output has the text in the metadata `+"`fallback_error`"+`, which `+"`parse_dial_error`"+` takes apart, and no other metadata of this component. This is right only where nothing above the `+"`fallback`"+` changes a batch. Benthos tells messages apart by their places: after a filter, `+"`split`, `group_by`, `archive`"+` or a sort, in `+"`pipeline`"+` or in the `+"`processors`"+` of an output or input, the error of one message is taken for the error of another. A `+"`fallback`"+` then files a lead that was called, and the failed one is lost; an input delivers the wrong message again and acknowledges the failed one. Use one or the other, not both: at a shutdown this output returns an error for all messages of a batch with an undecided one, and a `+"`fallback`"+` would file them.
+Never put a `+"`fallback`"+` around an output that has `+"`failures`"+`. At a shutdown, a batch with an undecided message is returned as an error for all of its messages, and the `+"`fallback`"+` would file them all.
 
-In one case a message can be lost even with `+"`failures`"+`: the stream is stopped before all messages of a batch are decided, the input acknowledges message by message, and above this output stands a `+"`split` or `group_by`, in `pipeline` or in `processors`, or a `switch`"+` output below a filter. Benthos then makes of the error for the whole batch errors for single messages, and assigns those by place. So let batches reach this output whole, and let a case of the `+"`switch`"+` drop what a filter would.
+Never let an input that acknowledges message by message stand above a `+"`split` or `group_by`, nor above a `switch`"+` output below a filter: a message can then be lost even with `+"`failures`"+`. It happens when the stream stops before all messages of a batch are decided. This output then returns one error for the whole batch. Benthos turns it into errors for single messages, and assigns those by place. So let batches reach this output whole, and let a case of the `+"`switch`"+` drop what a filter would.
+
+### Without failures
+
+Never leave `+"`failures`"+` out below anything that changes a batch: a filter, `+"`split`, `group_by`, `archive`"+` or a sort, in `+"`pipeline`"+` or in the `+"`processors`"+` of an input or output. A failed message is then returned as an error, and Benthos finds the message of an error by its place in the batch. After such a change another message has that place. A `+"`fallback`"+` then files a lead that was called, and loses the failed one. An input delivers the wrong message again, and acknowledges the failed one.
+
+Where nothing changes a batch, a `+"`fallback`"+` output can catch the error. Its second output finds the text in the metadata `+"`fallback_error`"+`, which `+"`parse_dial_error`"+` takes apart, and no other metadata of this component.
 
 ### Receipts
 
@@ -49,17 +58,17 @@ With `+"`receipts`"+`, a receipt of each message that counts as done is written 
 
 So with both outputs each message has one record: a receipt or an entry in `+"`failures`"+`. Both are written at least once. A crash, a shutdown while an output is down, or an error of the output can repeat a record; the repeated receipt then usually says `+"`duplicate`"+`.
 
-While either output is down the stream waits, and the log says so: `+"`Dialing paused (failures): ...`"+`. A record that an output never accepts, such as one that is too large for Kafka, holds its batch: shorten it in the output's `+"`processors`"+`.`).
+While either output is down the stream waits, and the log says so: `+"`Dialing paused (failures): ...`"+`. A record that an output never accepts, such as one that is too large for Kafka, holds its batch: shorten it in the output's `+"`processors`"+`. A stop waits for the records as long as Benthos lets it, for three quarters of `+"`shutdown_timeout`"+`; the messages are then delivered again after the restart.`).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
 		Fields(numberFields()...).
 		Fields(
 			service.NewOutputField(odFieldReceipts).
-				Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run.").
+				Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run. "+childBatching).
 				Optional(),
 			service.NewOutputField(odFieldFailures).
-				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch.").
+				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch. "+childBatching).
 				Optional(),
 			service.NewOutputMaxInFlightField().
 				Description("The most batches that are dialed at the same time.").
@@ -112,7 +121,7 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	}
 	if o.failures == nil {
 		res.Logger().Warn("No `failures` output is set: a failed message is returned as an error, to a `fallback` around this output or to the input. " +
-			"Behind a filter, or whatever else changes a batch, Benthos takes that error for one of another message: the failed message may be acknowledged and lost.")
+			"Behind a filter, or anything else that changes a batch, Benthos assigns that error to another message: the failed message may be acknowledged and lost.")
 	}
 	return o, policy, maxInFlight, nil
 }

@@ -11,7 +11,7 @@ import (
 // pauseReminder is how often the log says again that dialing is paused.
 const pauseReminder = 5 * time.Minute
 
-var errTakesNothing = errors.New("the output has taken nothing yet")
+var errTakesNothing = errors.New("the output has taken nothing yet; if it has a `batching` of its own, that needs a `period`")
 
 // pauseNotice says in the log that dialing is paused: when that begins and why, every
 // few minutes while it lasts, and when it is over. Batches that wait for the same

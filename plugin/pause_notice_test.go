@@ -47,7 +47,7 @@ func TestAPauseIsReportedOnceForAllThatWait(t *testing.T) {
 
 		silent, failing := notice.watch(10*time.Second), notice.watch(10*time.Second)
 		time.Sleep(11 * time.Second)
-		assert.Equal(t, 1, said("Dialing paused (failures): the output has taken nothing yet"))
+		assert.Equal(t, 1, said("Dialing paused (failures): the output has taken nothing yet; if it has a `batching` of its own, that needs a `period`. "))
 		failing.because(errors.New("no route"))
 		failing.because(errors.New("no route"))
 		assert.Equal(t, 1, said("Dialing paused"))

@@ -42,7 +42,7 @@ The metadata `+"`happyrobot_outcome`"+` says how it went:
 | `+"`complete`"+` | everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript) | `+"`result_map`"+` is applied |
 | `+"`not_ready`"+` | the call is not over, or its transcript is not there yet | without `+"`wait`, `result_map`"+` is applied to what there is; with `+"`wait`"+`, the message fails after `+"`wait_timeout`"+` |
 | `+"`not_found`"+` | the API does not know the call | the message fails |
-| `+"`rejected`"+` | `+"`call_id`"+` is no id (reason `+"`invalid_call_id`"+`), the API refuses the request (`+"`refused`"+`), or its answer cannot be read, even after it was asked for three times more (`+"`unreadable`"+`) | the message fails |
+| `+"`rejected`"+` | `+"`call_id`"+` is not an id (reason `+"`invalid_call_id`"+`), the API refuses the request (`+"`refused`"+`), or its answer cannot be read, even after it was asked for three times more (`+"`unreadable`"+`) | the message fails |
 
 Other metadata: `+"`happyrobot_call_id`"+`; `+"`happyrobot_call_status`"+`, the call's status in the documented spelling, such as `+"`No answer`"+`, however the API writes it in `+"`this.status`"+`; and `+"`happyrobot_reason`"+` on failed messages. An outage or a refused key fails no message: reads are repeated, see `+"`retry`"+`.
 
@@ -81,7 +81,7 @@ The header values of webhooks, which the API embeds in calls, are removed.`).
 				Description("The most requests of a batch at the same time.").
 				Default(16).
 				LintRule(`root = if this < 1 { [ "`+"`parallelism`"+` must be at least 1" ] }`),
-			resultMapField("the call as the API tells it, with `transcript` (as the API tells it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),
+			resultMapField("the call as the API reports it, with `transcript` (as the API reports it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),
 		).
 		Example("Add outcome and transcript to CRM events", "", `
 pipeline:

@@ -15,18 +15,18 @@ func init() {
 
 func processorDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
-		Summary("Places one phone call per message, never a second one, and goes on with the created call.").
+		Summary("Places one phone call per message, never a second one, and continues with the created call.").
 		Description(dialDescription+`
 
 ### In a pipeline
 
-Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`, to send several calls in one request. Failed messages go on with their error set: handle them with `+"`catch`"+` or `+"`switch`"+`, or let a `+"`reject_errored`"+` output refuse them.`).
+Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`, to send several calls in one request. Failed messages continue with their error set: handle them with `+"`catch`"+` or `+"`switch`"+`, or let a `+"`reject_errored`"+` output refuse them.`).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
 		Fields(numberFields()...).
-		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API tells it (absent for a duplicate; in a dry run, as it would have been requested)")).
-		Example("Call and go on", "Each message keeps its content and gains the call's id.", `
+		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API reports it (absent for a duplicate; in a dry run, as it would have been requested)")).
+		Example("Call and continue", "Each message keeps its content and gains the call's id.", `
 pipeline:
   processors:
     - happyrobot_dial:

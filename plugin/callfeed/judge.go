@@ -192,5 +192,5 @@ func (f *Feed) tellStatus(s happyrobot.Status) {
 		f.opts.Log.Warnf("A call without a status is listed. Such calls are watched until they have one.")
 		return
 	}
-	f.opts.Log.Warnf("Calls have the status %q, which is not documented. They are watched until it changes. If it means that a call is over, list it in `statuses`, with all others that you want.", happyrobot.Excerpt(string(s)))
+	f.opts.Log.Warnf("Calls have the status %q, which is not documented. They are watched until it changes. If it means that a call is over, list it in `statuses`, together with all others that you want.", happyrobot.Excerpt(string(s)))
 }

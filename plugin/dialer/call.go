@@ -76,6 +76,6 @@ type Result struct {
 	Reason     string
 	CallID     string
 	HTTPStatus int             // of the answer that decided, 0 when there was none
-	Call       json.RawMessage // the call as the API told it, secrets removed; nil for a duplicate
+	Call       json.RawMessage // the call as the API reported it, secrets removed; nil for a duplicate
 	Err        error           // an *Error, for Rejected and Held
 }

@@ -66,7 +66,7 @@ func (m *CallMetadata) read(value gjson.Result) {
 	})
 }
 
-// Call is a call as the API tells it. Only what this module acts on is typed;
+// Call is a call as the API reports it. Only what this module acts on is typed;
 // Raw has everything.
 type Call struct {
 	ID       string
