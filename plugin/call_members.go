@@ -242,12 +242,10 @@ func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
 		return err
 	}
 	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
-		return badInput(reasonInvalidField, "%s: is longer than %s allows, which is %d", memberMaxDuration, cmFieldMaxCallMins, r.maxMins)
+		return badInput(reasonInvalidField, "max_duration_mins: is longer than %s allows, which is %d", cmFieldMaxCallMins, r.maxMins)
 	}
 	return nil
 }
-
-const memberMaxDuration = "max_duration_mins"
 
 // allow judges the members that OutboundCall has no place for.
 func (r *memberRules) allow(extra map[string]any) error {

@@ -2,15 +2,10 @@ package plugin_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -23,56 +18,6 @@ const (
 	otherID  = "64f0c0de00000000000000c2"
 	agentID  = "64f0c0de00000000000000a1"
 )
-
-// recorder is an API that takes any call, and keeps what it was sent.
-type recorder struct {
-	url string
-
-	mu    sync.Mutex
-	calls []string // as JSON
-}
-
-func startRecorder(t *testing.T) *recorder {
-	t.Helper()
-	r := &recorder{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, _ := io.ReadAll(req.Body)
-		var calls []json.RawMessage
-		if err := json.Unmarshal(body, &calls); err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		created := []map[string]any{}
-		for _, call := range calls {
-			r.calls = append(r.calls, string(call))
-			var asked struct{ Metadata any }
-			_ = json.Unmarshal(call, &asked)
-			created = append(created, map[string]any{"id": fmt.Sprintf("65ee%020d", len(r.calls)), "metadata": map[string]any{"custom": asked.Metadata}})
-		}
-		_ = json.NewEncoder(w).Encode(created)
-	}))
-	t.Cleanup(srv.Close)
-	r.url = srv.URL
-	return r
-}
-
-// all is what was sent, without our reference.
-func (r *recorder) all(t *testing.T) (calls []map[string]any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, raw := range r.calls {
-		var call map[string]any
-		require.NoError(t, json.Unmarshal([]byte(raw), &call))
-		metadata := call["metadata"].(map[string]any)
-		if delete(metadata, "dial_ref"); len(metadata) == 0 {
-			delete(call, "metadata")
-		}
-		calls = append(calls, call)
-	}
-	return calls
-}
 
 // dialer is a stream that dials with the given fields, and collects what fails.
 func dialerOf(t *testing.T, url, fields string, more ...string) *stream {

@@ -39,16 +39,26 @@ type pauseWatch struct {
 // watch begins to watch a batch, which waits if it is not over within patience.
 func (p *pauseNotice) watch(patience time.Duration) *pauseWatch {
 	w := &pauseWatch{notice: p, began: time.Now()}
-	w.late = time.AfterFunc(patience, func() { w.because(errTakesNothing) })
+	w.late = time.AfterFunc(patience, func() { w.waitFor(nil) })
 	return w
 }
 
 // because says that the batch waits, and why.
-func (w *pauseWatch) because(why error) {
+func (w *pauseWatch) because(why error) { w.waitFor(why) }
+
+// waitFor counts the batch as waiting. With nil the reason is not known: one that is
+// known already stays, since an error says more than silence.
+func (w *pauseWatch) waitFor(why error) {
 	p := w.notice
 	p.mu.Lock()
 	begins := false
 	if !w.over {
+		switch {
+		case why == nil && p.waiting > 0:
+			why = p.why
+		case why == nil:
+			why = errTakesNothing
+		}
 		p.why = why
 		if !w.waits {
 			w.waits = true

@@ -69,3 +69,19 @@ func TestAPauseIsReportedOnceForAllThatWait(t *testing.T) {
 		assert.Equal(t, 1, said("resumed"), "a stop is no recovery")
 	})
 }
+
+// An output that refused a batch, and then takes nothing, is not just slow.
+func TestAnErrorIsNotForgottenForSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lockedText{}
+		notice := &pauseNotice{log: service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(log, nil))), cause: "failures"}
+		refused, silent := notice.watch(10*time.Second), notice.watch(11*time.Second)
+		refused.because(errors.New("no route"))
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		assert.Equal(t, 1, count(log, "Dialing still paused (failures), since 2000-01-01T00:00:00Z: no route"))
+		assert.NotContains(t, log.String(), errTakesNothing.Error())
+		refused.done()
+		silent.done()
+	})
+}

@@ -3,68 +3,18 @@ package plugin_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// credulousAPI accepts any number, so that whatever is refused was refused here.
-type credulousAPI struct {
-	URL string
-
-	mu     sync.Mutex
-	dialed map[string]string // numbers by metadata.lead_id
-}
-
-func startCredulousAPI(t *testing.T) *credulousAPI {
-	t.Helper()
-	api := &credulousAPI{dialed: map[string]string{}}
-	srv := httptest.NewServer(http.HandlerFunc(api.serve))
-	t.Cleanup(srv.Close)
-	api.URL = srv.URL
-	return api
-}
-
-func (a *credulousAPI) serve(w http.ResponseWriter, req *http.Request) {
-	if req.Method != http.MethodPost {
-		_, _ = w.Write([]byte(`{"calls":[]}`))
-		return
-	}
-	var calls []struct {
-		PhoneNumber string         `json:"phone_number"`
-		Metadata    map[string]any `json:"metadata"`
-	}
-	if err := json.NewDecoder(req.Body).Decode(&calls); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	created := []any{}
-	for _, c := range calls {
-		a.dialed[c.Metadata["lead_id"].(string)] = c.PhoneNumber
-		created = append(created, map[string]any{"id": fmt.Sprintf("%024x", len(a.dialed)), "metadata": map[string]any{"custom": c.Metadata, "to": c.PhoneNumber}})
-	}
-	_ = json.NewEncoder(w).Encode(created)
-}
-
-// numberOf is the number that a lead was dialed with, "" when it was not.
-func (a *credulousAPI) numberOf(lead string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.dialed[lead]
-}
-
 // dialTexts dials phone texts with the given fields, and answers for each the
 // number that was dialed, or the reason of its rejection.
 func dialTexts(t *testing.T, texts []string, fields ...string) []string {
 	t.Helper()
-	api := startCredulousAPI(t)
+	api := startRecorder(t)
 	yaml := fmt.Sprintf(`
 api_key: test-key
 base_url: %q
@@ -73,7 +23,7 @@ call_mapping: |
   root.number_id = "64f0c0de00000000000000c1"
   root.phone_number = this.phone
   root.metadata.lead_id = this.id
-`, api.URL) + strings.Join(fields, "\n") + "\n"
+`, api.url) + strings.Join(fields, "\n") + "\n"
 	s := run(t, parts{processors: []string{"happyrobot_dial:\n  " + indent(2, yaml)}})
 	leads := make([]string, len(texts))
 	for i, text := range texts {
@@ -84,9 +34,9 @@ call_mapping: |
 	require.NoError(t, s.deliver(leads...))
 	out := s.out.all()
 	require.Len(t, out, len(texts))
-	answers := make([]string, len(texts))
+	answers, numbers := make([]string, len(texts)), api.numbers(t)
 	for i, msg := range out {
-		answers[i] = api.numberOf(fmt.Sprint(i + 1))
+		answers[i] = numbers[fmt.Sprint(i+1)]
 		if msg["@happyrobot_outcome"] == "rejected" {
 			require.Empty(t, answers[i], "a rejected lead was dialed")
 			answers[i] = msg["@happyrobot_reason"].(string)

@@ -181,7 +181,10 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 
 // talkOf draws what the end of a call tells of the talk, "" for nothing.
 func (t *teller) talkOf(c *call, l life) string {
-	if !l.connected || c.arranged != nil && c.arranged.Silent || t.rng.Float64() >= t.opts.Talks {
+	if t.opts.Talks <= 0 || !l.connected || c.arranged != nil && c.arranged.Silent {
+		return "" // and nothing is drawn: a seed gives the run that it gave before
+	}
+	if t.rng.Float64() >= t.opts.Talks {
 		return ""
 	}
 	return hookTalk

@@ -143,9 +143,9 @@ func (s *sheet) maskValues(values []string, names map[string]bool) {
 
 // documentedNames are the members of a call, as they are compared.
 var documentedNames = func() map[string]bool {
-	names := map[string]bool{plain(memberParams): true, plain(memberMetadata): true, plain(memberMaxDuration): true}
-	for _, f := range new(OutboundCall).fields() {
-		names[plain(f.name)] = true
+	names := map[string]bool{}
+	for _, m := range CallMembers() {
+		names[plain(m.Name)] = true
 	}
 	return names
 }()

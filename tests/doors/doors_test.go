@@ -1,10 +1,10 @@
 // Package doors tries what others could reach of the distribution while it runs:
 //
-//	documented_test.go      the commands that the documentation shows
-//	doors_test.go      each of them, probed from outside
-//	api_test.go        the REST API of streams, behind its flag and a password
-//	leftout_test.go    what the distribution does not have, and does not start with
-//	listeners_test.go  which sockets a process listens on
+//	documented_test.go  the commands that the documentation shows
+//	doors_test.go       each of them, probed from outside
+//	api_test.go         the REST API of streams, behind its flag and a password
+//	leftout_test.go     what the distribution does not have, and does not start with
+//	listeners_test.go   which sockets a process listens on
 package doors
 
 import (
