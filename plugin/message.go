@@ -164,11 +164,19 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	return nil
 }
 
-// quoted finds the values that Bloblang repeats in its errors.
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+var (
+	// quoted finds the values that Bloblang repeats in its errors.
+	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	// gotValue finds those behind the type that was found, as in "got number from field
+	// `this.id` (1)": numbers without quotes, and texts whose own quotes are not escaped.
+	gotValue = regexp.MustCompile(`(?s)(\bgot [^()"]*)\(.*\)`)
+)
 
+// withoutValues is an error's text without values of the message. Where it is not clear
+// what is a value, more is masked.
 func withoutValues(err error) string {
-	return happyrobot.Excerpt(quoted.ReplaceAllString(err.Error(), "(value)"))
+	text := gotValue.ReplaceAllString(err.Error(), "$1(value)")
+	return happyrobot.Excerpt(quoted.ReplaceAllString(text, "(value)"))
 }
 
 func largestMember(call map[string]any) (name string) {
