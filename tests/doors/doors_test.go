@@ -8,6 +8,7 @@
 package doors
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -99,6 +100,7 @@ func TestEveryDocumentedCommandShowsOnlyReadinessAndMetrics(t *testing.T) {
 				}
 			}
 			assert.ElementsMatch(t, allowed(command.streams()), slices.Collect(maps.Keys(bodies)), "the paths that answer")
+			assert.ElementsMatch(t, allowed(command.streams()), listed(t, bodies["/endpoints"]), "the paths that the process says it has")
 			for path, body := range bodies {
 				assert.NotContains(t, body, apiKey, path)
 				assert.NotContains(t, body, webhookSecret, path)
@@ -107,6 +109,17 @@ func TestEveryDocumentedCommandShowsOnlyReadinessAndMetrics(t *testing.T) {
 			probeListeners(t, process, address)
 		})
 	}
+}
+
+// listed are the paths that a process lists, each of which has a twin below /benthos.
+func listed(t *testing.T, endpoints string) (paths []string) {
+	t.Helper()
+	var described map[string]string
+	require.NoError(t, json.Unmarshal([]byte(endpoints), &described))
+	for path := range described {
+		paths = append(paths, path, "/benthos"+path)
+	}
+	return paths
 }
 
 // attack asks for what only the REST API would do, as a web page could and as a

@@ -186,18 +186,49 @@ func TestTheComposeFilePublishesOnLoopbackOnly(t *testing.T) {
 // A connector that starts programs would be another door. These packages are known:
 // what they have of that kind is left out.
 func TestNothingElseInTheDistributionStartsPrograms(t *testing.T) {
-	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}} {{join .Imports " "}}{{end}}`, "./cmd/benthos-happyrobot")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+		`{{if not .Standard}}{{.ImportPath}}|{{.Dir}}|{{join .Imports " "}}|{{join .GoFiles " "}}{{end}}`, "./cmd/benthos-happyrobot")
 	list.Dir = program.Root
 	out, err := list.Output()
 	require.NoError(t, err)
 	var starting []string
+	packages := 0
 	for line := range strings.Lines(string(out)) {
-		if names := strings.Fields(line); len(names) > 0 && (slices.Contains(names[1:], "os/exec") || slices.Contains(names[1:], "plugin")) {
-			starting = append(starting, names[0])
+		parts := strings.Split(strings.TrimSpace(line), "|")
+		if len(parts) != 4 {
+			continue
+		}
+		packages++
+		name, dir, imports, files := parts[0], parts[1], strings.Fields(parts[2]), strings.Fields(parts[3])
+		if slices.Contains(imports, "os/exec") || slices.Contains(imports, "plugin") {
+			starting = append(starting, name)
+			continue
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			require.NoError(t, err)
+			if startsProcess.Match(text) {
+				starting = append(starting, name)
+				break
+			}
 		}
 	}
+	assert.Greater(t, packages, 100, "otherwise nothing was looked at")
 	assert.ElementsMatch(t, []string{
 		"github.com/redpanda-data/benthos/v4/internal/impl/io",   // command, subprocess
 		"github.com/redpanda-data/benthos/v4/internal/cli/blobl", // its server opens a browser
+		"golang.org/x/sys/unix",                                  // unix.Exec itself: whoever calls it would be found
 	}, starting)
+}
+
+// startsProcess finds what starts a program without os/exec.
+var startsProcess = regexp.MustCompile(`\b(?:(?:syscall|unix|windows)\.(?:ForkExec|StartProcess|Exec|CreateProcess\w*)|os\.StartProcess)\b`)
+
+func TestAProgramThatIsStartedWithoutOSExecIsFound(t *testing.T) {
+	for text, found := range map[string]bool{
+		"_, err := syscall.ForkExec(name, args, nil)": true, "os.StartProcess(name, args, attr)": true, "return unix.Exec(name, args, env)": true,
+		"db.Exec(query)": false, "syscall.Kill(pid, 9)": false, "syscall.ExecuteLater()": false,
+	} {
+		assert.Equal(t, found, startsProcess.MatchString(text), text)
+	}
 }

@@ -26,7 +26,7 @@ var keyTemplates = map[string]string{
 // number, the same reference, the same contents. Otherwise the message is not sent.
 // A message that the old program refused may be sent in any form.
 func TestRequestsAreThoseOfTheLastVersion(t *testing.T) {
-	seed := rand.Uint64()
+	seed := uint64(1) // UPGRADE_SEED plays other leads
 	if text := os.Getenv("UPGRADE_SEED"); text != "" {
 		var err error
 		seed, err = strconv.ParseUint(text, 10, 64)
