@@ -192,7 +192,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	}
 	o.OnResume = func(after dialer.Trouble) {
 		held.Set(0)
-		log.Infof("Dialing resumed (%s).", pauseCause(after))
+		log.Infof(resumedLog, pauseCause(after))
 	}
 	o.OnLookupFailed = func(err error) {
 		log.Warnf("Cannot look up calls with an unknown outcome; they wait: %v", err)
@@ -206,20 +206,6 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	return o, nil
 }
 
-const causeLedger = "ledger" // of a pause
-
-// pausedLog is what every pause begins with in the log: its cause, and what happened.
-const pausedLog = "Dialing paused (%s): %v. Messages wait, none of them fails."
-
-// pauseCause is the word for a trouble. A request that cannot be sent has no answer
-// either: whoever reads the log need not tell the two apart.
-func pauseCause(why dialer.Trouble) string {
-	if why == dialer.Unreachable {
-		why = dialer.Unanswered
-	}
-	return string(why)
-}
-
 // openLedger opens the ledger that the config names.
 func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Options) (*ledger.Ledger, error) {
 	label, err := conf.FieldString(dfFieldLedger)
@@ -231,7 +217,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 		Window: o.Window, Lease: o.Timeout + o.Settle,
 		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
 		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
-		OnRecovered: func() { log.Infof("Dialing resumed (%s).", causeLedger) },
+		OnRecovered: func() { log.Infof(resumedLog, causeLedger) },
 	}
 	var store ledger.Store
 	switch {

@@ -6,7 +6,26 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 )
+
+// What the log says of every pause: its cause, and what happened; and when it is over.
+const (
+	pausedLog  = "Dialing paused (%s): %v. Messages wait, none of them fails."
+	resumedLog = "Dialing resumed (%s)."
+)
+
+const causeLedger = "ledger"
+
+// pauseCause is the word for a trouble. A request that cannot be sent has no answer
+// either: whoever reads the log need not tell the two apart.
+func pauseCause(why dialer.Trouble) string {
+	if why == dialer.Unreachable {
+		why = dialer.Unanswered
+	}
+	return string(why)
+}
 
 // pauseReminder is how often the log says again that dialing is paused.
 const pauseReminder = 5 * time.Minute
