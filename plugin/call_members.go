@@ -77,13 +77,13 @@ cache_resources:
 func callFields() []*service.ConfigField {
 	id := func(name, names string) *service.ConfigField {
 		return service.NewStringField(name).
-			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. If it is empty, `call_mapping` decides.", names)).
+			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. If the field is empty, `call_mapping` decides.", names)).
 			Default("").
 			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
 	}
 	return []*service.ConfigField{
 		service.NewBloblangField(dfFieldCallMapping).
-			Description("Maps a message to a call request: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. If it is empty, the members `phone_number`, `params`, `metadata` and `language` of the message are sent where `number_id` is set as a field, and all of its members (`" + mappingOfAll + "`) where it is not.").
+			Description("Maps a message to a call request: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. With an empty mapping, the members `phone_number`, `params`, `metadata` and `language` of the message are sent where `number_id` is set as a field, and all of its members (`" + mappingOfAll + "`) where it is not.").
 			Default("").
 			Example(`root.phone_number = this.phone
 root.params.customer_name = this.name
@@ -242,7 +242,7 @@ func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
 		return err
 	}
 	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
-		return badInput(reasonInvalidField, "max_duration_mins: is longer than %s allows, which is %d", cmFieldMaxCallMins, r.maxMins)
+		return badInput(reasonInvalidField, "max_duration_mins: is longer than %s, which is %d", cmFieldMaxCallMins, r.maxMins)
 	}
 	return nil
 }

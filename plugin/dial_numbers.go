@@ -30,7 +30,7 @@ func numberFields() []*service.ConfigField {
 	}
 	return []*service.ConfigField{
 		service.NewStringField(dfFieldDefaultRegion).
-			Description("The region, as two letters such as `US`, of numbers that are not international. If it is empty, those are rejected.").
+			Description("The region, as two letters such as `US`, of numbers that are not international. If the field is empty, those are rejected.").
 			Default("").
 			LintRule(regionLint(dfFieldDefaultRegion, `""`)),
 		service.NewStringListField(dfFieldRegions).
