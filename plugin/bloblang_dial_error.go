@@ -17,7 +17,7 @@ func parseDialErrorSpec() *bloblang.PluginSpec {
 		Category("Parsing").
 		Description("Reads the text of a failure of `happyrobot_dial`, such as `error()` behind the processor, or `@fallback_error` in a `fallback` output, and returns an object with:"+`
 
-- `+"`outcome`: `rejected` or `held`"+`
+- `+"`outcome`: `rejected` or `held`; `accepted`, `duplicate` or `dry_run`"+` of a message whose `+"`result_map`"+` failed after its dial
 - `+"`reason`"+`: the reason in one word, such as `+"`invalid_phone_number`"+`
 - `+"`details`"+`: the reason in words
 - `+"`call_id`, `http_status` (a number), `rule`, `next_allowed`"+`: what else the text holds; a member that is not known is absent

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
@@ -43,7 +45,7 @@ Whoever writes to the input writes the leads. With ` + "`number_id`" + ` unset, 
 
 Members of a call that the API does not document are rejected with the reason ` + "`unknown_member`" + `: a misspelt ` + "`parms`" + ` would run a whole campaign without names. See ` + "`extra_members`" + `.
 
-A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `. ` + "`catch` and `branch`" + ` remove the mark of the failure, so a dial inside or behind them sees none.`
+A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `. The mark of the failure does not pass ` + "`catch` and `retry`" + `, nor what makes new messages of old ones, such as ` + "`archive` with `unarchive`" + ` or another system in between: a dial behind them sees none.`
 
 // callExample is an example with each field that bounds what a message may ask for.
 const callExample = `
@@ -253,7 +255,7 @@ func (r *memberRules) allow(extra map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if documented[name].Deprecated {
 			r.warn.deprecated(name)
-		} else if !r.anyExtra && !r.extra[name] {
+		} else if respelled(name) || !r.anyExtra && !r.extra[name] {
 			unknown = append(unknown, name)
 		}
 	}
@@ -268,8 +270,34 @@ func (r *memberRules) allow(extra map[string]any) error {
 	if near := nearestMember(unknown[0]); near != "" {
 		hint = fmt.Sprintf("; did you mean %s?", near)
 	}
+	if respelled(unknown[0]) && (r.anyExtra || r.extra[unknown[0]]) {
+		return badInput(reasonUnknownMember, "%s%s: is a documented member in another spelling%s", printableName(unknown[0]), others, hint)
+	}
 	return badInput(reasonUnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
 		printableName(unknown[0]), others, hint, cmFieldExtraMembers)
+}
+
+// respelled says whether a name is a documented member's in another spelling, such as
+// Phone_Number. An API that does not mind the case would take it for that member, so
+// extra_members cannot allow it: it would get round the fields and checks of the config.
+func respelled(name string) bool { return documentedFolded[foldedName(name)] }
+
+var documentedFolded = func() map[string]bool {
+	folded := map[string]bool{}
+	for name := range documented {
+		folded[foldedName(name)] = true
+	}
+	return folded
+}()
+
+// foldedName keeps the letters and digits of a name, in one case and one width.
+func foldedName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, norm.NFKC.String(name))
 }
 
 // warnOfValues warns of words that the API may not know. Its enums are open, so the

@@ -185,6 +185,21 @@ func TestExtraMembersMayBeSent(t *testing.T) {
 	}
 }
 
+// An API that does not mind the case would take them for the members that the config
+// sets or bounds.
+func TestNoOtherSpellingGetsRoundTheConfig(t *testing.T) {
+	for _, member := range []string{"Number_Id", "numberId", "number_id ", "NUMBER-ID", "Phone_Number", "Max_Duration_Mins", "ｎumber_id", "Metadata"} {
+		for _, extra := range []string{`["*"]`, fmt.Sprintf(`[%q]`, strings.TrimSpace(member)), fmt.Sprintf(`["*", %q]`, member)} {
+			api := startRecorder(t)
+			s := dialerOf(t, api.url, "extra_members: "+extra+"\nmax_call_mins: 15\ncall_mapping: root = this")
+			require.NoError(t, s.deliver(request("+12025550101", fmt.Sprintf(`,%q:1`, member))))
+			require.Len(t, s.failures(), 1, "%s, %s", member, extra)
+			assert.Contains(t, s.failures()[0], "rejected: unknown_member: ")
+			assert.Empty(t, api.all(t))
+		}
+	}
+}
+
 func TestDeprecatedMembersAreSentWithOneWarning(t *testing.T) {
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "call_mapping: root = this")

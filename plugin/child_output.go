@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,7 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(c.firstPause), backoff.WithMaxInterval(c.longestPause), backoff.WithMaxElapsedTime(0))
 	for left := records; err != nil; {
 		if ctx.Err() == nil {
-			waiting.because(err)
+			waiting.because(withoutRecords(err, left))
 			sleep(ctx, pause.NextBackOff())
 		}
 		if ctx.Err() != nil {
@@ -101,6 +102,15 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 	}
 	waiting.done()
 	return nil
+}
+
+// withoutRecords takes out of an output's error what it repeats of the records.
+func withoutRecords(err error, records service.MessageBatch) error {
+	text := err.Error()
+	for _, record := range records {
+		text = maskValues(text, record)
+	}
+	return errors.New(text)
 }
 
 // sleep waits for d, or until ctx ends.

@@ -224,6 +224,25 @@ func TestNothingIsLostOrDoubledWhileAnOutputIsDown(t *testing.T) {
 	}
 }
 
+func TestThePauseLineRepeatsNothingOfALead(t *testing.T) {
+	f := newFiling(t, `{"id":"L3","phone":"nobody at 2025550177","name":"Ada Sample"}`)
+	f.failures.set(func(_ int, batch service.MessageBatch) error {
+		content, _ := batch[0].AsBytes()
+		return fmt.Errorf("the shelf refuses %s", content)
+	})
+	stop := f.start(t, "", f.dialing(), "")
+	require.Eventually(t, func() bool { return strings.Contains(f.logs.String(), "Dialing paused (failures): the shelf refuses") }, 15*time.Second, time.Millisecond)
+	f.failures.set(nil)
+	f.await(t)
+	stop(false)
+	for line := range strings.Lines(f.logs.String()) {
+		if strings.Contains(line, "Dialing paused") {
+			assert.NotContains(t, line, "Ada")
+			assert.NotContains(t, line, "2025550177")
+		}
+	}
+}
+
 // An output may write some of a batch, and its word on which is worth nothing where it
 // has processors of its own that change the batch.
 func TestNoRecordIsLostToAnOutputThatWritesSome(t *testing.T) {

@@ -46,6 +46,8 @@ Never put a `+"`fallback`"+` around an output that has `+"`failures`"+`. At a sh
 
 Never let an input that acknowledges message by message stand above a `+"`split` or `group_by`, nor above a `switch`"+` output below a filter: a message can then be lost even with `+"`failures`"+`. It happens when the stream stops before all messages of a batch are decided. This output then returns one error for the whole batch. Benthos turns it into errors for single messages, and assigns those by place. So let batches reach this output whole, and let a case of the `+"`switch`"+` drop what a filter would.
 
+Never put a processor that remembers messages above this output, such as `+"`dedupe`"+` or a `+"`cache`"+` that adds keys. After a crash the messages of a batch come again, and it would drop those that were not called yet. The ledger remembers what was called.
+
 ### Without failures
 
 Never leave `+"`failures`"+` out below anything that changes a batch: a filter, `+"`split`, `group_by`, `archive`"+` or a sort, in `+"`pipeline`"+` or in the `+"`processors`"+` of an input or output. A failed message is then returned as an error, and Benthos finds the message of an error by its place in the batch. After such a change another message has that place. A `+"`fallback`"+` then files a lead that was called, and loses the failed one. An input delivers the wrong message again, and acknowledges the failed one.
@@ -68,7 +70,7 @@ While either output is down the stream waits, and the log says so: `+"`Dialing p
 				Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run. "+childBatching).
 				Optional(),
 			service.NewOutputField(odFieldFailures).
-				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch. "+childBatching).
+				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch. A `switch` in it needs `strict_mode: true`, or a last case without `check`, as it drops what no case takes. "+childBatching).
 				Optional(),
 			service.NewOutputMaxInFlightField().
 				Description("The most batches that are dialed at the same time.").

@@ -5,6 +5,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 )
 
 const fieldResultMap = "result_map"
@@ -80,13 +82,23 @@ func (p *dialProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 	for i, f := range fates {
 		setDialMeta(batch[i], f)
 		if f.Err == nil {
-			f.Err = overlay(batch[i], dialResult(f.ref, f.Result), p.resultMap)
+			f.Err = p.apply(batch[i], f)
 		}
 		if f.Err != nil {
 			batch[i].SetError(f.Err)
 		}
 	}
 	return []service.MessageBatch{batch}, nil
+}
+
+// apply puts a dial's result into its message. An error still says that the call was
+// placed, and which it is: whoever handles it must not take the lead for one to call.
+func (p *dialProcessor) apply(msg *service.Message, f fate) error {
+	err := overlay(msg, dialResult(f.ref, f.Result), p.resultMap)
+	if err == nil {
+		return nil
+	}
+	return &dialer.Error{Outcome: f.Outcome, Reason: reasonOf(err), CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: err}
 }
 
 // Close has nothing to end: calls are finished within ProcessBatch.

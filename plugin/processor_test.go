@@ -44,6 +44,21 @@ func TestDialProcessorGoesOnWithTheCreatedCall(t *testing.T) {
 	assert.Equal(t, call["call_id"], out[2]["@happyrobot_call_id"], "a duplicate is told the call it repeats")
 }
 
+func TestAFailedResultMapStillTellsTheCall(t *testing.T) {
+	srv := startSim(t, callsim.Options{})
+	s := run(t, parts{processors: []string{
+		"happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL, `result_map: root.x = throw("boom")`)),
+		"catch:\n  - mapping: root = error().parse_dial_error()",
+	}})
+	require.NoError(t, s.deliver(lead("a", "+12025550101")))
+	require.Len(t, s.out.all(), 1)
+	failure := s.out.all()[0]["json"].(map[string]any)
+	assert.Equal(t, "accepted", failure["outcome"], "the lead was called")
+	assert.Equal(t, "mapping_failed", failure["reason"])
+	assert.Equal(t, srv.Sim.Calls()[0].ID, failure["call_id"])
+	assert.Contains(t, failure["details"], "result_map: ")
+}
+
 func TestAnUnknownCallIsHeld(t *testing.T) {
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.ErrorBefore, Times: 1})

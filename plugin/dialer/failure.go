@@ -69,7 +69,9 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	// failureText finds the first failure in a text. Benthos puts words of its own
 	// before an error that it passes on, such as "rejecting due to failed processing: ".
-	failureText = regexp.MustCompile(`(?s)^(?:.*?: )??(` + string(Rejected) + `|` + string(Held) + `): ([a-z][a-z0-9_]*): (.*)$`)
+	// The outcomes of success are there for a message that failed after its dial.
+	failureText = regexp.MustCompile(`(?s)^(?:.*?: )??(` + strings.Join([]string{string(Rejected), string(Held), string(Accepted), string(Duplicate), string(DryRun)}, "|") +
+		`): ([a-z][a-z0-9_]*): (.*)$`)
 
 	plainFact = regexp.MustCompile(`^[^\s"]+$`)
 	fact      = `(?:` + factHTTPStatus + `=[1-9]\d{2}|(?:` + factCallID + `|` + factRule + `|` + factNextAllowed + `)=(?:[^\s"]+|"(?:[^"\\]|\\.)*"))`

@@ -51,7 +51,7 @@ func TestDetailsThatLookLikeFactsStayDetails(t *testing.T) {
 }
 
 func TestOtherTextIsNoFailure(t *testing.T) {
-	for _, text := range []string{"", "context canceled", "rejected", "rejected: ", "rejected: no reason", "held:unknown: x", "accepted: x: y",
+	for _, text := range []string{"", "context canceled", "rejected", "rejected: ", "rejected: no reason", "held:unknown: x", "delivered: x: y",
 		"not_found: not_found: getCall: status 404", "rejected: due to failed processing: x", "Rejected: refused: x", "unrejected: refused: x"} {
 		_, err := ParseError(text)
 		assert.Error(t, err, text)
