@@ -107,10 +107,11 @@ root.metadata.lead_id = this.id`),
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
 		service.NewInterpolatedStringField(dfFieldDedupeKey).
-			Description("Names the lead: messages with the same key are one call. Empty means that equal calls are one. A message for which a part of the key is missing (`null`, `None`, `NaN`, `undefined`, `nil`, `#N/A` or blank), or for which the key holds a rounded number, is rejected. `json(\"id\")` rounds numbers beyond 19 digits and takes `1.0` for `1`; `this.id` keeps every digit.").
+			Description(dedupeKeyDescription).
 			Default("").
 			Example(`${! this.id }`).
-			Example(`${! this.campaign }/${! this.id }`),
+			Example(`${! this.campaign }/${! this.id }`).
+			Example(`${! (this.campaign | "") + "/" + this.id }`),
 	}
 }
 

@@ -2,17 +2,30 @@ package plugin
 
 import (
 	"encoding/json"
-	"maps"
-	"math"
 	"reflect"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
+
+const dedupeKeyDescription = `Names the lead: messages with the same key are one call. Empty means that equal calls are one.
+
+A key needs all of its parts. A message is rejected where
+
+- a look-up of the key (` + "`this.id`, `json(\"id\")`, `@id`" + `) is missing, blank, or nothing but a word that programs write for a missing value: ` + "`null`, `none`, `nil`, `undefined`, `N/A`, `#N/A`" + ` and the like in any case, ` + "`NaN`, `nan`, `NAN` and `NaT`" + ` as written here. What the expression makes of the look-up, such as a hash, does not matter.
+- the result of an expression holds such a word as all that stands between two of ` + "`/ | : ; ,`" + `, as in ` + "`c1/null`" + `. ` + "`dev-null` and `Null, Anna`" + ` are keys.
+- the key is nothing but these separators.
+- the key holds a number that was rounded. ` + "`json(\"id\")`" + ` rounds numbers beyond 19 digits and takes ` + "`1.0` for `1`; `this.id`" + ` keeps every digit.
+
+A part that may be missing needs a default: ` + "`(this.campaign | \"\") + \"/\" + this.id`, `this.campaign.or(\"\")`, `this.attempt.number(0)`. Of `this.email | this.phone`" + ` one is enough. If every part has a default, the message must have at least one of them, and one that is missing may not leave a separator at the beginning or the end of the key.
+
+Some missing parts are not detected:
+
+- in an expression with ` + "`if`, `match`, a comparison, `!`, a lambda or a nested mapping (`.(…)`)" + `: only its result is checked.
+- in the elements that ` + "`map_each`" + ` and its like visit, or in an object that is hashed.
+- in an id that was joined before it came here, with another character (` + "`c1-null`" + `) or, if the key hashes it, with any.
+- behind a default that is the same for many leads: the other parts must tell them apart.`
 
 // dedupeKey computes the keys of messages, and refuses those that do not name one
 // lead: a missing part, or a rounded number, would make one call of many leads.
@@ -30,7 +43,10 @@ type keyPart struct {
 	source string // ${! json("id") }
 	text   *service.InterpolatedString
 	// steady says that the part gives the same each time, and that asking it changes nothing.
-	steady bool
+	steady  bool
+	lookups []keyLookup
+	alone   bool // it is one look-up and nothing else
+	other   bool // it may say more than its look-ups
 }
 
 // called finds the functions that an expression calls. Methods change nothing.
@@ -57,6 +73,8 @@ func newDedupeKey(template string, whole *service.InterpolatedString) *dedupeKey
 	k := &dedupeKey{whole: whole}
 	for _, source := range expressions(template) {
 		part := keyPart{source: source, text: whole, steady: isSteady(source)}
+		part.lookups, part.other = lookupsOf(source)
+		part.alone = len(part.lookups) == 1 && !part.lookups[0].optional && body(source) == part.lookups[0].source
 		if source != template {
 			text, err := service.NewInterpolatedString(source)
 			if err != nil {
@@ -114,30 +132,42 @@ type batchKeys struct {
 	*dedupeKey
 	batch service.MessageBatch
 	exec  *service.MessageBatchInterpolationExecutor
-	parts []*service.MessageBatchInterpolationExecutor
+	parts []partExecutor
+}
+
+type partExecutor struct {
+	text    *service.MessageBatchInterpolationExecutor
+	lookups []*service.MessageBatchInterpolationExecutor
 }
 
 func (k *dedupeKey) of(batch service.MessageBatch) *batchKeys {
 	b := &batchKeys{dedupeKey: k, batch: batch, exec: batch.InterpolationExecutor(k.whole)}
 	for _, part := range k.parts {
-		exec := b.exec
+		exec := partExecutor{text: b.exec}
 		if part.text != k.whole {
-			exec = batch.InterpolationExecutor(part.text)
+			exec.text = batch.InterpolationExecutor(part.text)
+		}
+		for _, l := range part.lookups {
+			exec.lookups = append(exec.lookups, batch.InterpolationExecutor(l.text))
 		}
 		b.parts = append(b.parts, exec)
 	}
 	return b
 }
 
-// key computes the key of a message. Its errors repeat the template, never a value.
+// key computes the key of a message. Its errors repeat the template and words that
+// stand for nothing, never a value.
 func (b *batchKeys) key(i int) (string, error) {
 	text, err := b.exec.TryString(i)
 	if err != nil {
-		return "", badInput(reasonDedupeKey, "dedupe_key: %s", withoutValues(err))
+		return "", badKey("%s", withoutValues(err))
 	}
 	key := strings.TrimSpace(text)
-	if key == "" || key == "null" {
-		return "", badInput(reasonDedupeKey, "dedupe_key: is empty for this message; give every lead an id")
+	if key == "" {
+		return "", badKey("is empty for this message; give every lead an id")
+	}
+	if onlySeparators(key) {
+		return "", badKey("is nothing but separators for this message; give every lead an id")
 	}
 	values := make([]string, len(b.parts))
 	for j, part := range b.dedupeKey.parts {
@@ -145,34 +175,119 @@ func (b *batchKeys) key(i int) (string, error) {
 		case part.text == b.whole:
 			values[j] = text
 		case part.steady:
-			if values[j], err = b.parts[j].TryString(i); err != nil {
-				return "", badInput(reasonDedupeKey, "dedupe_key: %s", withoutValues(err))
+			if values[j], err = b.parts[j].text.TryString(i); err != nil {
+				return "", badKey("%s", withoutValues(err))
 			}
-		default:
-			continue
-		}
-		if isMissing(values[j]) && !isWhole(values[j], b.batch[i]) {
-			return "", badInput(reasonDedupeKey, "dedupe_key: %s is missing or empty in this message; a key needs all of its parts", part.shown())
 		}
 	}
-	if j := b.inexact(i, values); j >= 0 {
-		part := b.dedupeKey.parts[j]
-		return "", badInput(reasonDedupeKey, "dedupe_key: %s rounds a number of this message, and another lead's may round to the same; write %s, which keeps each digit, or have ids written as text", part.shown(), part.exactly())
-	}
-	for j, value := range values {
-		if isRounded(value) && !isWhole(value, b.batch[i]) {
-			return "", badInput(reasonDedupeKey, "dedupe_key: %s is a number that was rounded before it came here, and another lead's may round to the same; have ids written as text", b.dedupeKey.parts[j].shown())
-		}
+	if err := b.judge(i, key, values); err != nil {
+		return "", err
 	}
 	return key, nil
 }
 
+// judge refuses a key that does not name one lead.
+func (b *batchKeys) judge(i int, key string, values []string) error {
+	judged, defaulted, err := b.lookUp(i, key, values)
+	if err != nil {
+		return err
+	}
+	for j, part := range b.dedupeKey.parts {
+		if part.text != b.whole && !part.steady {
+			continue
+		}
+		// With a default a part is as its author wants it, unless the default did not
+		// apply, as in this.id.string() | "".
+		if !defaulted[j] || missingWordIn(values[j]) == "null" {
+			judged = append(judged, keyValue{part.shown(), values[j], missingWordIn})
+		}
+	}
+	for _, value := range judged {
+		if err := value.missing(); err != nil && !isWhole(value.text, b.batch[i]) {
+			return err
+		}
+	}
+	if key == "null" {
+		return badKey("is null for this message; give every lead an id")
+	}
+	if j := b.inexact(i, values); j >= 0 {
+		part := b.dedupeKey.parts[j]
+		return badKey("%s rounds a number of this message, and another lead's may round to the same; write %s, which keeps each digit, or have ids written as text", part.shown(), part.exactly())
+	}
+	for _, value := range judged {
+		if isRounded(value.text) && !isWhole(value.text, b.batch[i]) {
+			return badKey("%s looks like a number that was rounded before it came here, and another lead's may round to the same; have ids written as text", value.shown)
+		}
+	}
+	return nil
+}
+
+func badKey(format string, args ...any) error {
+	return badInput(reasonDedupeKey, "dedupe_key: "+format, args...)
+}
+
+// keyValue is a part of a key, or a look-up of one, in a message.
+type keyValue struct {
+	shown, text string
+	wordOf      func(string) string // the word with which it stands for nothing
+}
+
+func (v keyValue) missing() error {
+	if unwrapped(v.text) == "" {
+		return badKey("%s is missing or empty in this message; a key needs all of its parts", v.shown)
+	}
+	if word := v.wordOf(v.text); word != "" {
+		return badKey("%s holds the word %s, which programs write for a missing value; a key needs all of its parts", v.shown, word)
+	}
+	return nil
+}
+
+// lookUp gives the look-ups that a message has or must have, and the parts that use a
+// default. That is what their author asked for, unless it leaves nothing to name the
+// lead: where each look-up has a default, a key without any of them, or with an open
+// end, is that of many leads.
+func (b *batchKeys) lookUp(i int, key string, values []string) (found []keyValue, defaulted []bool, err error) {
+	defaulted = make([]bool, len(b.parts))
+	needed, absent := false, ""
+	for j, part := range b.dedupeKey.parts {
+		needed = needed || part.other
+		for n, l := range part.lookups {
+			if part.alone && values[j] != "null" {
+				needed = true
+				continue // the part itself is judged
+			}
+			text, err := b.parts[j].lookups[n].TryString(i)
+			if err != nil {
+				return nil, nil, badKey("%s", withoutValues(err))
+			}
+			switch {
+			case l.optional && unwrapped(text) == "":
+				absent, defaulted[j] = shorten(l.source), true
+				continue
+			case !l.optional:
+				needed = true
+			}
+			shown := shorten(l.source)
+			if part.alone {
+				shown = part.shown()
+			}
+			found = append(found, keyValue{shown, text, missingWord})
+		}
+	}
+	if !needed && absent != "" && (len(found) == 0 || hasOpenEnd(key)) {
+		return nil, nil, badKey("%s is missing or empty in this message, and each other part of the key has a default or is missing, too: nothing names this lead", absent)
+	}
+	return found, defaulted, nil
+}
+
 // shown is the expression for an error.
-func (p keyPart) shown() string {
-	if len(p.source) > 80 {
+func (p keyPart) shown() string { return shorten(p.source) }
+
+func shorten(source string) string {
+	if len(source) > 80 {
 		return "an expression"
 	}
-	return strings.Join(strings.Fields(p.source), " ")
+	return strings.Join(strings.Fields(source), " ")
 }
 
 // simplePath is the lookup that can be written exactly without thinking.
@@ -186,31 +301,6 @@ func (p keyPart) exactly() string {
 	return "${! this.id } in place of json(\"id\")"
 }
 
-// missing are the words that programs and spreadsheets write where there is nothing.
-var missing = map[string]bool{
-	"": true, "null": true, "none": true, "nil": true, "nan": true, "nat": true, "undefined": true,
-	"n/a": true, "#n/a": true, "#null!": true, "#value!": true, "#ref!": true, "#name?": true, "#div/0!": true, "#num!": true,
-}
-
-// Such a word in a text that was joined before it came here: anywhere for those that
-// only programs write, and between separators for those that may be part of a name.
-var (
-	missingWord = regexp.MustCompile(`(?:^|[^\pL\pN])(?:null|undefined|NaN|<nil>)(?:[^\pL\pN]|$)`)
-	missingPart = regexp.MustCompile(`(?i)(?:^|[/|:;,])\s*(?:null|none|nil|nan|nat|undefined|<na>|#?n/a)\s*(?:[/|:;,]|$)`)
-)
-
-// isMissing says that a part of a key stands for nothing.
-func isMissing(text string) bool {
-	bare := strings.TrimFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) || strings.ContainsRune(`"'<>()[]{}`, r)
-	})
-	if missing[strings.ToLower(bare)] {
-		return true
-	}
-	// Each of the words has an n: most keys need no closer look.
-	return strings.ContainsAny(text, "nN") && (missingWord.MatchString(text) || missingPart.MatchString(text))
-}
-
 // isWhole says that a part is the whole message, as `content()` is: what is missing
 // in it is not missing in the key.
 func isWhole(text string, msg *service.Message) bool {
@@ -220,146 +310,4 @@ func isWhole(text string, msg *service.Message) bool {
 	}
 	part, err := structured(json.RawMessage(text))
 	return err == nil && reflect.DeepEqual(part, content)
-}
-
-// scientific is a number as spreadsheets and programs write one that they rounded.
-var scientific = regexp.MustCompile(`(?:^|[\s/|:;,_])([+-]?\d(?:\.\d+)?([eE])\+\d+)(?:[\s/|:;,_]|$)`)
-
-const maxExact = 1 << 53 // beyond it floats skip whole numbers
-
-// isRounded says that a number lost digits before it came here. Spreadsheets write a
-// capital E and few digits; a float of at most maxExact is exact in any notation.
-func isRounded(text string) bool {
-	if !strings.Contains(text, "+") {
-		return false
-	}
-	for _, m := range scientific.FindAllStringSubmatch(text, -1) {
-		f, err := strconv.ParseFloat(m[1], 64)
-		if m[2] == "E" || err != nil || f >= maxExact || f <= -maxExact {
-			return true
-		}
-	}
-	return false
-}
-
-// inexact finds the part, or none (-1), that rounds a number of message i: json("id")
-// takes 1.0 for 1, and 20 digits for the nearest float. It shows when the same
-// expression is asked about the message with its numbers written in another way,
-// which an exact expression shows and a rounding one does not; and with the next
-// numbers, which an expression that does not name them, but at most their size, does
-// not show.
-func (b *batchKeys) inexact(i int, values []string) int {
-	content, err := b.batch[i].AsStructured()
-	if err != nil {
-		return -1
-	}
-	changed, found := rewriteNumbers(content, nextNumber)
-	if !found {
-		return -1
-	}
-	next := b.with(i, changed)
-	var same service.MessageBatch
-	for j, part := range b.dedupeKey.parts {
-		if !part.steady {
-			continue
-		}
-		if text, err := next.TryInterpolatedString(i, part.text); err != nil || text == values[j] {
-			continue // int64() fails for what is not whole: it takes 1.0 for 1 because it was asked to
-		}
-		if same == nil {
-			rewritten, _ := rewriteNumbers(content, sameNumber)
-			same = b.with(i, rewritten)
-		}
-		if text, err := same.TryInterpolatedString(i, part.text); err == nil && text == values[j] {
-			return j
-		}
-	}
-	return -1
-}
-
-// with is the batch with other content in one message.
-func (b *batchKeys) with(i int, content any) service.MessageBatch {
-	batch := slices.Clone(b.batch)
-	batch[i] = b.batch[i].Copy()
-	batch[i].SetStructured(content)
-	return batch
-}
-
-// rewriteNumbers copies a value with its numbers that Bloblang rounds rewritten, and
-// says whether there are any. What holds none is shared with the copy.
-func rewriteNumbers(v any, rewrite func(string) string) (any, bool) {
-	switch v := v.(type) {
-	case json.Number:
-		if !roundedByBloblang(v) {
-			return v, false
-		}
-		return json.Number(rewrite(v.String())), true
-	case map[string]any:
-		var copied map[string]any
-		for name, member := range v {
-			rewritten, found := rewriteNumbers(member, rewrite)
-			if !found {
-				continue
-			}
-			if copied == nil {
-				copied = maps.Clone(v)
-			}
-			copied[name] = rewritten
-		}
-		if copied != nil {
-			return copied, true
-		}
-	case []any:
-		var copied []any
-		for i, item := range v {
-			rewritten, found := rewriteNumbers(item, rewrite)
-			if !found {
-				continue
-			}
-			if copied == nil {
-				copied = slices.Clone(v)
-			}
-			copied[i] = rewritten
-		}
-		if copied != nil {
-			return copied, true
-		}
-	}
-	return v, false
-}
-
-// roundedByBloblang says that a number which Bloblang takes for an int64, or else for
-// a float, is then no longer written as it was.
-func roundedByBloblang(n json.Number) bool {
-	if i, err := n.Int64(); err == nil {
-		return strconv.FormatInt(i, 10) != n.String()
-	}
-	f, err := n.Float64()
-	return err != nil || strconv.FormatFloat(f, 'g', -1, 64) != n.String()
-}
-
-// sameNumber writes a number in another way.
-func sameNumber(n string) string {
-	mantissa, exponent := n, ""
-	if e := strings.IndexAny(n, "eE"); e >= 0 {
-		mantissa, exponent = n[:e], n[e:]
-	}
-	switch {
-	case n == "-0": // is the int64 0
-		return "0"
-	case strings.Contains(mantissa, "."):
-		return mantissa + "0" + exponent
-	default:
-		return mantissa + ".0" + exponent
-	}
-}
-
-// nextNumber is the float after a number: near enough to give the same floor, date or
-// answer to a comparison, and another one to whatever shows the number.
-func nextNumber(n string) string {
-	f, err := strconv.ParseFloat(n, 64)
-	if err != nil { // beyond floats
-		return n + "1"
-	}
-	return strconv.FormatFloat(math.Nextafter(f, math.Inf(1)), 'g', -1, 64)
 }

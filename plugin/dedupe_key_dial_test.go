@@ -16,8 +16,8 @@ func TestALeadWithoutAWholeKeyFailsAlone(t *testing.T) {
 		`{"campaign":"c1","id":"annul","phone_number":"+12025550105"}`))
 	assert.Len(t, api.all(t), 2)
 	require.Len(t, s.failures(), 3, "they are three leads, not one")
-	for _, failure := range s.failures() {
-		assert.Contains(t, failure, `rejected: dedupe_key_failed: dedupe_key: ${! json("id") } is missing or empty`)
+	for i, what := range []string{"is missing or empty in this message", "is missing or empty in this message", "holds the word #N/A, which programs write for a missing value"} {
+		assert.Contains(t, s.failures()[i], `rejected: dedupe_key_failed: dedupe_key: ${! json("id") } `+what)
 	}
 }
 
@@ -40,4 +40,29 @@ func TestIDsOfManyDigitsAreTwoLeadsOrNone(t *testing.T) {
 	require.NoError(t, s.deliver(messages...))
 	assert.Empty(t, s.failures())
 	assert.Len(t, exact.all(t), 4)
+}
+
+// A hash of nothing looks like any other: its parts are checked, not its text.
+func TestAHashedKeyWithoutItsIDFailsAlone(t *testing.T) {
+	api := startRecorder(t)
+	s := dialerOf(t, api.url, "number_id: "+numberID+"\ndedupe_key: ${! (json(\"c\") + \"/\" + json(\"id\").string()).hash(\"sha256\").encode(\"hex\") }")
+	require.NoError(t, s.deliver(
+		`{"c":"c1","id":null,"phone_number":"+12025550101"}`, `{"c":"c1","phone_number":"+12025550102"}`, `{"c":"c1","id":"NaN","phone_number":"+12025550103"}`,
+		`{"c":"c1","id":"dev-null","phone_number":"+12025550104"}`, `{"c":"c1","id":7,"phone_number":"+12025550105"}`))
+	assert.Len(t, api.all(t), 2)
+	require.Len(t, s.failures(), 3)
+	for i, what := range []string{"is missing or empty in this message", "is missing or empty in this message", "holds the word NaN, which programs write for a missing value"} {
+		assert.Contains(t, s.failures()[i], `rejected: dedupe_key_failed: dedupe_key: json("id") `+what)
+	}
+}
+
+func TestAnOptionalPartOfAKeyMayBeMissing(t *testing.T) {
+	api := startRecorder(t)
+	s := dialerOf(t, api.url, "number_id: "+numberID+"\ndedupe_key: ${! (this.campaign | \"\") + \"/\" + this.id }")
+	require.NoError(t, s.deliver(
+		`{"id":"1","phone_number":"+12025550101"}`, `{"id":"2","phone_number":"+12025550102"}`, `{"campaign":"c1","id":"2","phone_number":"+12025550103"}`,
+		`{"campaign":"c1","id":"","phone_number":"+12025550104"}`))
+	assert.Len(t, api.all(t), 3)
+	require.Len(t, s.failures(), 1)
+	assert.Contains(t, s.failures()[0], `dedupe_key: this.id is missing or empty in this message`)
 }

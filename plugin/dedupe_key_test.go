@@ -91,21 +91,34 @@ func TestAKeyNamesOneLead(t *testing.T) {
 	for _, id := range []string{
 		"L1", "0", "false", "nullarbor-7", "annul", "Nilsson", "none-such", "Nonesuch", "nanny", "undefinedx", "7e3", "5e12", "1.0", "12.50", "N-A", "Anna",
 		"#7", "a b", "ünull", "nullé", "x@nil.example", "Will/Nilla", "+12025550101", "2026-03-01T10:00:00+01:00", "[x]", "-",
+		"dev-null", "c1-null", "lead null", "null-7", "a.null", "NaN-7", "undefined behaviour", "Null, Anna", "NULL, ANNA", "Anna, None", "note: none", "Nat", "NAT", "nat", "Nan", "Nat/7", "Nan/7", "Null/7", "NAN/7", "Nat, Anna",
+		"https://crm.example/leads/7", "/leads/7", "leads/7/", "a//b", "room 3e+4", "room 3E+4", "3E+4 rooms", "x_1E+11",
 	} {
 		quoted, _ := json.Marshal(id)
 		good(one, `{"id":`+string(quoted)+`}`, id)
 		good(two, `{"c":"c1","id":`+string(quoted)+`}`, "c1/"+id)
+		good(two, `{"c":`+string(quoted)+`,"id":"x"}`, id+"/x")
 		good(`null-${! json("id") }/none`, `{"id":`+string(quoted)+`}`, "null-"+id+"/none")
+		good(`${! json("c") + "-" + this.id.string() }`, `{"c":"c1","id":`+string(quoted)+`}`, "c1-"+id)
+		good(`${! json("id").uppercase() }`, `{"id":`+string(quoted[:1])+"x"+string(quoted[1:])+`}`, "X"+strings.ToUpper(id))
 	}
-	for _, id := range []string{
-		`null`, `""`, `" "`, `"\t\n"`, `"\u00a0"`, `"\u200b"`, `"\ufeff"`, `"null"`, `"NULL"`, `" null "`, `"None"`, `"none"`, `"NaN"`, `"nan"`, `"nil"`, `"<nil>"`, `"undefined"`,
-		`"#N/A"`, `"N/A"`, `"n/a"`, `"<NA>"`, `"#REF!"`, `"(null)"`, `"\"null\""`, `"c1/null"`, `"null/7"`, `"c1-null"`, `"c1:None"`, `"c1/#N/A"`, `"c1/N/A"`, `"c1/nan"`,
-		`"lead null"`, `"c1/undefined/x"`, `"%!s(<nil>)"`, `[]`, `{}`, `[null]`, `{"a":null}`, `["c1",null]`,
-	} {
+	good(`${! this.id.uppercase() }`, `{"id":"room 3e+4"}`, "ROOM 3E+4")
+	templates := []string{two, `${! json("id") }/x`, `x${!this.id}y`, `${! this.id } attempt ${! this.c }`, `a-${! json("c") }_${! json("id") }-b`}
+	for _, id := range []string{`null`, `""`, `" "`, `"\t\n"`, `"\u00a0"`, `"\u200b"`, `"\ufeff"`, `[]`, `{}`} {
 		message := `{"c":"c1","id":` + id + `}`
 		bad(one, message, "dedupe_key: ")
-		for _, template := range []string{two, `${! json("id") }/x`, `x${!this.id}y`, `${! this.id } attempt ${! this.c }`, `a-${! json("c") }_${! json("id") }-b`} {
+		for _, template := range templates {
 			bad(template, message, "is missing or empty in this message")
+		}
+	}
+	for id, word := range map[string]string{
+		`"null"`: "null", `"NULL"`: "NULL", `"Null"`: "Null", `" null "`: "null", `"None"`: "None", `"none"`: "none", `"NaN"`: "NaN", `"nan"`: "nan", `"NAN"`: "NAN", `"NaT"`: "NaT",
+		`"nil"`: "nil", `"<nil>"`: "nil", `"undefined"`: "undefined", `"#N/A"`: "#N/A", `"N/A"`: "N/A", `"n/a"`: "n/a", `"<NA>"`: "<NA>", `"#REF!"`: "#REF!", `"(null)"`: "null", `"\"null\""`: "null",
+		`"c1/null"`: "null", `"null/7"`: "null", `"c1:None"`: "None", `"c1/#N/A"`: "#N/A", `"c1/N/A"`: "N/A", `"c1/nan"`: "nan", `"nan/7"`: "nan", `"c1|NULL"`: "NULL", `"c1;NaT;x"`: "NaT", `"c1 / null"`: "null", `"c1,null"`: "null",
+		`"c1/undefined/x"`: "undefined", `"%!s(<nil>)"`: "<nil>", `"c1-<nil>"`: "<nil>", `"c1-<NA>"`: "<NA>", `[null]`: "null", `{"a":null}`: "null", `["c1",null]`: "null",
+	} {
+		for _, template := range append(templates, one) {
+			bad(template, `{"c":"c1","id":`+id+`}`, "holds the word "+word+", which programs write for a missing value")
 		}
 	}
 	for _, absent := range []string{`{"c":"c1"}`, `{}`, `{"id":"x"}`} {
@@ -298,7 +311,8 @@ func TestNoKeyChangesToAnother(t *testing.T) {
 		path := pick("id", "id", "id", "id", "c", "c", "a.b", "none")
 		return "${!" + pick("", " ") + pick(
 			`json("`+path+`")`, `this.`+path, `this.`+path+`.string()`, `json("`+path+`") | "}"`, `content()`, `json()`, `this.`+path+`.or({})`, `"}"`, `@m`,
-			`[this.id, this.c].string()`, `this.id.string() + "/" + this.c.string()`, `if this.id == null { "}" } else { this.id }`, `json("id").number()`) + pick("", " ") + "}"
+			`[this.id, this.c].string()`, `this.id.string() + "/" + this.c.string()`, `if this.id == null { "}" } else { this.id }`, `json("id").number()`,
+			`(json("c").string() + "/" + this.`+path+`.string()).hash("xxhash64")`, `(this.`+path+` | "").string() + "/" + this.id.string()`, `"%v:%v".format(this.c, this.id)`, `this.id.or(this.c).or("x")`) + pick("", " ") + "}"
 	}
 	value := func() string {
 		return pick(`"L1"`, `"L2"`, `"L3"`, `"c-1"`, `7`, `8`, `9`, `-1`, `0.5`, `"9"`, `"annul"`, `"1.0"`, `false`, `null`, `""`, `" x "`, `"null"`, `"a/null"`, `1`, `1.0`, `18446744073709551617`, `1e400`, `-0`, `true`, `[]`, `{"b":"x"}`, `[1.0,null]`, `"1E+21"`, `"ü}"`, `12345.678`)
@@ -327,6 +341,9 @@ func FuzzDedupeKey(f *testing.F) {
 	f.Add(`${! json("c") }/${! this.id }`, `{"c":"c1","id":1.0}`)
 	f.Add(`${! "}" }${{!x}}$${! {"a":this.id}.a }`, `{"id":18446744073709551617}`)
 	f.Add(`${! match this { this.id == null => "}", _ => this.id } }`, `{"id":null}`)
+	f.Add(`${! (json("c") + "/" + this.id.string()).hash("sha256").encode("hex") }`, `{"c":"c1"}`)
+	f.Add(`${! (this.c | "") + "/" + this."a b".or(@m).index(0).number(1) }`, `{"c":null}`)
+	f.Add(`${! [this.a.get("b"), {"x":-id}.x].map_each(this).join("""/""") }`, `{"a":{"b":"1"},"id":2}`)
 	f.Fuzz(func(t *testing.T, template, message string) {
 		if !isSteady(template) || len(template) > 200 || !utf8.ValidString(template) {
 			return

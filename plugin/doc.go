@@ -15,7 +15,8 @@
 //	message.go           the only place where a message becomes a call, or a call a message
 //	message_shape.go     what to say of a message that is not one JSON object
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
-//	dedupe_key.go        the key that names a lead, and the texts that name none
+//	dedupe_key.go        the key that names a lead; dedupe_key_lookups.go reads what it is made of, _words.go
+//	                     and _numbers.go know the texts and the numbers that name none
 //	dial_numbers.go      which numbers are called
 //	cache_bbolt*.go      a durable local cache
 //	child_output.go      receipts and failures; dial_record.go makes them, pause_notice.go reports a wait
