@@ -47,7 +47,8 @@ func clientFields() []*service.ConfigField {
 			Description("The label of a `rate_limit` resource that every request waits for. Empty is no limit.").
 			Default(""),
 		service.NewStringMapField(cfFieldHeaders).
-			Description("Headers to send with every request. `Authorization` is always the key.").
+			Description("Headers to send with every request. `Authorization` is always the key. Put values in quotes: Benthos hides them where it shows a config, and does not start with a bare number or `true`.").
+			Secret().
 			Default(map[string]any{}).
 			Advanced(),
 		service.NewTLSToggledField(cfFieldTLS),
