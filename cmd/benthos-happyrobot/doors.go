@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/md5" //nolint:gosec // Benthos takes MD5, too
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,8 +101,8 @@ func (d *doors) check(conf *service.ParsedConfig) error {
 		return errors.New("--api: the REST API can read and replace every stream and resource, and a web page in a browser can reach it on 127.0.0.1. " + setBasicAuth("in the file of -o"))
 	case http.debug && !http.authenticated:
 		return errors.New("http.debug_endpoints: they show the config and the memory of the process. " + setBasicAuth("beside it"))
-	case http.authenticated && slices.Contains(noPassword, http.passwordHash):
-		return errors.New("http.basic_auth.password_hash: is the hash of an empty password")
+	case http.authenticated && http.password.matches(nil):
+		return errors.New("http.basic_auth.password_hash: is the hash of an empty password; set the variable that holds the password, and make the hash again")
 	}
 	return checkMetricsMapping(conf)
 }
@@ -113,7 +110,8 @@ func (d *doors) check(conf *service.ParsedConfig) error {
 // httpConf is what decides who may see what.
 type httpConf struct {
 	enabled, debug, authenticated bool
-	address, passwordHash         string
+	address                       string
+	password                      passwordHash
 }
 
 func readHTTP(conf *service.ParsedConfig) (h httpConf, err error) {
@@ -129,16 +127,13 @@ func readHTTP(conf *service.ParsedConfig) (h httpConf, err error) {
 	if h.authenticated, err = conf.FieldBool("http", "basic_auth", "enabled"); err != nil {
 		return h, err
 	}
-	h.passwordHash, err = conf.FieldString("http", "basic_auth", "password_hash")
-	return h, err
+	for field, into := range map[string]*string{"password_hash": &h.password.hash, "algorithm": &h.password.algorithm, "salt": &h.password.salt} {
+		if *into, err = conf.FieldString("http", "basic_auth", field); err != nil {
+			return h, err
+		}
+	}
+	return h, nil
 }
-
-// noPassword are the hashes of an empty text, as the documented command makes them
-// when its variable is not set. Salted ones cannot be told.
-var noPassword = func() []string {
-	md5Sum, sha256Sum := md5.Sum(nil), sha256.Sum256(nil) //nolint:gosec // Benthos takes MD5, too
-	return []string{base64.StdEncoding.EncodeToString(md5Sum[:]), base64.StdEncoding.EncodeToString(sha256Sum[:])}
-}()
 
 func setBasicAuth(where string) string {
 	return "Set http.basic_auth.enabled, username and password_hash " + where +

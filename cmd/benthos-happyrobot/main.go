@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"os"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -29,6 +30,7 @@ var (
 )
 
 func main() {
+	log.SetOutput(goLog{out: os.Stderr})
 	env := environment()
 	options := []service.CLIOptFunc{
 		service.CLIOptSetVersion(version, dateBuilt),

@@ -61,6 +61,8 @@ func preview(c *cli.Context, schema *service.ConfigSchema) (*service.ParsedConfi
 			service.NewObjectField("basic_auth",
 				service.NewBoolField("enabled").Default(false),
 				service.NewStringField("password_hash").Default(""),
+				service.NewStringField("algorithm").Default("sha256"),
+				service.NewStringField("salt").Default(""),
 			),
 		),
 		service.NewAnyField("metrics"),

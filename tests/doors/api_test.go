@@ -125,6 +125,33 @@ func TestAnOpenDoorIsRefusedAtStart(t *testing.T) {
 	}
 }
 
+// Benthos decodes a hash, and does not compare its text.
+func TestAnEmptyPasswordIsRefusedAtStart(t *testing.T) {
+	const sha256Hash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+	// Made with bcrypt and scrypt of the empty text.
+	const bcryptHash, scryptHash = "JDJhJDA0JFJKRGZkaXpBUlo2bEpvU1piZWJOU3VyUmFINzk3enpmbFllTnc4QUNrVUVsQ1E5ZDdqdWlT", "bm0HIKV2ai+ZZ5r42/eHlNjP5MK2WOyCodAFwNVFgoQ="
+	stream := write(t, "stream.yaml", endless)
+	for name, auth := range map[string]string{
+		"sha256":             fmt.Sprintf("password_hash: %q", sha256Hash),
+		"a line end":         fmt.Sprintf("password_hash: %q", sha256Hash+"\n"),
+		"a block":            "algorithm: sha256, password_hash: '47DEQpj8HBSa+/TImW+5JCeuQeRk\n\n  m5NMpJWZG3hSuFU='",
+		"CRLF":               fmt.Sprintf("password_hash: %q", sha256Hash[:20]+"\r\n"+sha256Hash[20:]+"\r\n"),
+		"md5":                "algorithm: md5, password_hash: 1B2M2Y8AsgTpgAmY7PhCfg==",
+		"md5 and a line end": `algorithm: md5, password_hash: "1B2M2Y8AsgTpgAmY7PhCfg==\n"`,
+		"bcrypt":             "algorithm: bcrypt, password_hash: " + bcryptHash,
+		"scrypt":             "algorithm: scrypt, salt: c2FsdA==, password_hash: " + scryptHash,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := write(t, "http.yaml", "http: { basic_auth: { enabled: true, username: "+user+", "+auth+" } }\n")
+			out, err := program.Run(t, environ(t, ""), "streams", "--api", "-o", root, stream)
+			require.Error(t, err, out)
+			assert.Contains(t, out, "empty password")
+			assert.NotContains(t, out, "Listening for HTTP requests")
+		})
+	}
+}
+
 func TestDebugEndpointsNeedThePassword(t *testing.T) {
 	address := freeAddress(t)
 	config := write(t, "config.yaml", basicAuth(", debug_endpoints: true, address: "+`"`+address+`"`)+endless)

@@ -4,6 +4,7 @@
 //	doors_test.go       each of them, probed from outside
 //	api_test.go         the REST API of streams, behind its flag and a password
 //	leftout_test.go     what the distribution does not have, and does not start with
+//	shown_test.go       what a process prints
 //	listeners_test.go   which sockets a process listens on
 package doors
 
