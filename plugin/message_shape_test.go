@@ -14,11 +14,18 @@ func TestAMessageThatIsNotOneObjectIsToldWhatToDo(t *testing.T) {
 		"array":              {`[{"id":"a","phone":"+12025550101"}]`, "jq -c '.[]'"},
 		"part of an array":   {`[{"id":"a","phone":"+12025550101"},`, "jq -c '.[]'"},
 		"object in lines":    {"{\n\"id\":\"a\"\n}{", "jq -c ."},
-		"commas after lines": {`{"id":"a","phone":"+12025550101"},`, "remove the commas"},
 		"UTF-16":             {"\xff\xfe{\x00", "UTF-8"},
 		"byte order mark":    {"\ufeff" + `{"id":"a","phone":"+12025550101"}`, "byte order mark"},
+		"UTF-16, no mark":    {"{\x00\"\x00i\x00d\x00\"\x00", "UTF-8"},
+		"NUL bytes":          {`{"id":"a","phone":"+12025550101"` + "\x00\x00}", "the file is damaged"},
+		"gzip":               {"\x1f\x8b\x08\x00\x00\x00\x00\x00", "unpack it first"},
+		"CR":                 {`{"id":"a","phone":"+12025550101"}` + "\r" + `{"id":"c"}`, "lines must end with LF"},
+		"objects in a line":  {`{"id":"a","phone":"+12025550101"} {"id":"c"}`, "several objects on one line"},
+		"a line cut":         {`{"id":"a","phone":"+12025550101","no…`, "longer than max_line_bytes"},
+		"comment":            {"/*\n" + `{"id":"a","phone":"+12025550101"}` + "\n*/", "jq -c ."},
 		"no JSON":            {"a;+12025550101", "the message is not JSON"},
 		"JSON that is torn":  {`{"id":"a","pho`, "the message is not JSON"},
+		"commas after lines": {`{"id":"a","phone":"+12025550101"},`, "remove the commas"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := startSim(t, callsim.Options{})

@@ -22,12 +22,12 @@ func leadsScannerSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Reads a file of leads: one JSON object per line.").
 		Description(`
-A byte order mark, CRLF and blank lines are fine. Each other line is a message, even one that is not JSON: it fails alone when it is dialed.
+Byte order marks, CRLF, blank lines and blanks before a lead are fine. Each other line is a message, even one that is not JSON: it fails alone when it is dialed.
 
-JSON that spans lines is not JSON lines: a single line of a pretty-printed array can look like a lead of its own. So from a line that opens such JSON, the rest of the file is one message, which a dial rejects as ` + "`invalid_json`" + `, and none of it is called. The same holds for a file that begins with ` + "`[`" + `, whatever follows, and for UTF-16 text. Convert an array with ` + "`jq -c '.[]' leads.json > leads.jsonl`" + `, and objects that span lines with ` + "`jq -c . leads.json > leads.jsonl`" + `.
+JSON that spans lines is not JSON lines: a single line of a pretty-printed array can look like a lead of its own. So from a line that opens such JSON, the rest of the file is one message, which a dial rejects as ` + "`invalid_json`" + `, and none of it is called. A line that opens something else around leads counts, too: one that begins with ` + "`/*`, ` ``` ` or `,`, or that ends with `(`" + `. The same holds for a file that begins with ` + "`[`" + `, whatever follows, and for UTF-16 text. Convert an array with ` + "`jq -c '.[]' leads.json > leads.jsonl`" + `, and objects that span lines with ` + "`jq -c . leads.json > leads.jsonl`" + `.
 `).
 		Field(service.NewIntField(slFieldMaxLineBytes).
-			Description("The most bytes of a line, or of the rest of a file that is not JSON lines, that a message holds. A longer one is cut, ends with `…`, and fails as `invalid_json`.").
+			Description("The most bytes of a line, or of the rest of a file that is not JSON lines, that a message holds, blanks before a line's text not counted. A longer one is cut, ends with `…`, and fails as `invalid_json`.").
 			Default(1 << 20).
 			LintRule(`root = if this < 1 { [ "` + "`max_line_bytes`" + ` must be at least 1" ] }`).
 			Advanced())
@@ -58,7 +58,7 @@ type leadsScanner struct {
 	text    *bufio.Reader
 	maxLine int
 
-	begun   bool   // the byte order mark, if any, is behind us
+	begun   bool   // it has been checked for UTF-16
 	inside  bool   // a line that is not blank has been read
 	pending []byte // a message of its own that comes next, or nil
 }
@@ -91,9 +91,6 @@ func (s *leadsScanner) next() ([]byte, error) {
 			if start, _ := s.text.Peek(len(mark)); bytes.Equal(start, mark) {
 				return s.rest(nil)
 			}
-		}
-		if start, _ := s.text.Peek(len(utf8Mark)); bytes.Equal(start, utf8Mark) {
-			_, _ = s.text.Discard(len(utf8Mark)) // it has been read
 		}
 	}
 	for {
@@ -135,12 +132,15 @@ func (s *leadsScanner) document(line []byte) ([]byte, error) {
 // it. In such JSON an object that has lines of its own follows one of [ , and :, so the
 // line before ends with that, and begins with punctuation. A { or [ at the end tells by
 // itself. The last lines of a broken or cut array may look like leads in spite of that,
-// so a file that begins with [ is none, whatever follows.
+// so a file that begins with [ is none, whatever follows. A comment, a fence of Markdown
+// and a call of a function may hold leads, too, and a comma before one makes it an element.
 func opensDocument(line []byte, first bool) bool {
 	line = bytes.TrimSpace(line)
 	begin, end := line[0], line[len(line)-1]
 	switch {
 	case begin == '[' && (first || !json.Valid(line)), end == '[', end == '{':
+		return true
+	case begin == ',', end == '(', bytes.HasPrefix(line, []byte("/*")), bytes.HasPrefix(line, []byte("```")):
 		return true
 	case end == ',', end == ':':
 		return bytes.IndexByte([]byte("{[]},:"), begin) >= 0
@@ -148,11 +148,16 @@ func opensDocument(line []byte, first bool) bool {
 	return false
 }
 
-// line reads to the end of a line, and keeps no more than maxLine bytes of it.
+// line reads to the end of a line, and keeps no more than maxLine bytes of its text.
 func (s *leadsScanner) line() (line []byte, cut bool, err error) {
+	line, err = s.indent()
+	if err != nil {
+		return nil, false, err
+	}
+	most := len(line) + s.maxLine
 	for {
 		part, err := s.text.ReadSlice('\n')
-		keep := min(len(part), s.maxLine+len("\r\n")-len(line))
+		keep := min(len(part), most+len("\r\n")-len(line))
 		line = append(line, part[:keep]...)
 		cut = cut || keep < len(part)
 		switch {
@@ -163,10 +168,37 @@ func (s *leadsScanner) line() (line []byte, cut bool, err error) {
 			return nil, false, err
 		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		if len(line) > s.maxLine {
-			line, cut = line[:s.maxLine], true
+		if len(line) > most {
+			line, cut = line[:most], true
 		}
 		return line, cut, nil
+	}
+}
+
+// indent reads the blanks before the text of a line. It leaves out the byte order marks
+// among them, as files have that were joined, and all blanks if they are more than a
+// text may be.
+func (s *leadsScanner) indent() ([]byte, error) {
+	var kept []byte
+	for count := 0; ; {
+		start, err := s.text.Peek(len(utf8Mark))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		size := 1
+		switch {
+		case bytes.Equal(start, utf8Mark):
+			size = len(utf8Mark)
+		case len(start) == 0 || bytes.IndexByte([]byte(" \t\r"), start[0]) < 0:
+			return kept, nil
+		default:
+			if count++; count <= s.maxLine {
+				kept = append(kept, start[0])
+			} else {
+				kept = nil
+			}
+		}
+		_, _ = s.text.Discard(size) // it has been read
 	}
 }
 

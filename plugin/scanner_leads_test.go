@@ -56,32 +56,46 @@ func TestLeadsScannerTakesWhatEditorsAndExportsAddToLines(t *testing.T) {
 		text string
 		want []string
 	}{
-		"plain":                         {a + "\n" + b + "\n", []string{a, b}},
-		"no newline at the end":         {a + "\n" + b, []string{a, b}},
-		"CRLF":                          {a + "\r\n" + b + "\r\n", []string{a, b}},
-		"byte order mark":               {"\ufeff" + a + "\n" + b, []string{a, b}},
-		"byte order mark, empty line":   {"\ufeff\r\n" + a, []string{a}},
-		"blank lines":                   {"\n \t\n" + a + "\n\r\n\n" + b + "\n\n  \n", []string{a, b}},
-		"empty":                         {"", nil},
-		"only a mark":                   {"\ufeff", nil},
-		"only blanks":                   {" \r\n\n", nil},
-		"indented":                      {"  " + a + "\n\t" + b, []string{"  " + a, "\t" + b}},
-		"a line that is no JSON":        {a + "\nlead-1;nobody\n" + b, []string{a, "lead-1;nobody", b}},
-		"a line that is cut off":        {a + "\n" + `{"id":"x","pho` + "\n" + b, []string{a, `{"id":"x","pho`, b}},
-		"a complete array between":      {a + "\n[1]\n" + b, []string{a, "[1]", b}},
-		"array in one line":             {"[" + a + "," + b + "]\n", []string{"[" + a + "," + b + "]\n"}},
-		"array in one line, then leads": {"[" + a + "]\n" + b + "\n", []string{"[" + a + "]\n" + b + "\n"}},
-		"pretty array":                  {"[\n  " + a + ",\n  " + b + "\n]\n", []string{"[\n  " + a + ",\n  " + b + "\n]\n"}},
-		"array that lost its end":       {"[\n" + a + ",\n" + b, []string{"[\n" + a + ",\n" + b}},
-		"array that lost a comma":       {"\n[\n" + a + "\n" + b + "\n]", []string{"[\n" + a + "\n" + b + "\n]"}},
-		"array that lost its start":     {a + ",\n" + b, []string{a + ",\n" + b}},
-		"array after leads":             {a + "\n[\n" + b + "\n]", []string{a, "[\n" + b + "\n]"}},
-		"array in a script":             {"const leads = [\n" + a + ",\n" + b + "\n]", []string{"const leads = [\n" + a + ",\n" + b + "\n]"}},
-		"array in an object":            {`{"leads": [` + "\n" + a + "\n]}", []string{`{"leads": [`, "\n" + a + "\n]}"}},
-		"pretty object":                 {"{\n" + `"id": "a"` + "\n}\n", []string{"{", "\n" + `"id": "a"` + "\n}\n"}},
-		"pretty objects":                {"{\n" + `"id": "a"` + "\n}\n{\n" + `"id": "b"` + "\n}\n", []string{"{\n" + `"id": "a"` + "\n}\n{\n" + `"id": "b"` + "\n}\n"}},
-		"UTF-16, little endian":         {"\xff\xfe{\x00}\x00\n\x00", []string{"\xff\xfe{\x00}\x00\n\x00"}},
-		"UTF-16, big endian":            {"\xfe\xff\x00{\x00}\x00\n", []string{"\xfe\xff\x00{\x00}\x00\n"}},
+		"plain":                          {a + "\n" + b + "\n", []string{a, b}},
+		"no newline at the end":          {a + "\n" + b, []string{a, b}},
+		"CRLF":                           {a + "\r\n" + b + "\r\n", []string{a, b}},
+		"byte order mark":                {"\ufeff" + a + "\n" + b, []string{a, b}},
+		"byte order mark, empty line":    {"\ufeff\r\n" + a, []string{a}},
+		"blank lines":                    {"\n \t\n" + a + "\n\r\n\n" + b + "\n\n  \n", []string{a, b}},
+		"empty":                          {"", nil},
+		"only a mark":                    {"\ufeff", nil},
+		"only blanks":                    {" \r\n\n", nil},
+		"indented":                       {"  " + a + "\n\t" + b, []string{"  " + a, "\t" + b}},
+		"a line that is no JSON":         {a + "\nlead-1;nobody\n" + b, []string{a, "lead-1;nobody", b}},
+		"a line that is cut off":         {a + "\n" + `{"id":"x","pho` + "\n" + b, []string{a, `{"id":"x","pho`, b}},
+		"a complete array between":       {a + "\n[1]\n" + b, []string{a, "[1]", b}},
+		"array in one line":              {"[" + a + "," + b + "]\n", []string{"[" + a + "," + b + "]\n"}},
+		"array in one line, then leads":  {"[" + a + "]\n" + b + "\n", []string{"[" + a + "]\n" + b + "\n"}},
+		"pretty array":                   {"[\n  " + a + ",\n  " + b + "\n]\n", []string{"[\n  " + a + ",\n  " + b + "\n]\n"}},
+		"array that lost its end":        {"[\n" + a + ",\n" + b, []string{"[\n" + a + ",\n" + b}},
+		"array that lost a comma":        {"\n[\n" + a + "\n" + b + "\n]", []string{"[\n" + a + "\n" + b + "\n]"}},
+		"array that lost its start":      {a + ",\n" + b, []string{a + ",\n" + b}},
+		"array after leads":              {a + "\n[\n" + b + "\n]", []string{a, "[\n" + b + "\n]"}},
+		"array in a script":              {"const leads = [\n" + a + ",\n" + b + "\n]", []string{"const leads = [\n" + a + ",\n" + b + "\n]"}},
+		"array in an object":             {`{"leads": [` + "\n" + a + "\n]}", []string{`{"leads": [`, "\n" + a + "\n]}"}},
+		"pretty object":                  {"{\n" + `"id": "a"` + "\n}\n", []string{"{", "\n" + `"id": "a"` + "\n}\n"}},
+		"pretty objects":                 {"{\n" + `"id": "a"` + "\n}\n{\n" + `"id": "b"` + "\n}\n", []string{"{\n" + `"id": "a"` + "\n}\n{\n" + `"id": "b"` + "\n}\n"}},
+		"array that lost its first line": {a + "\n,\n" + b, []string{a, ",\n" + b}},
+		"comma before a lead":            {a + "\n," + b + "\n" + b, []string{a, "," + b + "\n" + b}},
+		"comment":                        {"/*\n" + a + "\n*/\n" + b, []string{"/*\n" + a + "\n*/\n" + b}},
+		"comment that says something":    {b + "\n /* old\r\n" + a, []string{b, " /* old\n" + a}},
+		"fence":                          {"```json\n" + a + "\n```\n", []string{"```json\n" + a + "\n```\n"}},
+		"function call":                  {"callback(\n" + a + "\n)", []string{"callback(\n" + a + "\n)"}},
+		"a text that looks like those":   {`{"id":"/*"}` + "\n" + `"(` + `"` + "\n" + b, []string{`{"id":"/*"}`, `"("`, b}},
+		"files joined":                   {a + "\n\ufeff" + b + "\n", []string{a, b}},
+		"files joined, blanks":           {a + "\n \ufeff\t" + b + "\n", []string{a, " \t" + b}},
+		"two byte order marks":           {"\ufeff\ufeff" + a + "\n" + b, []string{a, b}},
+		"byte order mark after blanks":   {"\n \n\ufeff" + a, []string{a}},
+		"array after a mark":             {a + "\n\ufeff[\n" + b + "\n]", []string{a, "[\n" + b + "\n]"}},
+		"first line, mark and array":     {"\n\ufeff[" + a + "]\n" + b, []string{"[" + a + "]\n" + b}},
+		"a part of a mark":               {"\xef\xbb", []string{"\xef\xbb"}},
+		"UTF-16, little endian":          {"\xff\xfe{\x00}\x00\n\x00", []string{"\xff\xfe{\x00}\x00\n\x00"}},
+		"UTF-16, big endian":             {"\xfe\xff\x00{\x00}\x00\n", []string{"\xfe\xff\x00{\x00}\x00\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, file := range []io.Reader{strings.NewReader(test.text), iotest.OneByteReader(strings.NewReader(test.text))} {
@@ -106,6 +120,21 @@ func TestLeadsScannerCutsWhatIsTooLong(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, []string{("[\n" + long)[:size] + "…"}, got)
 	}
+}
+
+func TestLeadsScannerDoesNotCountBlanks(t *testing.T) {
+	const lead = `{"id":"a"}`
+	for _, blanks := range []string{strings.Repeat(" ", 2<<20), strings.Repeat("\t\r", 1<<20), strings.Repeat(" \n", 1<<20), strings.Repeat("\ufeff", 1<<20)} {
+		got, err := scanLeads(t, "{}", strings.NewReader(blanks+lead+"\n"+blanks+"\n"+blanks+lead))
+		require.NoError(t, err)
+		require.Len(t, got, 2)
+		for _, message := range got {
+			assert.Equal(t, lead, strings.TrimSpace(message))
+		}
+	}
+	got, err := scanLeads(t, "{ max_line_bytes: 10 }", strings.NewReader(strings.Repeat(" ", 10)+lead+"\n"+strings.Repeat(" ", 11)+lead+"x"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{strings.Repeat(" ", 10) + lead, lead + "…"}, got)
 }
 
 func TestLeadsScannerReportsAFileThatCannotBeRead(t *testing.T) {
