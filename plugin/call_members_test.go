@@ -330,8 +330,9 @@ func TestAMessageThatAnEarlierProcessorFailedOnIsNotDialed(t *testing.T) {
 	} {
 		for _, kind := range []string{"output", "processor", "processor in try"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				if kind == "processor in try" && len(tc.called) == 2 {
-					t.Skip("try skips the dial of a failed message")
+				want := tc.called
+				if kind == "processor in try" { // which leaves out the dial of a failed message, whatever the dial would do
+					want = map[string]int{"+12025550101": 1}
 				}
 				api := startRecorder(t)
 				dial := "happyrobot_dial:\n  api_key: test-key\n  base_url: " + api.url + "\n  " + indent(2, fields+"\n"+tc.extra)
@@ -350,8 +351,8 @@ func TestAMessageThatAnEarlierProcessorFailedOnIsNotDialed(t *testing.T) {
 				for _, call := range api.all(t) {
 					called[call["phone_number"].(string)]++
 				}
-				assert.Equal(t, tc.called, called)
-				if len(tc.called) == 2 {
+				assert.Equal(t, want, called)
+				if len(want) == 2 {
 					return
 				}
 				failure := ""
