@@ -124,7 +124,18 @@ func (n Number) orAmbiguous(digits, region string) Number {
 	}
 	national, nationalErr := phonenumbers.Parse("+"+code+digits, "")
 	rest, restErr := phonenumbers.Parse("+"+digits, "")
-	if nationalErr != nil || restErr != nil || phonenumbers.Format(national, phonenumbers.E164) == phonenumbers.Format(rest, phonenumbers.E164) {
+	asNational, asRest := "", ""
+	if nationalErr == nil {
+		asNational = phonenumbers.Format(national, phonenumbers.E164)
+	}
+	if restErr == nil {
+		asRest = phonenumbers.Format(rest, phonenumbers.E164)
+	}
+	switch {
+	case n.E164 != asNational && n.E164 != asRest: // the library took the trunk prefix off twice
+		n.refused = refuse(Invalid, "has zeros behind the code %s that no number has: write +%s and the number without its trunk prefix", code, code)
+		return n
+	case asNational == "" || asRest == "" || asNational == asRest:
 		return n
 	}
 	nationalOK, restOK := phonenumbers.IsValidNumber(national), phonenumbers.IsValidNumber(rest)

@@ -279,6 +279,10 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"+49 30 1234567890123", "DE", possible("DE"), string(Invalid)},
 		{"+4900083000000", "DE", possible("DE"), string(Invalid)},
 		{"491701234567", "DE", possible("DE"), string(Ambiguous)},
+		{"20001012345678", "EG", DefaultRules("EG"), string(Invalid)}, // the library takes two zeros away
+		{"200000000010", "EG", possible("EG"), string(Invalid)},
+		{"201012345678", "EG", DefaultRules("EG"), "+201012345678"},
+		{"2001012345678", "EG", DefaultRules("EG"), "+201012345678"},
 		{"55800123456", "BR", possible("BR"), string(Ambiguous)}, // once dialed as +5555800123456
 		{"+1 900 055 0100", "US", possible("US"), string(Invalid)},
 		{"+1 900 555 0100", "US", possible("US"), string(TypeRefused)},
