@@ -43,7 +43,7 @@ func isTail(digits, national, region string) bool {
 	return strings.HasSuffix(digits, added)
 }
 
-var anExtension = regexp.MustCompile(`(?i)(?:ext|extn|extension|extensión|xt|x|#|доб|;ext=|,)[.:]?[ :]*[\p{Nd}]{1,7}#?["'\x60“”„‘’‚«»)\s\p{Cf}]*$`)
+var anExtension = regexp.MustCompile(`(?i)(?:ext|extn|extension|extensión|xt|x|#|доб|;ext=|,)[.:]?[ :]*[\p{Nd}]{1,7}#?["'\x60“”„‘’‚«»<>)\]\s\p{Cf}]*$`)
 
 // rulePlace is a place for a group in a rule of the library, such as $1.
 var rulePlace = regexp.MustCompile(`\$(\d)`)
