@@ -277,6 +277,7 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"+1 202 911 0100", "US", possible("US"), string(EmergencyNumber)},
 		{"000000000", "DE", possible("DE"), string(Invalid)},
 		{"+49 30 1234567890123", "DE", possible("DE"), string(Invalid)},
+		{"000000000000100", "TH", possible("TH"), string(Invalid)},
 		{"+4900083000000", "DE", possible("DE"), string(Invalid)},
 		{"491701234567", "DE", possible("DE"), string(Ambiguous)},
 		{"20001012345678", "EG", DefaultRules("EG"), string(Invalid)}, // the library takes two zeros away

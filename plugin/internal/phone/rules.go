@@ -57,7 +57,8 @@ func (r Rules) Check(n Number) error {
 		if !r.Possible {
 			return refuse(Invalid, "fits no numbering plan: %s has no such numbers; if it is newer than this program's tables, `numbers: possible` lets it through", n.plan())
 		}
-		if again, err := phonenumbers.Parse(n.E164, ""); err != nil || phonenumbers.Format(again, phonenumbers.E164) != n.E164 {
+		again, err := phonenumbers.Parse(n.E164, "")
+		if strings.HasPrefix(n.national(), "00") || err != nil || phonenumbers.Format(again, phonenumbers.E164) != n.E164 {
 			return refuse(Invalid, "has a 0 behind the country code that its plan does not use")
 		}
 	}
