@@ -105,7 +105,7 @@ func TestAMappingMayNotContradictAField(t *testing.T) {
 	}
 }
 
-// Whoever writes to the topic chooses who is called and what is said, no more.
+// Whoever writes to the topic chooses who is called and what is said, and nothing else.
 func TestTheDefaultMappingTakesOnlyWhatDiffersFromLeadToLead(t *testing.T) {
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "number_id: "+numberID)

@@ -179,7 +179,7 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 	return changed
 }
 
-// talkOf draws what the end of a call tells of the talk, "" for nothing.
+// talkOf draws the talk that the end of a call carries, "" for none.
 func (t *teller) talkOf(c *call, l life) string {
 	if t.opts.Talks <= 0 || !l.connected || c.arranged != nil && c.arranged.Silent {
 		return "" // and nothing is drawn: a seed gives the run that it gave before

@@ -157,7 +157,7 @@ func TestWhereARuleEnds(t *testing.T) {
 		{"4901711234567", "DE", de, string(Ambiguous)},
 		{"49 01711234567", "DE", de, string(Ambiguous)},
 		{"4306641234567", "AT", DefaultRules("AT"), string(Ambiguous)},
-		// A local number and three letters, a masked number, or a word is no number.
+		// A local number and three letters, a masked number, or a word is not a number.
 		{"305-2345 DNC", "US", us, string(Invalid)},
 		{"305.2345.Bob", "US", us, string(Invalid)},
 		{"3052345DNC", "US", us, string(Invalid)},
