@@ -27,8 +27,8 @@ docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin
 
 fuzz: ## each target for FUZZTIME
-	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/ledger:FuzzDecodeRecord \
-		plugin/dialer:FuzzMatch plugin/dialer:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText plugin:FuzzDedupeKey; do \
+	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/internal/ledger:FuzzDecodeRecord \
+		plugin/internal/dialer:FuzzMatch plugin/internal/dialer:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText plugin:FuzzDedupeKey; do \
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$${target%:*}" || exit 1; \
 	done
 

@@ -15,7 +15,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 const ( // cb: cache bbolt

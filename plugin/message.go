@@ -9,9 +9,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callfeed"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/phone"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 )
 
 // What the log says of every pause: its cause, and what happened; and when it is over.

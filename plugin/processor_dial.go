@@ -6,7 +6,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 )
 
 const fieldResultMap = "result_map"

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
 )
 
 // Operations of a cache.
@@ -66,7 +64,8 @@ func (u *unsteady) end() (struck int) {
 
 // unsteadyCache hands on to another cache what it does not fail.
 type unsteadyCache struct {
-	store ledger.Store
+	res   *service.Resources
+	label string
 	fault *unsteady
 }
 
@@ -74,39 +73,43 @@ func registerUnsteadyCache(env *service.Environment, fault *unsteady) error {
 	spec := service.NewConfigSpec().Field(service.NewStringField("cache"))
 	return env.RegisterCache("unsteady", spec, func(conf *service.ParsedConfig, res *service.Resources) (service.Cache, error) {
 		label, err := conf.FieldString("cache")
-		return unsteadyCache{store: ledger.FromCacheResource(res, label), fault: fault}, err
+		return unsteadyCache{res: res, label: label, fault: fault}, err
 	})
 }
 
 // through runs an operation, or fails it before or after its effect.
-func (c unsteadyCache) through(op string, effect func() error) error {
-	if !c.fault.strikes(op) {
-		return effect()
+func (c unsteadyCache) through(ctx context.Context, op string, effect func(service.Cache) error) (err error) {
+	struck := c.fault.strikes(op)
+	if struck && !c.fault.written {
+		return errCacheDown
 	}
-	if c.fault.written {
-		_ = effect()
+	if accessErr := c.res.AccessCache(ctx, c.label, func(cache service.Cache) { err = effect(cache) }); accessErr != nil {
+		err = accessErr
 	}
-	return errCacheDown
+	if struck {
+		return errCacheDown
+	}
+	return err
 }
 
 func (c unsteadyCache) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = c.through(opGet, func() error {
-		value, err = c.store.Get(ctx, key)
+	err = c.through(ctx, opGet, func(cache service.Cache) error {
+		value, err = cache.Get(ctx, key)
 		return err
 	})
 	return value, err
 }
 
 func (c unsteadyCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return c.through(opSet, func() error { return c.store.Set(ctx, key, value, ttl) })
+	return c.through(ctx, opSet, func(cache service.Cache) error { return cache.Set(ctx, key, value, ttl) })
 }
 
 func (c unsteadyCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return c.through(opAdd, func() error { return c.store.Add(ctx, key, value, ttl) })
+	return c.through(ctx, opAdd, func(cache service.Cache) error { return cache.Add(ctx, key, value, ttl) })
 }
 
 func (c unsteadyCache) Delete(ctx context.Context, key string) error {
-	return c.through(opDelete, func() error { return c.store.Delete(ctx, key) })
+	return c.through(ctx, opDelete, func(cache service.Cache) error { return cache.Delete(ctx, key) })
 }
 
 func (c unsteadyCache) Close(context.Context) error { return nil }

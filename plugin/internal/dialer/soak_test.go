@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // unsteady is a ledger's store that is slow, is down for minutes, and does what it

@@ -14,9 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
 )
 
 // inMemory is a transport to a handler in the same bubble of fake time, where a

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // refuses answers 422 to every request that holds one of these leads.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // API is what a dialer needs of the HappyRobot client.

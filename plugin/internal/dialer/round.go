@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // How often the ledger is asked about a call that somebody else is dialing.
