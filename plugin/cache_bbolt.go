@@ -15,7 +15,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const ( // cb: cache bbolt
@@ -149,7 +149,7 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 	if err != nil {
 		return nil, err
 	}
-	mgr.SetGeneric(singleProcessCache(mgr.Label()), ledger.Batcher(cache))
+	mgr.SetGeneric(singleProcessCache(mgr.Label()), store.Batcher(cache))
 	return cache, nil
 }
 
@@ -251,7 +251,7 @@ func (c *bboltCache) Add(ctx context.Context, key string, value []byte, ttl *tim
 }
 
 // AddAll adds many items in one transaction, and answers for each as Add would.
-func (c *bboltCache) AddAll(ctx context.Context, items []service.CacheItem) []error {
+func (c *bboltCache) AddAll(ctx context.Context, items []store.Item) []error {
 	errs := make([]error, len(items))
 	fail := func(err error) []error {
 		for i := range errs {
@@ -274,7 +274,7 @@ func (c *bboltCache) AddAll(ctx context.Context, items []service.CacheItem) []er
 				continue
 			}
 			if _, ok := c.bucket.get(tx, item.Key, now); ok {
-				refused[i] = service.ErrKeyAlreadyExists
+				refused[i] = store.ErrExists
 				continue
 			}
 			if err := c.bucket.put(tx, records[i]); err != nil {
@@ -290,8 +290,12 @@ func (c *bboltCache) AddAll(ctx context.Context, items []service.CacheItem) []er
 }
 
 // SetAll stores all items in one transaction.
-func (c *bboltCache) SetAll(ctx context.Context, items []service.CacheItem) error {
-	return c.SetMulti(ctx, items...)
+func (c *bboltCache) SetAll(ctx context.Context, items []store.Item) error {
+	cached := make([]service.CacheItem, len(items))
+	for i, item := range items {
+		cached[i] = service.CacheItem(item)
+	}
+	return c.SetMulti(ctx, cached...)
 }
 
 // Delete removes a key; that it was absent is no error. When ctx ends first its error is returned and the key may still go.

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func openTestBbolt(t *testing.T, change ...func(*bboltConfig)) *bboltCache {
@@ -349,24 +351,24 @@ func TestBboltAddAllAnswersForEachItemAsAddWould(t *testing.T) {
 	hour, negative := time.Hour, -time.Hour
 	require.NoError(t, cache.Add(t.Context(), "there", []byte("1"), &hour))
 
-	errs := cache.AddAll(t.Context(), []service.CacheItem{
+	errs := cache.AddAll(t.Context(), []store.Item{
 		{Key: "new", Value: []byte("2"), TTL: &hour}, {Key: "there", Value: []byte("2"), TTL: &hour},
 		{Key: "", Value: []byte("2"), TTL: &hour}, {Key: "wrong", Value: []byte("2"), TTL: &negative}, {Key: "new", Value: []byte("3"), TTL: &hour},
 	})
 
 	require.Len(t, errs, 5)
 	require.NoError(t, errs[0])
-	require.ErrorIs(t, errs[1], service.ErrKeyAlreadyExists)
+	require.ErrorIs(t, errs[1], store.ErrExists)
 	require.ErrorContains(t, errs[2], "key is empty")
 	require.ErrorContains(t, errs[3], "ttl is negative")
-	require.ErrorIs(t, errs[4], service.ErrKeyAlreadyExists, "the first of two equal keys wins")
+	require.ErrorIs(t, errs[4], store.ErrExists, "the first of two equal keys wins")
 	assertValue(t, cache, "new", "2")
 	assertValue(t, cache, "there", "1")
 	assertAbsent(t, cache, "wrong")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.ErrorIs(t, cache.AddAll(ctx, []service.CacheItem{{Key: "late"}})[0], context.Canceled)
+	assert.ErrorIs(t, cache.AddAll(ctx, []store.Item{{Key: "late"}})[0], context.Canceled)
 	require.NoError(t, cache.Close(t.Context()))
-	assert.ErrorIs(t, cache.AddAll(t.Context(), []service.CacheItem{{Key: "late"}})[0], errBboltClosed)
+	assert.ErrorIs(t, cache.AddAll(t.Context(), []store.Item{{Key: "late"}})[0], errBboltClosed)
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 // cursor keeps a feed's state under one key of a cache.
 type cursor struct {
-	cache ledger.Store
+	cache store.Store
 	key   string
 }
 
@@ -34,13 +34,13 @@ func cursorFromParsed(conf *service.ParsedConfig, res *service.Resources) (callf
 	if name == "" {
 		name = "default"
 	}
-	return cursor{cache: ledger.FromCacheResource(res, label), key: "happyrobot_calls/" + name}, nil
+	return cursor{cache: cacheResource{res: res, label: label}, key: "happyrobot_calls/" + name}, nil
 }
 
 // Load implements callfeed.Store.
 func (c cursor) Load(ctx context.Context) ([]byte, bool, error) {
 	value, err := c.cache.Get(ctx, c.key)
-	if errors.Is(err, service.ErrKeyNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, false, nil
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const ( // df: dial fields, of the output and the processor
@@ -219,10 +220,10 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
 		OnRecovered: func() { log.Infof(resumedLog, causeLedger) },
 	}
-	var store ledger.Store
+	var records store.Store
 	switch {
 	case label == "":
-		store, opts.Exclusive = ledger.NewMemory(), true
+		records, opts.Exclusive = ledger.NewMemory(), true
 		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and leads redelivered after a restart may be called again.")
 	case !res.HasCache(label):
 		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
@@ -232,13 +233,13 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 		if err := res.AccessCache(context.Background(), label, func(service.Cache) {}); err != nil {
 			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
 		}
-		store = ledger.FromCacheResource(res, label)
+		records = cacheResource{res: res, label: label}
 		single := singleProcessLedger{res: res, label: label}
 		if _, err := single.cache(); err == nil {
 			opts.Exclusive, opts.Batch = true, single
 		}
 	}
-	book, err := ledger.New(store, opts)
+	book, err := ledger.New(records, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
 	}
@@ -247,7 +248,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 
 // singleProcessCache is the key under which a cache that no other process can
 // open at the same time says so, by its label: a ledger on it need not wait for the
-// claims of others, and writes to it in batches. The value is a ledger.Batcher.
+// claims of others, and writes to it in batches. The value is a store.Batcher.
 type singleProcessCache string
 
 // singleProcessLedger looks the cache up for each write, since Benthos may swap a
@@ -257,17 +258,17 @@ type singleProcessLedger struct {
 	label string
 }
 
-func (l singleProcessLedger) cache() (ledger.Batcher, error) {
+func (l singleProcessLedger) cache() (store.Batcher, error) {
 	found, _ := l.res.GetGeneric(singleProcessCache(l.label))
-	cache, ok := found.(ledger.Batcher)
+	cache, ok := found.(store.Batcher)
 	if !ok {
 		return nil, fmt.Errorf("cache %q does not write in batches", l.label)
 	}
 	return cache, nil
 }
 
-// AddAll implements ledger.Batcher.
-func (l singleProcessLedger) AddAll(ctx context.Context, items []service.CacheItem) []error {
+// AddAll implements store.Batcher.
+func (l singleProcessLedger) AddAll(ctx context.Context, items []store.Item) []error {
 	cache, err := l.cache()
 	if err != nil {
 		return slices.Repeat([]error{err}, len(items))
@@ -275,8 +276,8 @@ func (l singleProcessLedger) AddAll(ctx context.Context, items []service.CacheIt
 	return cache.AddAll(ctx, items)
 }
 
-// SetAll implements ledger.Batcher.
-func (l singleProcessLedger) SetAll(ctx context.Context, items []service.CacheItem) error {
+// SetAll implements store.Batcher.
+func (l singleProcessLedger) SetAll(ctx context.Context, items []store.Item) error {
 	cache, err := l.cache()
 	if err != nil {
 		return err

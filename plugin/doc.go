@@ -19,10 +19,11 @@
 //	                     and _numbers.go know the texts and the numbers that name none
 //	dial_numbers.go      which numbers are called
 //	cache_bbolt*.go      a durable local cache
+//	cache.go             a Benthos cache as the store that the engines want
 //	child_output.go      receipts and failures; dial_record.go makes them, pause_notice.go reports a wait
 //	bloblang_*.go        parse_phone_number, parse_dial_error
 //
-// Imports point one way: plugin → dialer → happyrobot, ledger; plugin → callfeed →
-// happyrobot. Only plugin and ledger know Benthos; callsim is a pretend API for
-// tests and trials.
+// Imports point one way: plugin → internal/dialer → happyrobot, internal/ledger →
+// internal/store; plugin → internal/callfeed → happyrobot. Only plugin knows Benthos;
+// callsim is a pretend API for tests and trials.
 package plugin

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const (
@@ -227,7 +227,7 @@ func leads(t *testing.T, count int) []Call {
 	return calls
 }
 
-func open(t *testing.T, api API, store ledger.Store, change ...func(*Options)) *Dialer {
+func open(t *testing.T, api API, mem store.Store, change ...func(*Options)) *Dialer {
 	t.Helper()
 	opts := Options{
 		Timeout: timeout, Settle: settle, Window: window, OnUnknown: Hold, MaxCallsPerRequest: 20,
@@ -240,18 +240,18 @@ func open(t *testing.T, api API, store ledger.Store, change ...func(*Options)) *
 		Window: opts.Window, Lease: opts.Timeout + opts.Settle,
 		InitialInterval: opts.InitialInterval, MaxInterval: opts.MaxInterval,
 	}
-	if b, ok := store.(ledger.Batcher); ok {
+	if b, ok := mem.(store.Batcher); ok {
 		ledgerOpts.Batch = b
 	}
-	l, err := ledger.New(store, ledgerOpts)
+	l, err := ledger.New(mem, ledgerOpts)
 	require.NoError(t, err)
 	return New(api, l, opts)
 }
 
 // batching is a store that writes many records at once as well.
-type batching struct{ ledger.Store }
+type batching struct{ store.Store }
 
-func (b batching) AddAll(ctx context.Context, items []service.CacheItem) []error {
+func (b batching) AddAll(ctx context.Context, items []store.Item) []error {
 	errs := make([]error, len(items))
 	for i, item := range items {
 		errs[i] = b.Add(ctx, item.Key, item.Value, item.TTL)
@@ -259,7 +259,7 @@ func (b batching) AddAll(ctx context.Context, items []service.CacheItem) []error
 	return errs
 }
 
-func (b batching) SetAll(ctx context.Context, items []service.CacheItem) error {
+func (b batching) SetAll(ctx context.Context, items []store.Item) error {
 	for _, item := range items {
 		if err := b.Set(ctx, item.Key, item.Value, item.TTL); err != nil {
 			return err

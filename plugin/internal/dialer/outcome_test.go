@@ -9,12 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
@@ -177,16 +177,16 @@ func probeSize(why Trouble, waiting int) int {
 
 func TestNothingIsClaimedWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, one := ledger.NewMemory(), lead(t, 1)
+		mem, one := ledger.NewMemory(), lead(t, 1)
 		api := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}
 		var looked atomic.Int32
 		unclaimed := func() {
 			looked.Add(1)
-			_, err := store.Get(t.Context(), one.Ref)
-			assert.ErrorIs(t, err, service.ErrKeyNotFound)
+			_, err := mem.Get(t.Context(), one.Ref)
+			assert.ErrorIs(t, err, store.ErrNotFound)
 		}
 		time.AfterFunc(30*time.Second, unclaimed)
-		dial(t, open(t, api, store, func(o *Options) {
+		dial(t, open(t, api, mem, func(o *Options) {
 			o.Wait = func(context.Context) error { unclaimed(); return nil }
 		}), one)
 		assert.EqualValues(t, 3, looked.Load(), "the rate limit is asked before each of two requests")

@@ -142,7 +142,7 @@ func TestARefusalIsNotSentAgainBeforeItCouldBeLookedUp(t *testing.T) {
 
 func TestARefusalThatCannotBeLookedUpInTimeIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls, store := leads(t, 2), ledger.NewMemory()
+		calls, mem := leads(t, 2), ledger.NewMemory()
 		down := true
 		api := &fakeAPI{onPost: first(answer{err: status(422)})}
 		api.onList = func(int) error {
@@ -151,7 +151,7 @@ func TestARefusalThatCannotBeLookedUpInTimeIsHeld(t *testing.T) {
 			}
 			return nil
 		}
-		d := open(t, api, store, func(o *Options) { o.MaxElapsedTime = time.Minute })
+		d := open(t, api, mem, func(o *Options) { o.MaxElapsedTime = time.Minute })
 		assert.Equal(t, []Outcome{Held, Held}, outcomes(dial(t, d, calls...)), "the refusal may have created calls")
 		down = false
 		assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, d, calls...)))

@@ -15,16 +15,17 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestTwoReplicasCallEachLeadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer { return answer{takes: 3 * time.Second} }}
-		calls, store := leads(t, 50), ledger.NewMemory()
+		calls, mem := leads(t, 50), ledger.NewMemory()
 		var results [2][]Result
 		var wg sync.WaitGroup
 		for i := range results {
-			d := open(t, api, store)
+			d := open(t, api, mem)
 			wg.Go(func() { results[i] = dial(t, d, calls...) })
 		}
 		wg.Wait()
@@ -38,9 +39,9 @@ func TestTwoReplicasCallEachLeadOnce(t *testing.T) {
 }
 
 // claimAndDie is a replica that was killed after claiming.
-func claimAndDie(t *testing.T, store ledger.Store, c Call) {
+func claimAndDie(t *testing.T, mem store.Store, c Call) {
 	t.Helper()
-	l, err := ledger.New(store, ledger.Options{Window: window, Lease: timeout + settle})
+	l, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
 	require.NoError(t, err)
 	_, standing, err := l.Claim(t.Context(), c.Ref, c.Fingerprint)
 	require.NoError(t, err)
@@ -63,12 +64,12 @@ func TestTheClaimOfAKilledReplicaIsSettledWhenItIsStale(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				api, store, one, began := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), time.Now()
-				claimAndDie(t, store, one)
+				api, mem, one, began := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), time.Now()
+				claimAndDie(t, mem, one)
 				if tt.created {
 					api.create([]happyrobot.OutboundCall{one.Request}, answer{})
 				}
-				d := open(t, api, store, func(o *Options) { o.OnUnknown = tt.onUnknown })
+				d := open(t, api, mem, func(o *Options) { o.OnUnknown = tt.onUnknown })
 				assert.Equal(t, []Outcome{tt.want}, outcomes(dial(t, d, one)))
 				assert.GreaterOrEqual(t, time.Since(began), stale, "the owner may be alive until then")
 				assert.LessOrEqual(t, time.Since(began), stale+mostPatience)
@@ -80,12 +81,12 @@ func TestTheClaimOfAKilledReplicaIsSettledWhenItIsStale(t *testing.T) {
 
 func TestWaitingForADeadReplicaSpendsNoRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, store, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 3)
+		api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 3)
 		for _, c := range calls {
-			claimAndDie(t, store, c)
+			claimAndDie(t, mem, c)
 		}
 		asked := 0
-		d := open(t, api, store, redial, func(o *Options) {
+		d := open(t, api, mem, redial, func(o *Options) {
 			o.Wait = func(context.Context) error { asked++; return nil }
 		})
 		dial(t, d, calls...)
@@ -97,10 +98,10 @@ func TestWaitingForADeadReplicaSpendsNoRateLimit(t *testing.T) {
 func TestARecordCutByACrashIsInDoubt(t *testing.T) {
 	for onUnknown, want := range map[OnUnknown]Outcome{Hold: Held, RedialAbsent: Accepted} {
 		synctest.Test(t, func(t *testing.T) {
-			api, store, one, ttl := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), window
-			require.NoError(t, store.Set(t.Context(), one.Ref, nil, &ttl))
+			api, mem, one, ttl := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), window
+			require.NoError(t, mem.Set(t.Context(), one.Ref, nil, &ttl))
 			began := time.Now()
-			d := open(t, api, store, func(o *Options) { o.OnUnknown = onUnknown })
+			d := open(t, api, mem, func(o *Options) { o.OnUnknown = onUnknown })
 			assert.Equal(t, []Outcome{want}, outcomes(dial(t, d, one)))
 			assert.GreaterOrEqual(t, time.Since(began), timeout+settle, "it could be of a moment ago")
 		})
@@ -110,15 +111,15 @@ func TestARecordCutByACrashIsInDoubt(t *testing.T) {
 func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 	for _, created := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			api, store, one := &fakeAPI{listTakes: time.Second}, ledger.NewMemory(), lead(t, 1)
-			claimAndDie(t, store, one)
+			api, mem, one := &fakeAPI{listTakes: time.Second}, ledger.NewMemory(), lead(t, 1)
+			claimAndDie(t, mem, one)
 			if created {
 				api.create([]happyrobot.OutboundCall{one.Request}, answer{})
 			}
 			results := make([]Result, 10)
 			var wg sync.WaitGroup
 			for i := range results {
-				d := open(t, api, store, redial)
+				d := open(t, api, mem, redial)
 				wg.Go(func() { results[i] = dial(t, d, one)[0] })
 			}
 			wg.Wait()
@@ -139,12 +140,12 @@ func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 // What a list said of one attempt says nothing of the next.
 func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, store, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
-		claimAndDie(t, store, one)
-		d := open(t, api, store, redial, func(o *Options) {
+		api, mem, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
+		claimAndDie(t, mem, one)
+		d := open(t, api, mem, redial, func(o *Options) {
 			o.Wait = func(ctx context.Context) error {
 				if len(api.lists()) == 1 { // the first attempt was just ruled out
-					other, err := ledger.New(store, ledger.Options{Window: window, Lease: timeout + settle})
+					other, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
 					require.NoError(t, err)
 					_, standing, err := other.Claim(ctx, one.Ref, one.Fingerprint)
 					require.NoError(t, err)
@@ -205,7 +206,7 @@ func TestNoLeadIsCalledTwiceWhateverHappens(t *testing.T) {
 func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(seed, 0))
-	api, store, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
+	api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
 	api.onPost = func(int, []happyrobot.OutboundCall) answer {
 		mu.Lock()
 		defer mu.Unlock()
@@ -219,17 +220,17 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, batching{store}, store, store)
+	decided := replicasDecide(t, seed, api, calls, onUnknown, batching{mem}, mem, mem)
 	assertNeverTwice(t, api, calls, decided, onUnknown)
 }
 
 // replicasDecide gives the leads to a replica on each of the stores, which are one.
-func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, onUnknown OnUnknown, stores ...ledger.Store) [][]Result {
+func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, onUnknown OnUnknown, stores ...store.Store) [][]Result {
 	decided := make([][]Result, len(stores))
 	var wg sync.WaitGroup
-	for i, store := range stores {
+	for i, mem := range stores {
 		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, store, calls, onUnknown) })
+		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, onUnknown) })
 	}
 	wg.Wait()
 	return decided
@@ -257,7 +258,7 @@ func assertNeverTwice(t *testing.T, api *fakeAPI, calls []Call, decided [][]Resu
 }
 
 // insist dials the leads with one replica after another until each is decided.
-func insist(t *testing.T, rng *rand.Rand, api API, store ledger.Store, calls []Call, onUnknown OnUnknown) []Result {
+func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, onUnknown OnUnknown) []Result {
 	said := make([]Result, len(calls))
 	for {
 		var todo []Call
@@ -270,7 +271,7 @@ func insist(t *testing.T, rng *rand.Rand, api API, store ledger.Store, calls []C
 		if len(todo) == 0 {
 			return said
 		}
-		d := open(t, api, store, func(o *Options) { o.OnUnknown, o.MaxCallsPerRequest = onUnknown, 1+rng.IntN(8) })
+		d := open(t, api, mem, func(o *Options) { o.OnUnknown, o.MaxCallsPerRequest = onUnknown, 1+rng.IntN(8) })
 		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
 		results, _ := d.Dial(ctx, todo)
 		stop()

@@ -8,11 +8,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 // dialUntil dials with a context that ends after a while.
@@ -25,13 +25,13 @@ func dialUntil(t *testing.T, d *Dialer, end time.Duration, calls []Call) ([]Resu
 
 func TestAShutdownLetsARequestThatHasLeftFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls, store := &fakeAPI{onPost: first(answer{takes: 10 * time.Second})}, leads(t, 4), ledger.NewMemory()
+		api, calls, mem := &fakeAPI{onPost: first(answer{takes: 10 * time.Second})}, leads(t, 4), ledger.NewMemory()
 		two := func(o *Options) { o.MaxCallsPerRequest = 2 }
-		results, err := dialUntil(t, open(t, api, store, two), time.Second, calls)
+		results, err := dialUntil(t, open(t, api, mem, two), time.Second, calls)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, []Outcome{Accepted, Accepted, "", ""}, outcomes(results))
 
-		again := dial(t, open(t, api, store, two), calls...)
+		again := dial(t, open(t, api, mem, two), calls...)
 		assert.Equal(t, []Outcome{Duplicate, Duplicate, Accepted, Accepted}, outcomes(again))
 		assert.Equal(t, results[0].CallID, again[0].CallID)
 		assertOneCallEach(t, api, calls)
@@ -48,18 +48,18 @@ func TestAShutdownWhileLookingUpLeavesTheQuestionToTheNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				api, calls, store := &fakeAPI{onPost: first(a)}, leads(t, 2), ledger.NewMemory()
+				api, calls, mem := &fakeAPI{onPost: first(a)}, leads(t, 2), ledger.NewMemory()
 				api.onList = func(int) error {
 					if time.Since(began) < 5*time.Second {
 						return status(503)
 					}
 					return nil
 				}
-				results, err := dialUntil(t, open(t, api, store, redial), time.Second, calls)
+				results, err := dialUntil(t, open(t, api, mem, redial), time.Second, calls)
 				assert.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.Equal(t, []Outcome{"", ""}, outcomes(results))
 
-				assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, open(t, api, store, redial), calls...)))
+				assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, redial), calls...)))
 				assertOneCallEach(t, api, calls)
 				assert.LessOrEqual(t, time.Since(began), timeout+settle+2*time.Second, "the claims need not grow stale first")
 			})
@@ -69,12 +69,12 @@ func TestAShutdownWhileLookingUpLeavesTheQuestionToTheNext(t *testing.T) {
 
 func TestAShutdownWhileWaitingLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls, store := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}, leads(t, 3), ledger.NewMemory()
-		results, err := dialUntil(t, open(t, api, store), 10*time.Second, calls)
+		api, calls, mem := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}, leads(t, 3), ledger.NewMemory()
+		results, err := dialUntil(t, open(t, api, mem), 10*time.Second, calls)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, []Outcome{"", "", ""}, outcomes(results))
 		began := time.Now()
-		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, store), calls...)))
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem), calls...)))
 		assert.Zero(t, time.Since(began))
 		assertOneCallEach(t, api, calls)
 	})
@@ -107,11 +107,11 @@ func (b *brittle) Set(ctx context.Context, key string, value []byte, ttl *time.D
 
 func TestAnAcceptedCallIsRecordedUntilItSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls, store := &fakeAPI{}, leads(t, 3), &brittle{Memory: ledger.NewMemory()}
-		store.broken.Store(true)
+		api, calls, mem := &fakeAPI{}, leads(t, 3), &brittle{Memory: ledger.NewMemory()}
+		mem.broken.Store(true)
 		began := time.Now()
-		time.AfterFunc(time.Hour, func() { store.broken.Store(false) })
-		d := open(t, api, store)
+		time.AfterFunc(time.Hour, func() { mem.broken.Store(false) })
+		d := open(t, api, mem)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls...)))
 		assert.GreaterOrEqual(t, time.Since(began), time.Hour)
 		assert.Equal(t, []Outcome{Duplicate, Duplicate, Duplicate}, outcomes(dial(t, d, calls...)))
@@ -121,15 +121,15 @@ func TestAnAcceptedCallIsRecordedUntilItSucceeds(t *testing.T) {
 
 func TestAShutdownDoesNotWaitForeverForTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls, store := &fakeAPI{}, leads(t, 3), &brittle{Memory: ledger.NewMemory()}
-		store.broken.Store(true)
+		api, calls, mem := &fakeAPI{}, leads(t, 3), &brittle{Memory: ledger.NewMemory()}
+		mem.broken.Store(true)
 		began := time.Now()
-		results, _ := dialUntil(t, open(t, api, store), time.Second, calls)
+		results, _ := dialUntil(t, open(t, api, mem), time.Second, calls)
 		assert.Equal(t, []Outcome{"", "", ""}, outcomes(results), "undecided: what is not recorded did not happen")
 		assert.InDelta(t, timeout+time.Second, time.Since(began), float64(time.Second))
 
-		store.broken.Store(false)
-		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, store, redial), calls...)))
+		mem.broken.Store(false)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, redial), calls...)))
 		assertOneCallEach(t, api, calls)
 		assert.Len(t, api.requests(), 1)
 	})
@@ -138,13 +138,13 @@ func TestAShutdownDoesNotWaitForeverForTheLedger(t *testing.T) {
 func TestClaimsTakenBeforeTheLedgerFailedAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 2)
-		store := &refusesKey{Memory: ledger.NewMemory(), key: calls[1].Ref}
+		mem := &refusesKey{Memory: ledger.NewMemory(), key: calls[1].Ref}
 		api := &fakeAPI{}
-		_, err := dialUntil(t, open(t, api, store), 10*time.Second, calls)
+		_, err := dialUntil(t, open(t, api, mem), 10*time.Second, calls)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, api.requests(), "no ledger, no call")
-		_, err = store.Get(t.Context(), calls[0].Ref)
-		require.ErrorIs(t, err, service.ErrKeyNotFound)
+		_, err = mem.Get(t.Context(), calls[0].Ref)
+		require.ErrorIs(t, err, store.ErrNotFound)
 	})
 }
 

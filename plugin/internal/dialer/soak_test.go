@@ -28,7 +28,7 @@ type unsteady struct {
 	down time.Time // until then
 }
 
-var errUnsteady = errors.New("the store is unsteady")
+var errUnsteady = errors.New("the mem is unsteady")
 
 // access waits as long as this access takes, and says whether it is carried out and
 // what is told of it.
@@ -113,7 +113,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(seed, 0))
 	api, calls := &fakeAPI{}, leads(t, 12)
-	store := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
+	mem := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
 	api.onPost = func(_ int, batch []happyrobot.OutboundCall) answer {
 		mu.Lock()
 		defer mu.Unlock()
@@ -133,7 +133,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, store, store, store)
+	decided := replicasDecide(t, seed, api, calls, onUnknown, mem, mem, mem)
 	// A call may be refused alone where another replica was not.
 	assertNeverTwice(t, api, calls, decided, onUnknown, Rejected)
 }

@@ -42,8 +42,8 @@ func TestAnUnknownThatTheAPIListsIsAccepted(t *testing.T) {
 func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, one := &fakeAPI{onPost: first(answer{creates: none, err: lost})}, lead(t, 1)
-		store, began := ledger.NewMemory(), time.Now()
-		r := dial(t, open(t, api, store), one)[0]
+		mem, began := ledger.NewMemory(), time.Now()
+		r := dial(t, open(t, api, mem), one)[0]
 		assert.Equal(t, Held, r.Outcome)
 		assert.Equal(t, ReasonUnknown, r.Reason)
 		assert.ErrorContains(t, r.Err, "held: unknown: ")
@@ -51,15 +51,15 @@ func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 		assert.False(t, api.lists()[len(api.lists())-1].Before(began.Add(settle)), "the last look is not before settle")
 
 		// A restarted process finds it in doubt, and holds it again.
-		assert.Equal(t, []Outcome{Held}, outcomes(dial(t, open(t, api, store), one)))
+		assert.Equal(t, []Outcome{Held}, outcomes(dial(t, open(t, api, mem), one)))
 		assert.Len(t, api.requests(), 1, "never dialed again")
 		assert.LessOrEqual(t, time.Since(began), timeout+settle+time.Second, "the first said that it gave up")
 
 		// The list came late, but it came.
 		api.create([]happyrobot.OutboundCall{one.Request}, answer{})
 		api.placed[0].Created = began
-		assert.Equal(t, []Result{{Outcome: Accepted, CallID: "call-1", HTTPStatus: 200}}, dial(t, open(t, api, store), one))
-		assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, open(t, api, store), one)))
+		assert.Equal(t, []Result{{Outcome: Accepted, CallID: "call-1", HTTPStatus: 200}}, dial(t, open(t, api, mem), one))
+		assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, open(t, api, mem), one)))
 		assert.Len(t, api.requests(), 1)
 	})
 }

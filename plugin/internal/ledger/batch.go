@@ -4,17 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
-
-// Batcher is a Store's way to write many records at once, for far less than one by
-// one.
-type Batcher interface {
-	// AddAll answers for each item as Add would.
-	AddAll(ctx context.Context, items []service.CacheItem) []error
-	// SetAll writes all items. With an error, some of them may be written.
-	SetAll(ctx context.Context, items []service.CacheItem) error
-}
 
 // Dial is what is to be claimed.
 type Dial struct {
@@ -56,9 +47,9 @@ func (l *Ledger) addAll(ctx context.Context, all []Claiming) []error {
 	if l.opts.Batch == nil || len(all) < 2 {
 		return nil
 	}
-	items := make([]service.CacheItem, len(all))
+	items := make([]store.Item, len(all))
 	for i, c := range all {
-		items[i] = service.CacheItem{Key: key(c.Claim.ref, 1), Value: c.Claim.record(stateClaimed, "").encode(), TTL: &l.opts.Window}
+		items[i] = store.Item{Key: key(c.Claim.ref, 1), Value: c.Claim.record(stateClaimed, "").encode(), TTL: &l.opts.Window}
 	}
 	return l.opts.Batch.AddAll(ctx, items)
 }
@@ -68,14 +59,14 @@ func (l *Ledger) CompleteAll(ctx context.Context, claims []Claim, callIDs []stri
 	errs := make([]error, len(claims))
 	var alone []int
 	var together []int
-	var items []service.CacheItem
+	var items []store.Item
 	for i, c := range claims {
 		if l.opts.Batch == nil || c.attempt > 1 {
 			alone = append(alone, i)
 			continue
 		}
 		together = append(together, i)
-		items = append(items, service.CacheItem{Key: key(c.ref, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
+		items = append(items, store.Item{Key: key(c.ref, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
 	}
 	if len(items) > 0 {
 		err := l.until(ctx, func() error { return wrote(l.opts.Batch.SetAll(ctx, items)) })

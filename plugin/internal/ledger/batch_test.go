@@ -7,21 +7,22 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 // batcher writes many records to a memory store at once.
 type batcher struct {
-	Store
+	store.Store
 	addErr  error   // told of every item, after all were written
 	setErrs []error // told one after the other, before anything is written
 	adds    int
 	sets    int
 }
 
-func (b *batcher) AddAll(ctx context.Context, items []service.CacheItem) []error {
+func (b *batcher) AddAll(ctx context.Context, items []store.Item) []error {
 	b.adds++
 	errs := make([]error, len(items))
 	for i, item := range items {
@@ -33,7 +34,7 @@ func (b *batcher) AddAll(ctx context.Context, items []service.CacheItem) []error
 	return errs
 }
 
-func (b *batcher) SetAll(ctx context.Context, items []service.CacheItem) error {
+func (b *batcher) SetAll(ctx context.Context, items []store.Item) error {
 	b.sets++
 	if len(b.setErrs) > 0 {
 		err := b.setErrs[0]

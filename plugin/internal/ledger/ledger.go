@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 // owner names this process in this run, for all its ledgers: two components on
@@ -35,7 +36,7 @@ type Options struct {
 	// made a claim that is not ours is dead, and its claim is stale at once.
 	Exclusive bool
 	// Batch writes to the store as well, many records at once. Nil does without.
-	Batch Batcher
+	Batch store.Batcher
 	// InitialInterval and MaxInterval space the tries while the store fails.
 	InitialInterval, MaxInterval time.Duration
 	OnTrouble                    func(error) // before each such pause
@@ -46,17 +47,17 @@ type Options struct {
 // store fails, every method tries again until its context ends. Safe for
 // concurrent use.
 type Ledger struct {
-	store   Store
+	store   store.Store
 	opts    Options
 	failing atomic.Bool
 }
 
-// New makes a ledger on a store.
-func New(store Store, opts Options) (*Ledger, error) {
+// New makes a ledger in a store.
+func New(in store.Store, opts Options) (*Ledger, error) {
 	if opts.Window <= opts.Lease+clockSkew {
 		return nil, fmt.Errorf("remembering a dial for %v is too short: a claim alone may last %v", opts.Window, opts.Lease+clockSkew)
 	}
-	return &Ledger{store: store, opts: opts}, nil
+	return &Ledger{store: in, opts: opts}, nil
 }
 
 // Claim is this process' right to send one dial request.
@@ -210,9 +211,9 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 			r, derr := decodeRecord(stored)
 			won = derr == nil && r.Token == c.token
 			return nil
-		case !errors.Is(err, service.ErrKeyNotFound):
+		case !errors.Is(err, store.ErrNotFound):
 			return fmt.Errorf("reading ledger: %w", err)
-		case errors.Is(addErr, service.ErrKeyAlreadyExists):
+		case errors.Is(addErr, store.ErrExists):
 			return nil // it was there and is gone: the caller looks again
 		default:
 			return fmt.Errorf("claiming in ledger: %w", addErr)
@@ -351,7 +352,7 @@ func (l *Ledger) void(ctx context.Context, c Claim) error {
 // have freed the dial for somebody else, whose record must stay.
 func (l *Ledger) stillOurs(ctx context.Context, c Claim) (bool, error) {
 	stored, err := l.store.Get(ctx, key(c.ref, c.attempt))
-	if errors.Is(err, service.ErrKeyNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
@@ -364,7 +365,7 @@ func (l *Ledger) stillOurs(ctx context.Context, c Claim) (bool, error) {
 func (l *Ledger) read(ctx context.Context, key string) (value []byte, exists bool, err error) {
 	err = l.until(ctx, func() error {
 		value, err = l.store.Get(ctx, key)
-		if exists = err == nil; exists || errors.Is(err, service.ErrKeyNotFound) {
+		if exists = err == nil; exists || errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		return fmt.Errorf("reading ledger: %w", err)

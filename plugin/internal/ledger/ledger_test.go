@@ -8,21 +8,22 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestADialIsClaimedOnceAndItsCallRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		l := open(t, store)
+		mem := NewMemory()
+		l := open(t, mem)
 		c := claim(t, l, "ref")
 		assert.Equal(t, 1, c.Attempt())
 		assert.True(t, c.At().Equal(time.Now()))
 		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
 
-		for _, l := range []*Ledger{l, open(t, store)} {
+		for _, l := range []*Ledger{l, open(t, mem)} {
 			_, standing := ask(t, l, "ref")
 			assert.Equal(t, Standing{Kind: Called, CallID: "call-1", Fingerprint: "print", Attempt: 1}, standing)
 		}
@@ -50,11 +51,11 @@ func TestAWindowMustOutlastAClaim(t *testing.T) {
 
 func TestOfManyWhoClaimOneWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
+		mem := NewMemory()
 		var won, busy atomic.Int32
 		var wg sync.WaitGroup
 		for range 50 {
-			l := open(t, store)
+			l := open(t, mem)
 			wg.Go(func() {
 				_, standing, err := l.Claim(t.Context(), "ref", "print")
 				assert.NoError(t, err)
@@ -74,10 +75,10 @@ func TestOfManyWhoClaimOneWins(t *testing.T) {
 
 func TestALiveClaimOfSomebodyElseIsBusyAndAStaleOneInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
+		mem := NewMemory()
 		began := time.Now()
-		put(t, store, "ref", foreign(began).encode())
-		l := open(t, store)
+		put(t, mem, "ref", foreign(began).encode())
+		l := open(t, mem)
 
 		time.Sleep(lease + clockSkew - time.Nanosecond)
 		_, standing := ask(t, l, "ref")
@@ -96,8 +97,8 @@ func TestALiveClaimOfSomebodyElseIsBusyAndAStaleOneInDoubt(t *testing.T) {
 
 func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		put(t, store, "ref", foreign(time.Now()).encode())
+		mem := NewMemory()
+		put(t, mem, "ref", foreign(time.Now()).encode())
 		time.Sleep(lease + clockSkew)
 
 		const many = 50
@@ -106,7 +107,7 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 		var ready, wg sync.WaitGroup
 		ready.Add(many)
 		for range many {
-			l := open(t, store)
+			l := open(t, mem)
 			wg.Go(func() {
 				_, standing, err := l.Claim(t.Context(), "ref", "print")
 				ready.Done()
@@ -126,7 +127,7 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 		require.Len(t, winners, 1)
 		assert.Equal(t, 2, winners[0].Attempt())
 
-		l := open(t, store)
+		l := open(t, mem)
 		_, standing := ask(t, l, "ref")
 		assert.Equal(t, Busy, standing.Kind, "the new attempt is live")
 		require.NoError(t, l.Complete(t.Context(), winners[0], "call-2"))
@@ -137,14 +138,14 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 
 func TestAnExclusiveStoreHasNoOtherLivingOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
+		mem := NewMemory()
 		exclusive := func(o *Options) { o.Exclusive = true }
-		put(t, store, "ref", foreign(time.Now()).encode())
-		_, standing := ask(t, open(t, store, exclusive), "ref")
+		put(t, mem, "ref", foreign(time.Now()).encode())
+		_, standing := ask(t, open(t, mem, exclusive), "ref")
 		assert.Equal(t, InDoubt, standing.Kind, "whoever wrote this is dead")
 
-		claim(t, open(t, store, exclusive), "ours")
-		_, standing = ask(t, open(t, store, exclusive), "ours")
+		claim(t, open(t, mem, exclusive), "ours")
+		_, standing = ask(t, open(t, mem, exclusive), "ours")
 		assert.Equal(t, Busy, standing.Kind, "another ledger of this process is alive")
 	})
 }
@@ -176,11 +177,11 @@ func TestAHeldDialIsInDoubtAtOnceForTheWholeHistory(t *testing.T) {
 
 func TestAReleasedClaimIsGoneWithinItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		l := open(t, store)
+		mem := NewMemory()
+		l := open(t, mem)
 		require.NoError(t, l.Release(t.Context(), claim(t, l, "ref")))
-		_, err := store.Get(t.Context(), "ref")
-		assert.ErrorIs(t, err, service.ErrKeyNotFound)
+		_, err := mem.Get(t.Context(), "ref")
+		assert.ErrorIs(t, err, store.ErrNotFound)
 		assert.Equal(t, 1, claim(t, l, "ref").Attempt())
 	})
 }
@@ -189,8 +190,8 @@ func TestAClaimGivenUpPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
 	for name, giveUp := range map[string]func(*Ledger, context.Context, Claim) error{"released": (*Ledger).Release, "abandoned": (*Ledger).Abandon} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := NewMemory()
-				l := open(t, store)
+				mem := NewMemory()
+				l := open(t, mem)
 				slow := claim(t, l, "ref")
 				time.Sleep(lease + clockSkew)
 				_, standing := ask(t, l, "ref")
@@ -198,7 +199,7 @@ func TestAClaimGivenUpPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, won)
 				require.NoError(t, giveUp(l, t.Context(), slow))
-				assert.Equal(t, stateVoid, stored(t, store, "ref").State)
+				assert.Equal(t, stateVoid, stored(t, mem, "ref").State)
 
 				_, standing = ask(t, l, "ref")
 				assert.Equal(t, Busy, standing.Kind, "the second attempt is seen past the void one")

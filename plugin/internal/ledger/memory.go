@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 // Memory is a Store in this process' memory, for trials and tests: it forgets
@@ -36,7 +36,7 @@ func (m *Memory) Get(_ context.Context, key string) ([]byte, error) {
 	defer m.mu.Unlock()
 	e, ok := m.entries[key]
 	if !ok || e.expired(time.Now()) {
-		return nil, service.ErrKeyNotFound
+		return nil, store.ErrNotFound
 	}
 	return e.value, nil
 }
@@ -54,7 +54,7 @@ func (m *Memory) Add(_ context.Context, key string, value []byte, ttl *time.Dura
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e, ok := m.entries[key]; ok && !e.expired(time.Now()) {
-		return service.ErrKeyAlreadyExists
+		return store.ErrExists
 	}
 	m.put(key, value, ttl)
 	return nil

@@ -8,16 +8,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestMemoryForgetsAValueWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, hour := NewMemory(), time.Hour
 		require.NoError(t, m.Add(t.Context(), "key", []byte("old"), &hour))
-		assert.ErrorIs(t, m.Add(t.Context(), "key", []byte("new"), &hour), service.ErrKeyAlreadyExists)
+		assert.ErrorIs(t, m.Add(t.Context(), "key", []byte("new"), &hour), store.ErrExists)
 		time.Sleep(hour - time.Nanosecond)
 		value, err := m.Get(t.Context(), "key")
 		require.NoError(t, err)
@@ -25,7 +26,7 @@ func TestMemoryForgetsAValueWhenItsTimeIsUp(t *testing.T) {
 
 		time.Sleep(time.Nanosecond)
 		_, err = m.Get(t.Context(), "key")
-		assert.ErrorIs(t, err, service.ErrKeyNotFound)
+		assert.ErrorIs(t, err, store.ErrNotFound)
 		assert.NoError(t, m.Add(t.Context(), "key", []byte("new"), &hour))
 	})
 }
@@ -68,7 +69,7 @@ func TestMemoryKeepsAValueWithoutATime(t *testing.T) {
 		require.NoError(t, m.Delete(t.Context(), "key"))
 		require.NoError(t, m.Delete(t.Context(), "key"), "gone is what was wanted")
 		_, err = m.Get(t.Context(), "key")
-		assert.ErrorIs(t, err, service.ErrKeyNotFound)
+		assert.ErrorIs(t, err, store.ErrNotFound)
 	})
 }
 

@@ -28,9 +28,9 @@ func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
 	for name, record := range unreadable {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := NewMemory()
-				put(t, store, "ref", []byte(record))
-				l := open(t, store)
+				mem := NewMemory()
+				put(t, mem, "ref", []byte(record))
+				l := open(t, mem)
 				_, standing := ask(t, l, "ref")
 				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1}, standing, "no time and no print that could mislead")
 
@@ -38,7 +38,7 @@ func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, won)
 				assert.Equal(t, 2, c.Attempt(), "the record itself stays as it is")
-				kept, err := store.Get(t.Context(), "ref")
+				kept, err := mem.Get(t.Context(), "ref")
 				require.NoError(t, err)
 				assert.Equal(t, record, string(kept))
 			})
@@ -48,41 +48,41 @@ func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
 
 func TestAnUnreadableRecordLeavesTheHistoryWithoutATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		put(t, store, "ref", nil)
+		mem := NewMemory()
+		put(t, mem, "ref", nil)
 		held := foreign(time.Now())
 		held.State = stateHeld
-		put(t, store, "ref/2", held.encode())
-		_, standing := ask(t, open(t, store), "ref")
+		put(t, mem, "ref/2", held.encode())
+		_, standing := ask(t, open(t, mem), "ref")
 		assert.Equal(t, Standing{Kind: InDoubt, Fingerprint: "print", Attempt: 2}, standing)
 	})
 }
 
 func TestAnUnreadableFirstRecordDoesNotHideALaterCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		put(t, store, "ref", nil)
+		mem := NewMemory()
+		put(t, mem, "ref", nil)
 		called := foreign(time.Now())
 		called.State, called.CallID = stateCalled, "call-2"
-		put(t, store, "ref/2", called.encode())
-		_, standing := ask(t, open(t, store), "ref")
+		put(t, mem, "ref/2", called.encode())
+		_, standing := ask(t, open(t, mem), "ref")
 		assert.Equal(t, "call-2", standing.CallID)
-		assert.Equal(t, "call-2", stored(t, store, "ref").CallID, "the first record is healed")
+		assert.Equal(t, "call-2", stored(t, mem, "ref").CallID, "the first record is healed")
 	})
 }
 
 func TestTheFirstRecordLastsAsLongAsTheCallThatALaterAttemptBrought(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		put(t, store, "ref", foreign(time.Now()).encode())
-		l := open(t, store)
+		mem := NewMemory()
+		put(t, mem, "ref", foreign(time.Now()).encode())
+		l := open(t, mem)
 		time.Sleep(window / 2)
 		_, standing := ask(t, l, "ref")
 		c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
 		require.NoError(t, err)
 		require.True(t, won)
 		require.NoError(t, l.Complete(t.Context(), c, "call-2"))
-		assert.Equal(t, "call-2", stored(t, store, "ref/2").CallID)
+		assert.Equal(t, "call-2", stored(t, mem, "ref/2").CallID)
 
 		time.Sleep(window - time.Minute)
 		_, standing = ask(t, l, "ref")
@@ -92,17 +92,17 @@ func TestTheFirstRecordLastsAsLongAsTheCallThatALaterAttemptBrought(t *testing.T
 
 func TestAFirstRecordThatAnotherProcessDidNotHealIsHealedOnSight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := NewMemory()
-		put(t, store, "ref", foreign(time.Now()).encode())
+		mem := NewMemory()
+		put(t, mem, "ref", foreign(time.Now()).encode())
 		time.Sleep(window / 2)
 		called := foreign(time.Now())
 		called.State, called.CallID = stateCalled, "call-2"
-		put(t, store, "ref/2", called.encode())
+		put(t, mem, "ref/2", called.encode())
 
-		_, standing := ask(t, open(t, store), "ref")
+		_, standing := ask(t, open(t, mem), "ref")
 		assert.Equal(t, "call-2", standing.CallID)
 		time.Sleep(window - time.Minute)
-		assert.Equal(t, "call-2", stored(t, store, "ref").CallID)
+		assert.Equal(t, "call-2", stored(t, mem, "ref").CallID)
 	})
 }
 
@@ -152,12 +152,12 @@ func FuzzDecodeRecord(f *testing.F) {
 		if len(second) > 0 {
 			history = append(history, second)
 		}
-		store := NewMemory()
+		mem := NewMemory()
 		var wantCall string
 		certain := true // that no call was placed
 		var newest record
 		for n, b := range history {
-			put(t, store, key("ref", n+1), b)
+			put(t, mem, key("ref", n+1), b)
 			r, err := decodeRecord(b)
 			if newest = r; err != nil {
 				require.ErrorIs(t, err, errUnreadable)
@@ -172,7 +172,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			}
 		}
 
-		c, standing, err := open(t, store).Claim(t.Context(), "ref", "print")
+		c, standing, err := open(t, mem).Claim(t.Context(), "ref", "print")
 
 		require.NoError(t, err)
 		switch {
@@ -187,7 +187,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			require.True(t, standing.Kind == InDoubt || newest.State == stateClaimed, "nobody is at work")
 			require.Equal(t, len(history), standing.Attempt)
 		}
-		last, err := store.Get(t.Context(), key("ref", len(history)))
+		last, err := mem.Get(t.Context(), key("ref", len(history)))
 		require.NoError(t, err)
 		if wantCall == "" {
 			require.Equal(t, history[len(history)-1], last, "asking changes nothing")

@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const (
@@ -105,13 +106,13 @@ func once(carriedOut bool, told error) func(string) (bool, error) {
 	}
 }
 
-func open(t *testing.T, store Store, change ...func(*Options)) *Ledger {
+func open(t *testing.T, mem store.Store, change ...func(*Options)) *Ledger {
 	t.Helper()
 	opts := Options{Window: window, Lease: lease, InitialInterval: time.Second, MaxInterval: 10 * time.Second}
 	for _, c := range change {
 		c(&opts)
 	}
-	l, err := New(store, opts)
+	l, err := New(mem, opts)
 	require.NoError(t, err)
 	return l
 }
@@ -132,10 +133,10 @@ func ask(t *testing.T, l *Ledger, ref string) (Claim, Standing) {
 }
 
 // put writes a record as another program would have.
-func put(t *testing.T, store Store, key string, value []byte) {
+func put(t *testing.T, mem store.Store, key string, value []byte) {
 	t.Helper()
 	ttl := window
-	require.NoError(t, store.Set(t.Context(), key, value, &ttl))
+	require.NoError(t, mem.Set(t.Context(), key, value, &ttl))
 }
 
 // foreign is a claim made by another process.
@@ -143,24 +144,11 @@ func foreign(at time.Time) record {
 	return record{Version: recordVersion, State: stateClaimed, Token: "elsewhere-1", Fingerprint: "print", At: at}
 }
 
-func stored(t *testing.T, store Store, key string) record {
+func stored(t *testing.T, mem store.Store, key string) record {
 	t.Helper()
-	value, err := store.Get(t.Context(), key)
+	value, err := mem.Get(t.Context(), key)
 	require.NoError(t, err)
 	r, err := decodeRecord(value)
 	assert.NoError(t, err)
 	return r
-}
-
-func TestACacheResourceIsAStore(t *testing.T) {
-	res := service.MockResources(service.MockResourcesOptAddCache("book"))
-	l := open(t, FromCacheResource(res, "book"))
-	require.NoError(t, l.Complete(t.Context(), claim(t, l, "ref"), "call-1"))
-	_, standing := ask(t, l, "ref")
-	assert.Equal(t, "call-1", standing.CallID)
-	require.NoError(t, l.Release(t.Context(), claim(t, l, "other")))
-	assert.Equal(t, 1, claim(t, l, "other").Attempt())
-
-	_, err := FromCacheResource(res, "absent").Get(t.Context(), "ref")
-	assert.ErrorContains(t, err, `"absent"`)
 }

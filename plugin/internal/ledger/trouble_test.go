@@ -8,23 +8,24 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestAnAddThatFailsAfterWritingIsKnownByItsToken(t *testing.T) {
 	for name, told := range map[string]error{
 		"lost answer":                 errors.New("i/o timeout"),
-		"its own write on a repeat":   service.ErrKeyAlreadyExists,
+		"its own write on a repeat":   store.ErrExists,
 		"a duplicate, in other words": errors.New("UNIQUE constraint failed"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFragile()
-				store.onAdd = once(true, told)
+				mem := newFragile()
+				mem.onAdd = once(true, told)
 				began := time.Now()
-				assert.Equal(t, 1, claim(t, open(t, store), "ref").Attempt())
+				assert.Equal(t, 1, claim(t, open(t, mem), "ref").Attempt())
 				assert.Zero(t, time.Since(began), "no pause was needed")
 			})
 		})
@@ -33,10 +34,10 @@ func TestAnAddThatFailsAfterWritingIsKnownByItsToken(t *testing.T) {
 
 func TestADuplicateReportedInOtherWordsIsADuplicate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
-		l := open(t, store, func(o *Options) { o.OnTrouble = func(err error) { t.Errorf("not trouble: %v", err) } })
+		mem := newFragile()
+		l := open(t, mem, func(o *Options) { o.OnTrouble = func(err error) { t.Errorf("not trouble: %v", err) } })
 		require.NoError(t, l.Complete(t.Context(), claim(t, l, "ref"), "call-1"))
-		store.onAdd = func(string) (bool, error) { return false, errors.New("UNIQUE constraint failed") }
+		mem.onAdd = func(string) (bool, error) { return false, errors.New("UNIQUE constraint failed") }
 		_, standing := ask(t, l, "ref")
 		assert.Equal(t, Called, standing.Kind)
 		assert.Equal(t, "call-1", standing.CallID)
@@ -45,10 +46,10 @@ func TestADuplicateReportedInOtherWordsIsADuplicate(t *testing.T) {
 
 func TestAnAddThatWroteNothingIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
-		store.onAdd = once(false, errors.New("connection refused"))
+		mem := newFragile()
+		mem.onAdd = once(false, errors.New("connection refused"))
 		var troubles int
-		l := open(t, store, func(o *Options) { o.OnTrouble = func(error) { troubles++ } })
+		l := open(t, mem, func(o *Options) { o.OnTrouble = func(error) { troubles++ } })
 		claim(t, l, "ref")
 		assert.Equal(t, 1, troubles)
 	})
@@ -56,18 +57,18 @@ func TestAnAddThatWroteNothingIsTriedAgain(t *testing.T) {
 
 func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
+		mem := newFragile()
 		var troubles, recovered atomic.Int32
-		l := open(t, store, func(o *Options) {
+		l := open(t, mem, func(o *Options) {
 			o.OnTrouble = func(err error) {
 				assert.ErrorIs(t, err, errStoreDown)
 				troubles.Add(1)
 			}
 			o.OnRecovered = func() { recovered.Add(1) }
 		})
-		store.setDown(true)
+		mem.setDown(true)
 		began := time.Now()
-		time.AfterFunc(time.Minute, func() { store.setDown(false) })
+		time.AfterFunc(time.Minute, func() { mem.setDown(false) })
 		c := claim(t, l, "ref")
 		waited := time.Since(began)
 		assert.GreaterOrEqual(t, waited, time.Minute)
@@ -82,11 +83,11 @@ func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
 
 func TestACallThatCannotBeRecordedIsTriedUntilItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
-		l := open(t, store)
+		mem := newFragile()
+		l := open(t, mem)
 		c := claim(t, l, "ref")
-		store.setDown(true)
-		time.AfterFunc(time.Hour, func() { store.setDown(false) })
+		mem.setDown(true)
+		time.AfterFunc(time.Hour, func() { mem.setDown(false) })
 		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
 		_, standing := ask(t, l, "ref")
 		assert.Equal(t, "call-1", standing.CallID)
@@ -95,10 +96,10 @@ func TestACallThatCannotBeRecordedIsTriedUntilItIs(t *testing.T) {
 
 func TestWaitingForTheStoreEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
-		l := open(t, store)
+		mem := newFragile()
+		l := open(t, mem)
 		c := claim(t, l, "other")
-		store.setDown(true)
+		mem.setDown(true)
 		for name, op := range map[string]func(context.Context) error{
 			"claim":    func(ctx context.Context) error { _, _, err := l.Claim(ctx, "ref", "print"); return err },
 			"complete": func(ctx context.Context) error { return l.Complete(ctx, c, "call-1") },
@@ -116,13 +117,13 @@ func TestWaitingForTheStoreEndsWithTheContext(t *testing.T) {
 
 func TestAReleaseThatTakesTooLongVoidsTheClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newFragile()
-		l := open(t, store)
+		mem := newFragile()
+		l := open(t, mem)
 		c := claim(t, l, "ref")
-		store.setDown(true)
-		time.AfterFunc(2*lease, func() { store.setDown(false) })
+		mem.setDown(true)
+		time.AfterFunc(2*lease, func() { mem.setDown(false) })
 		require.NoError(t, l.Release(t.Context(), c))
-		assert.Equal(t, stateVoid, stored(t, store, "ref").State)
+		assert.Equal(t, stateVoid, stored(t, mem, "ref").State)
 		assert.Equal(t, 2, claim(t, l, "ref").Attempt())
 	})
 }
@@ -131,26 +132,26 @@ func TestAReleaseWhoseAnswerIsLostTakesNobodyElsesClaim(t *testing.T) {
 	for name, outage := range map[string]time.Duration{"when it deletes again": 0, "when it voids": 2 * lease} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := newFragile()
-				released, other := open(t, store), open(t, store)
+				mem := newFragile()
+				released, other := open(t, mem), open(t, mem)
 				c := claim(t, released, "ref")
 				lost := false
-				store.onDelete = func(key string) (bool, error) {
+				mem.onDelete = func(key string) (bool, error) {
 					if lost {
 						return true, nil
 					}
 					// Deleted, and before the release tries again, the dial is another's.
 					lost = true
-					require.NoError(t, store.Memory.Delete(t.Context(), key))
+					require.NoError(t, mem.Memory.Delete(t.Context(), key))
 					claim(t, other, "ref")
 					if outage > 0 {
-						store.setDown(true)
-						time.AfterFunc(outage, func() { store.setDown(false) })
+						mem.setDown(true)
+						time.AfterFunc(outage, func() { mem.setDown(false) })
 					}
 					return false, errStoreDown
 				}
 				require.NoError(t, released.Release(t.Context(), c))
-				assert.Equal(t, stateClaimed, stored(t, store, "ref").State, "the other's claim still stands")
+				assert.Equal(t, stateClaimed, stored(t, mem, "ref").State, "the other's claim still stands")
 			})
 		})
 	}

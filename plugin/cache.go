@@ -1,4 +1,4 @@
-package ledger
+package plugin
 
 import (
 	"context"
@@ -7,27 +7,15 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// Store is what the ledger needs of a cache. Add must be atomic and answer
-// service.ErrKeyAlreadyExists, Get must answer service.ErrKeyNotFound.
-type Store interface {
-	Get(ctx context.Context, key string) ([]byte, error)
-	Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error
-	Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error
-	Delete(ctx context.Context, key string) error
-}
-
-// cacheResource looks the cache up for each operation, since Benthos may swap a
-// resource while the stream runs.
+// cacheResource is the Benthos cache with a label, as a store.Store. It looks the
+// cache up for each operation, since Benthos may swap a resource while the stream runs.
 type cacheResource struct {
 	res   *service.Resources
 	label string
-}
-
-// FromCacheResource makes a Store of the Benthos cache with this label.
-func FromCacheResource(res *service.Resources, label string) Store {
-	return cacheResource{res: res, label: label}
 }
 
 func (c cacheResource) access(ctx context.Context, fn func(service.Cache) error) error {
@@ -38,26 +26,52 @@ func (c cacheResource) access(ctx context.Context, fn func(service.Cache) error)
 	return err
 }
 
+// Get implements store.Store.
 func (c cacheResource) Get(ctx context.Context, key string) (value []byte, err error) {
 	err = c.access(ctx, func(cache service.Cache) error {
 		value, err = cache.Get(ctx, key)
 		return err
 	})
-	return value, err
+	return value, ofStore(err)
 }
 
+// Set implements store.Store.
 func (c cacheResource) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
 	return c.access(ctx, func(cache service.Cache) error { return cache.Set(ctx, key, value, ttl) })
 }
 
+// Add implements store.Store.
 func (c cacheResource) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return c.access(ctx, func(cache service.Cache) error { return cache.Add(ctx, key, value, ttl) })
+	return ofStore(c.access(ctx, func(cache service.Cache) error { return cache.Add(ctx, key, value, ttl) }))
 }
 
+// Delete implements store.Store.
 func (c cacheResource) Delete(ctx context.Context, key string) error {
 	err := c.access(ctx, func(cache service.Cache) error { return cache.Delete(ctx, key) })
 	if errors.Is(err, service.ErrKeyNotFound) {
 		return nil // gone is what was wanted
+	}
+	return err
+}
+
+// ofStore is a cache's error in the words of package store.
+func ofStore(err error) error {
+	switch {
+	case errors.Is(err, service.ErrKeyNotFound):
+		return store.ErrNotFound
+	case errors.Is(err, service.ErrKeyAlreadyExists):
+		return store.ErrExists
+	}
+	return err
+}
+
+// ofCache is a store's error in the words of Benthos.
+func ofCache(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return service.ErrKeyNotFound
+	case errors.Is(err, store.ErrExists):
+		return service.ErrKeyAlreadyExists
 	}
 	return err
 }
