@@ -219,24 +219,24 @@ func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
 
 // classify tells the outcome and the reason of a request that failed.
 func (p *requestProcessor) classify(err error) (outcome, reason string) {
-	var e *happyrobot.Error
-	if !errors.As(err, &e) {
-		return lookupRejected, reasonOf(err)
-	}
-	unreadable := unreadable(err)
+	class := happyrobot.ClassOf(err)
+	unreadable := happyrobot.IsUnreadable(err)
+	changes := p.operation.Method != http.MethodGet
 	switch {
-	case happyrobot.IsNotFound(err):
+	case class == happyrobot.ClassOther:
+		return lookupRejected, reasonOf(err)
+	case class == happyrobot.ClassNotFound:
 		return lookupNotFound, lookupNotFound
-	case p.operation.Method != http.MethodGet && e.Unknown() && unreadable:
+	case class == happyrobot.ClassUnknown && changes && unreadable:
 		return requestUnknown, reasonUnreadable
-	case p.operation.Method != http.MethodGet && e.Unknown():
+	case class == happyrobot.ClassUnknown && changes:
 		return requestUnknown, reasonUnanswered
 	case unreadable:
 		return lookupRejected, reasonUnreadable
-	case e.Unprocessed(), e.Unknown():
-		return lookupRejected, reasonGaveUp
+	case class == happyrobot.ClassRefused:
+		return lookupRejected, reasonRefused
 	}
-	return lookupRejected, reasonRefused
+	return lookupRejected, reasonGaveUp
 }
 
 func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, err error) {

@@ -111,7 +111,7 @@ func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) 
 		return Call{}, err
 	}
 	r := request{op: "getCall", method: http.MethodGet, path: path, limit: maxReplyBytes}
-	err = c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+	err = c.repeat(ctx, r, func(body []byte) error {
 		if err := json.Unmarshal(body, &call); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ var (
 // unreadable. One that names none is taken for the call.
 func (c *Client) readOf(ctx context.Context, r request, id string, into any) error {
 	r.method = http.MethodGet
-	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+	return c.repeat(ctx, r, func(body []byte) error {
 		if namesOther(body, namesOfPart, id) {
 			return errOtherCall
 		}

@@ -251,16 +251,12 @@ func (c *Client) observe(op string, status int, began time.Time) {
 // the answer.
 func (c *Client) read(ctx context.Context, r request, into any) error {
 	r.method = http.MethodGet
-	repeatable := (*Error).repeatable
-	if r.single {
-		repeatable = func(*Error) bool { return false }
-	}
-	return c.repeat(ctx, r, repeatable, func(body []byte) error { return json.Unmarshal(body, into) })
+	return c.repeat(ctx, r, func(body []byte) error { return json.Unmarshal(body, into) })
 }
 
 // repeat makes a request until it is answered, its answer included, or fails in a
 // way that must not be repeated.
-func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) bool, decode func([]byte) error) error {
+func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) error) error {
 	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(c.opts.Retry.InitialInterval), backoff.WithMaxInterval(c.opts.Retry.MaxInterval),
 		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(c.opts.Retry.MaxElapsedTime))
@@ -277,13 +273,13 @@ func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) 
 			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
 		}
 		var e *Error
-		if !errors.As(err, &e) || !repeatable(e) {
+		if r.single || !errors.As(err, &e) || !e.Class().Repeatable() {
 			return err
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
 		}
-		if e.Status >= 200 && e.Status < 300 {
+		if e.Class() == ClassUnreadable {
 			if unreadable++; unreadable > maxUnreadable {
 				return err
 			}

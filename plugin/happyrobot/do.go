@@ -20,7 +20,7 @@ type Arguments struct {
 // an empty one. It does not place calls.
 //
 // A read is repeated until it is answered. Anything else is repeated only when it
-// was certainly not processed; see Error.Unprocessed. A FieldError is an argument
+// was certainly not processed; see Class.Repeatable. A FieldError is an argument
 // that is not as the operation wants it.
 func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.RawMessage, error) {
 	if op.PlacesCalls() {
@@ -31,9 +31,8 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 		return nil, err
 	}
 	r := request{op: op.ID, method: op.Method, path: path, query: args.Query, limit: maxListBytes}
-	repeatable := (*Error).repeatable
 	if op.Method != http.MethodGet {
-		repeatable, r.uncut = (*Error).Unprocessed, true
+		r.uncut = true
 		if args.Body != nil {
 			r.body = &dialBody{json: args.Body}
 		}
@@ -41,7 +40,7 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 		return nil, &FieldError{"body", "must be absent: " + op.ID + " only reads"}
 	}
 	var reply json.RawMessage
-	err = c.repeat(ctx, r, repeatable, func(body []byte) error {
+	err = c.repeat(ctx, r, func(body []byte) error {
 		if len(bytes.TrimSpace(body)) == 0 {
 			return nil // documented of setCallRating
 		}

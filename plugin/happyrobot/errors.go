@@ -43,52 +43,12 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotSent says that certainly no call can have been placed, and nothing changed: the connection was
-// refused, the name or the certificate was not good, the time ran out first, or
-// a connection broke before any of the request's body was handed to it.
+// NotSent reports whether the request certainly had no effect: the connection was
+// refused, the name or the certificate was not good, the time ran out first, or a
+// connection broke before any of the request's body was handed to it.
 func (e *Error) NotSent() bool { return e.notSent }
 
-// repeatable says whether asking again may help a read. A refused key counts:
-// waiting until somebody mends it beats failing a stream of messages.
-func (e *Error) repeatable() bool {
-	switch e.Status {
-	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests,
-		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return true
-	}
-	return e.Status >= 500 || e.Status >= 200 && e.Status < 300 && !errors.Is(e.Err, errTooLarge) // which it will be again
-}
-
-// Unprocessed says that the request certainly changed nothing and is good to be
-// sent again: it did not leave, was too many, or met a key or an account that has
-// to be mended first.
-func (e *Error) Unprocessed() bool {
-	switch e.Status {
-	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return true
-	}
-	return e.Status == 0 && e.notSent
-}
-
-// Unknown says that a request that changes something may have been processed,
-// and no answer tells.
-func (e *Error) Unknown() bool {
-	switch e.Status {
-	case 0:
-		return !e.notSent
-	case http.StatusRequestTimeout: // a proxy says so, too, when the API behind it was slow
-		return true
-	}
-	return e.Status < 300 || e.Status >= 500
-}
-
 var errTooLarge = errors.New("the reply is larger")
-
-// IsNotFound says whether the API does not know the object.
-func IsNotFound(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
-}
 
 // replyError makes the error of a reply whose body begins so. What the request carried
 // is masked in it.
