@@ -109,7 +109,7 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 		}
 		c.wait = rateLimit(res, label)
 	}
-	if o.HTTP, err = sharedHTTP(conf, *o); err != nil {
+	if o.Transport, err = sharedTransport(conf, *o); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter("happyrobot_requests", "operation", "status")
@@ -191,7 +191,7 @@ func positiveDuration(conf *service.ParsedConfig, path ...string) (time.Duration
 // this process, for as long as it lives: streams come and go, the host stays.
 var transports sync.Map
 
-func sharedHTTP(conf *service.ParsedConfig, o happyrobot.Options) (*http.Client, error) {
+func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options) (http.RoundTripper, error) {
 	tlsConf, enabled, err := conf.FieldTLSToggled(cfFieldTLS)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
@@ -208,7 +208,7 @@ func sharedHTTP(conf *service.ParsedConfig, o happyrobot.Options) (*http.Client,
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
-	return &http.Client{Transport: pool.(*http.Transport)}, nil
+	return pool.(*http.Transport), nil
 }
 
 // rateLimit waits for a rate limit resource. One that fails is asked again: it

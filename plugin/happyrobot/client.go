@@ -37,13 +37,13 @@ const maxUnreadable = 3
 
 // Options of a Client.
 type Options struct {
-	BaseURL string            // default DefaultBaseURL
-	APIKey  string            // without "Bearer "
-	Headers map[string]string // sent with every request; Authorization cannot be replaced
-	HTTP    *http.Client      // its transport is used, nil for one of its own; redirects are never followed
-	Timeout time.Duration     // of one request, to the end of its reply; default 30s
-	Retry   Retry             // of reads, and of writes that were not processed
-	OmitRaw bool              // created calls come without Raw, which costs more than all else of them
+	BaseURL   string            // default DefaultBaseURL
+	APIKey    string            // without "Bearer "
+	Headers   map[string]string // sent with every request; Authorization cannot be replaced
+	Transport http.RoundTripper // nil for NewTransport(nil); redirects are never followed
+	Timeout   time.Duration     // of one request, to the end of its reply; default 30s
+	Retry     Retry             // of reads, and of writes that were not processed
+	OmitRaw   bool              // created calls come without Raw, which costs more than all else of them
 
 	Wait      func(context.Context) error                     // a rate limit, asked before each request
 	OnRequest func(op string, status int, took time.Duration) // status 0: no answer
@@ -60,7 +60,6 @@ type Retry struct {
 type Client struct {
 	opts Options
 	base string
-	http http.RoundTripper
 
 	dialReply atomic.Int64 // bytes of the last reply to a dial
 }
@@ -109,17 +108,12 @@ func New(opts Options) (*Client, error) {
 	if opts.Retry.MaxInterval <= 0 {
 		opts.Retry.MaxInterval = 30 * time.Second
 	}
-	c := &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}
-	// Of a caller's client only the transport is used. An http.Client follows
-	// redirects, which turns a dial into a GET (301) or repeats it (307), and asks
-	// for the body again before it can be told not to.
-	if opts.HTTP != nil {
-		c.http = opts.HTTP.Transport
+	// Not an http.Client, which follows redirects: that turns a dial into a GET (301)
+	// or repeats it (307), and asks for the body again before it can be told not to.
+	if opts.Transport == nil {
+		opts.Transport = NewTransport(nil)
 	}
-	if c.http == nil {
-		c.http = NewTransport(nil)
-	}
-	return c, nil
+	return &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}, nil
 }
 
 // NewTransport makes a transport with a connection pool wide enough for many
@@ -178,7 +172,7 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		return nil, &Error{Op: r.op, Err: err, notSent: true}
 	}
 	began := time.Now()
-	res, err := c.http.RoundTrip(req)
+	res, err := c.opts.Transport.RoundTrip(req)
 	if err != nil {
 		c.observe(r.op, 0, began)
 		return nil, &Error{Op: r.op, Err: scrub(err, func() secrets { return c.secretsOf(r) }), notSent: !connected.Load() || r.body != nil && r.body.withhold()}

@@ -86,7 +86,7 @@ func TestAWriteThatDidNotLeaveIsSentLater(t *testing.T) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		}}
 		t.Cleanup(transport.CloseIdleConnections)
-		o.HTTP = &http.Client{Transport: transport}
+		o.Transport = transport
 	})
 	reply, err := c.Do(t.Context(), operation(t, "setCallRating"), happyrobot.Arguments{Path: map[string]string{"id": callID}, Body: json.RawMessage(`{}`)})
 	require.NoError(t, err)
