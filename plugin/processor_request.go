@@ -133,11 +133,11 @@ func operationLint() string {
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &requestProcessor{outcomes: res.Metrics().NewCounter("happyrobot_request_outcomes", "outcome")}
-	client, err := clientFromParsed(conf, res)
-	if err != nil {
+	var err error
+	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	if p.api, err = client.client(); err != nil {
+	if p.api, err = p.client.client(); err != nil {
 		return nil, err
 	}
 	id, err := conf.FieldString(prFieldOperation)
@@ -171,6 +171,7 @@ func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Reso
 
 // requestProcessor calls one operation for each message.
 type requestProcessor struct {
+	client      clientConfig
 	api         *happyrobot.Client
 	operation   happyrobot.Operation
 	argsMapping *bloblang.Executor
@@ -263,5 +264,8 @@ func (p *requestProcessor) mark(msg *service.Message, outcome, reason string, st
 	}
 }
 
-// Close has nothing to end: requests end within ProcessBatch.
-func (p *requestProcessor) Close(context.Context) error { return nil }
+// Close ends no request: they end within ProcessBatch.
+func (p *requestProcessor) Close(context.Context) error {
+	p.client.close()
+	return nil
+}

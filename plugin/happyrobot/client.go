@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -19,7 +18,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cenkalti/backoff/v4"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // DefaultBaseURL is the only base URL that the v1 pages show.
@@ -51,7 +50,9 @@ type Options struct {
 	OnAnswer  func(op string)                                 // a request that may be repeated succeeded
 }
 
-// Retry spaces repeated requests with full jitter. MaxElapsedTime 0 is for ever.
+// Retry spaces repeated requests with full jitter: a pause is drawn from an interval
+// that doubles from try to try. No try begins later than MaxElapsedTime after the first;
+// 0 is for ever.
 type Retry struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 }
@@ -251,9 +252,7 @@ func (c *Client) read(ctx context.Context, r request, into any) error {
 // repeat makes a request until it is answered, its answer included, or fails in a
 // way that must not be repeated.
 func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) error) error {
-	pause := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(c.opts.Retry.InitialInterval), backoff.WithMaxInterval(c.opts.Retry.MaxInterval),
-		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(c.opts.Retry.MaxElapsedTime))
+	began, grows := time.Now(), pause.NewGrowing(c.opts.Retry.InitialInterval, c.opts.Retry.MaxInterval)
 	unreadable := 0
 	for {
 		body, err := c.once(ctx, r)
@@ -278,23 +277,15 @@ func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) erro
 				return err
 			}
 		}
-		interval := pause.NextBackOff()
-		if interval == backoff.Stop {
-			return err
-		}
-		wait := max(1+rand.N(max(interval, 1)), e.RetryAfter) //nolint:gosec // spreads load, keeps no secret
-		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && pause.GetElapsedTime()+wait > limit {
+		wait := max(grows.Next(), e.RetryAfter)
+		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && time.Since(began)+wait > limit {
 			return err
 		}
 		if c.opts.OnRetry != nil {
 			c.opts.OnRetry(r.op, err, wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return fmt.Errorf("%s: %w", r.op, err)
 		}
 	}
 }
