@@ -112,8 +112,10 @@ type transportError struct {
 func (e transportError) Error() string { return e.words }
 func (e transportError) Unwrap() error { return e.cause }
 
-// errShape is JSON that is not what was asked for.
-var errShape = errors.New("unexpected shape")
+var (
+	errNoJSON = errors.New("not JSON, or cut short")
+	errShape  = errors.New("unexpected shape") // JSON that is not what was asked for
+)
 
 // decodeError keeps the value that did not fit out of the words.
 func decodeError(err error) error {
@@ -124,5 +126,5 @@ func decodeError(err error) error {
 	if errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall) {
 		return err
 	}
-	return errors.New("not JSON, or cut short")
+	return errNoJSON
 }
