@@ -34,7 +34,10 @@ const (
 // read: that is rarely a passing fault.
 const maxUnreadable = 3
 
-// Options of a Client.
+// Options of a Client. Only APIKey is required.
+//
+// The functions are called from whichever goroutines make requests, several at a time,
+// and must return soon. Nil is nothing to do.
 type Options struct {
 	BaseURL   string            // default DefaultBaseURL
 	APIKey    string            // without "Bearer "
@@ -44,10 +47,17 @@ type Options struct {
 	Retry     Retry             // of reads, and of writes that were not processed
 	OmitRaw   bool              // created calls come without Raw, which costs more than all else of them
 
-	Wait      func(context.Context) error                     // a rate limit, asked before each request
-	OnRequest func(op string, status int, took time.Duration) // status 0: no answer
-	OnRetry   func(op string, err error, wait time.Duration)  // before a request is repeated
-	OnAnswer  func(op string)                                 // a request that may be repeated succeeded
+	// Wait is a rate limit: it returns when the next request may be made, or with an
+	// error, and then the request is not made.
+	Wait func(context.Context) error
+	// OnRequest is called after each request, repeated ones included: the operation's
+	// id, the status, 0 for no answer, and the time until the headers of the reply.
+	OnRequest func(op string, status int, took time.Duration)
+	// OnRetry is called before the pause after which a request is repeated.
+	OnRetry func(op string, err error, wait time.Duration)
+	// OnAnswer is called when a request that is repeated if need be succeeded, at the
+	// first try or a later one.
+	OnAnswer func(op string)
 }
 
 // Retry spaces repeated requests with full jitter: a pause is drawn from an interval
@@ -67,7 +77,8 @@ type Client struct {
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// New makes a client.
+// New makes a client. It makes no request. An error names the option that cannot be used,
+// as api_key, base_url or headers, and never its value.
 func New(opts Options) (*Client, error) {
 	if opts.APIKey == "" {
 		return nil, errors.New("api_key: must not be empty")
@@ -122,8 +133,8 @@ func New(opts Options) (*Client, error) {
 //
 // It speaks HTTP/1.1 only: over HTTP/2 all requests share one connection, so a
 // stalled one, or a server that says goodbye, makes every dial in flight unknown.
-// Idle connections are given up sooner than load balancers do (60s is common):
-// a dial that meets one being closed is unknown, too.
+// Idle connections are closed earlier than common load balancers close theirs (60s): a
+// dial that meets one being closed is unknown, too. A nil conf is the default one.
 func NewTransport(conf *tls.Config) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -293,7 +304,8 @@ func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) erro
 // idLength is what the API documents of its ids; their alphabet is opaque.
 const idLength = 24
 
-// ValidateID says what is wrong with an object id, without repeating it.
+// ValidateID says what is wrong with an object id, without repeating it. An id has 24
+// characters; nothing else is documented of it.
 func ValidateID(id string) error {
 	if n := utf8.RuneCountInString(id); n != idLength {
 		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, n)

@@ -13,16 +13,18 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// CreatedCall is the API's answer for a call it created. It has no status.
+// CreatedCall is the API's answer for a call it created. It has no status. A member that
+// is missing or of another type than documented is left zero. Source: page
+// dial/create-batched-outbound-calls.
 type CreatedCall struct {
 	ID             string
 	OrganizationID string
 	Metadata       CallMetadata
 	Created        time.Time
-	Raw            json.RawMessage // secrets removed
+	Raw            json.RawMessage // secrets removed; nil with Options.OmitRaw
 }
 
-// UnmarshalJSON reads what can be read.
+// UnmarshalJSON reads what can be read. It fails only for what is no object.
 func (c *CreatedCall) UnmarshalJSON(b []byte) error {
 	if !isObject(b) {
 		return errNoObject
@@ -54,10 +56,14 @@ func (c *CreatedCall) read(object gjson.Result) {
 
 const opDial = "createOutboundCallsBatched"
 
-// CreateOutboundCalls places calls with one request, POST /dial/outbound-batched,
-// and never repeats it: an error that is not certain to have come before the
-// request left means that the calls may have been placed, see Class. The reply may be
-// in any order and need not list every call.
+// CreateOutboundCalls places calls with one request, POST /dial/outbound-batched, and
+// never repeats it. An error of ClassUnknown means that the calls may have been placed;
+// after any other but ClassNotSent part of them may exist, since no page says that a
+// request is all or nothing.
+//
+// The calls returned may be in any order, and need not be all: match them by a member
+// of Metadata, never by position. The end of ctx cuts the request off, which leaves it
+// unknown. Source: page dial/create-batched-outbound-calls.
 func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) ([]CreatedCall, error) {
 	encoded := make([]EncodedCall, len(calls))
 	for i := range calls {

@@ -14,10 +14,11 @@ import (
 
 const maxRetryAfter = time.Hour
 
-// Error is a request that did not succeed.
+// Error is a request that was not made, not answered, refused, or answered with what
+// cannot be read. Class says what that means.
 type Error struct {
-	Op         string        // operation id
-	Status     int           // 0 when there was no answer
+	Op         string        // operation id, see Operations
+	Status     int           // of the answer, 0 when there was none; a 2xx is a reply that cannot be read
 	Message    string        // the API's own words, short, masked
 	RetryAfter time.Duration // 0 when not asked for; at most an hour
 	Body       string        // beginning of the reply, masked
@@ -26,7 +27,7 @@ type Error struct {
 	notSent bool
 }
 
-// Error tells what failed, without key, number or transcript.
+// Error says what failed, without key, number or transcript.
 func (e *Error) Error() string {
 	switch {
 	case e.Err != nil && e.Status != 0:

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// OutboundCall is one call to place. Members that this version does not know
-// are kept in Extra and sent along. Source: page dial/create-batched-outbound-calls.
+// OutboundCall is one call to place. The API requires NumberID and PhoneNumber; nothing
+// is checked here. Zero fields are left out of what is sent. Source: page
+// dial/create-batched-outbound-calls.
 type OutboundCall struct {
 	NumberID        string // number to call from, an id
 	PhoneNumber     string // number to call, E.164
@@ -18,13 +19,13 @@ type OutboundCall struct {
 	AgentID         string
 	ModelID         string
 	PromptID        string
-	Language        string // an open enum, such as en-US
-	Params          any    // values for the prompt
-	Metadata        map[string]any
+	Language        string         // an open enum, such as en-US
+	Params          any            // values for the prompt, of any JSON type
+	Metadata        map[string]any // the caller's own, given back with the call as CallMetadata.Custom
 	CampaignID      string
-	ScheduledFor    string // ISO 8601, UTC; empty is at once
-	MaxDurationMins *int
-	Extra           map[string]any
+	ScheduledFor    string         // ISO 8601, UTC; empty is at once
+	MaxDurationMins *int           // minutes
+	Extra           map[string]any // members that have no field here, sent along
 }
 
 // fields pairs the members with their places, in the order of the page.
@@ -48,10 +49,11 @@ const (
 	memberMaxDuration = "max_duration_mins"
 )
 
-// FieldError is a member of a call that is not as the API wants it.
+// FieldError is a member of a call, or an argument of an operation, that is not as the
+// API wants it. Nothing was sent.
 type FieldError struct {
-	Field   string
-	Problem string
+	Field   string // its name, such as phone_number or path.id
+	Problem string // what is wrong, to be read behind the name; never the value
 }
 
 // Error names the field and the problem, never the value.
@@ -85,7 +87,7 @@ func (c *OutboundCall) FromObject(object map[string]any) error {
 		case nil:
 		case string:
 			*f.text = v
-		case []byte: // it and a time come of mappings
+		case []byte: // this and a time come from mappings
 			*f.text = string(v)
 		case time.Time:
 			*f.text = v.Format(time.RFC3339Nano)
