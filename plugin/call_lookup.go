@@ -13,6 +13,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Parts of a call that are read apart from it.
@@ -31,10 +32,10 @@ const (
 
 // Outcomes of a lookup.
 const (
-	lookupComplete = "complete"
-	lookupNotReady = "not_ready"
-	lookupNotFound = "not_found"
-	lookupRejected = "rejected"
+	lookupComplete = words.Complete
+	lookupNotReady = words.NotReady
+	lookupNotFound = words.NotFound
+	lookupRejected = words.Rejected
 )
 
 // enrichment is what was found of a call. The result is shared by all messages

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // cm: call members
@@ -26,8 +27,8 @@ const ( // cm: call members
 )
 
 const (
-	reasonUnknownMember    = "unknown_member"
-	reasonProcessingFailed = "processing_failed"
+	reasonUnknownMember    = words.UnknownMember
+	reasonProcessingFailed = words.ProcessingFailed
 )
 
 // With number_id as a field, whoever writes to the topic chooses what may differ

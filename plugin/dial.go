@@ -14,6 +14,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // df: dial fields, of the output and the processor
@@ -98,7 +99,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	client.options.OmitRaw = !tells
 	e := &dialEngine{
 		log:      res.Logger(),
-		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
+		outcomes: res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
 	o.Wait = client.wait
 
-	log, held := res.Logger(), res.Metrics().NewGauge("happyrobot_dial_on_hold")
+	log, held := res.Logger(), res.Metrics().NewGauge(words.MetricDialOnHold)
 	o.OnHold = func(why dialer.Trouble, err error) {
 		held.Set(1)
 		log.Warnf(pausedLog, pauseCause(why), err)

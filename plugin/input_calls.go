@@ -13,6 +13,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // ic: input calls
@@ -213,10 +214,10 @@ func newCallsInputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if err := in.fromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	emitted := res.Metrics().NewCounter("happyrobot_calls_emitted", "outcome")
-	dropped := res.Metrics().NewCounter("happyrobot_calls_dropped", "reason")
-	watched := res.Metrics().NewGauge("happyrobot_calls_watched")
-	lag := res.Metrics().NewGauge("happyrobot_calls_lag_seconds")
+	emitted := res.Metrics().NewCounter(words.MetricCallsEmitted, "outcome")
+	dropped := res.Metrics().NewCounter(words.MetricCallsDropped, "reason")
+	watched := res.Metrics().NewGauge(words.MetricCallsWatched)
+	lag := res.Metrics().NewGauge(words.MetricCallsLag)
 	o := &in.options
 	o.Log = in.log
 	o.OnEmit = func(outcome string) { emitted.Incr(1, outcome) }

@@ -13,6 +13,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/phone"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // maxCallBytes bounds one call of a request. The API documents no limit, and a
@@ -21,13 +22,13 @@ const maxCallBytes = 256 << 10
 
 // Reasons of calls that are rejected before the ledger or the API is asked.
 const (
-	reasonInvalidJSON  = "invalid_json"
-	reasonMapping      = "mapping_failed"
-	reasonDedupeKey    = "dedupe_key_failed"
-	reasonMissingField = "missing_field"
-	reasonInvalidField = "invalid_field"
-	reasonInvalidDate  = "invalid_date"
-	reasonTooLarge     = "too_large"
+	reasonInvalidJSON  = words.InvalidJSON
+	reasonMapping      = words.MappingFailed
+	reasonDedupeKey    = words.DedupeKeyFailed
+	reasonMissingField = words.MissingField
+	reasonInvalidField = words.InvalidField
+	reasonInvalidDate  = words.InvalidDate
+	reasonTooLarge     = words.TooLarge
 )
 
 // callBuilder makes call requests of messages.

@@ -8,6 +8,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // What the log says of every pause: its cause, and what happened; and when it is over.
@@ -16,7 +17,7 @@ const (
 	resumedLog = "Dialing resumed (%s)."
 )
 
-const causeLedger = "ledger"
+const causeLedger = words.CauseLedger
 
 // pauseCause is the word for a trouble. A request that cannot be sent has no answer
 // either: whoever reads the log need not tell the two apart.

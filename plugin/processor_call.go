@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // pc: processor call
@@ -98,7 +99,7 @@ pipeline:
 }
 
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter("happyrobot_call_lookups", "outcome")}
+	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter(words.MetricCallLookups, "outcome")}
 	client, err := clientFromParsed(conf, res)
 	if err != nil {
 		return nil, err
@@ -149,7 +150,7 @@ func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 			err = fmt.Errorf("%s: %w", pcFieldCallID, err)
 		}
 		if err != nil {
-			p.finish(msg, "", &enrichment{outcome: lookupRejected, reason: "invalid_call_id", err: err})
+			p.finish(msg, "", &enrichment{outcome: lookupRejected, reason: words.InvalidCallID, err: err})
 			continue
 		}
 		ids[i], found[id] = id, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // pr: processor request
@@ -21,12 +22,12 @@ const ( // pr: processor request
 
 // Outcomes and reasons of a request that others do not have.
 const (
-	requestUnknown = "unknown"
+	requestUnknown = words.Unknown
 
-	reasonRefused    = "refused"
-	reasonGaveUp     = "gave_up"
-	reasonUnanswered = "unanswered"
-	reasonUnreadable = "unreadable"
+	reasonRefused    = words.Refused
+	reasonGaveUp     = words.GaveUp
+	reasonUnanswered = words.Unanswered
+	reasonUnreadable = words.Unreadable
 )
 
 func init() {
@@ -132,7 +133,7 @@ func operationLint() string {
 }
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &requestProcessor{outcomes: res.Metrics().NewCounter("happyrobot_request_outcomes", "outcome")}
+	p := &requestProcessor{outcomes: res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome")}
 	client, err := clientFromParsed(conf, res)
 	if err != nil {
 		return nil, err

@@ -16,15 +16,16 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Metadata of events.
 const (
-	metaEventKind = "happyrobot_event_kind"
-	metaEventType = "happyrobot_event_type"
-	metaEventID   = "happyrobot_event_id"
-	metaRunID     = "happyrobot_run_id"
-	metaSessionID = "happyrobot_session_id"
+	metaEventKind = words.MetaEventKind
+	metaEventType = words.MetaEventType
+	metaEventID   = words.MetaEventID
+	metaRunID     = words.MetaRunID
+	metaSessionID = words.MetaSessionID
 )
 
 // eventMessage makes the message of an event. The status of a hook's call is in the
