@@ -198,39 +198,6 @@ func (r *memberRules) admit(msg *service.Message) error {
 	return nil
 }
 
-// maskValues takes the texts of a message out of an error that another component
-// wrote: it may repeat them without quotes.
-func maskValues(text string, msg *service.Message) string {
-	content, err := msg.AsStructured()
-	if err != nil {
-		return text
-	}
-	var values []string
-	var collect func(any)
-	collect = func(v any) {
-		switch v := v.(type) {
-		case string:
-			if len(v) >= 3 && strings.Contains(text, v) { // shorter ones are parts of words
-				values = append(values, v)
-			}
-		case []any:
-			for _, item := range v {
-				collect(item)
-			}
-		case map[string]any:
-			for _, member := range v {
-				collect(member)
-			}
-		}
-	}
-	collect(content)
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // a value may hold another
-	for _, value := range values {
-		text = strings.ReplaceAll(text, value, "(value)")
-	}
-	return text
-}
-
 // apply puts the members that the config sets into a request, and refuses what the
 // config does not allow.
 func (r *memberRules) apply(c *happyrobot.OutboundCall) error {

@@ -2,9 +2,6 @@ package plugin
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"regexp"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -38,19 +35,6 @@ type callBuilder struct {
 	members   memberRules
 	region    string      // of numbers that are not international
 	numbers   phone.Rules // which numbers are called
-}
-
-// inputError is bad input, with the word that goes into the metadata.
-type inputError struct {
-	reason string
-	err    error
-}
-
-func (e *inputError) Error() string { return e.err.Error() }
-func (e *inputError) Unwrap() error { return e.err }
-
-func badInput(reason, format string, args ...any) error {
-	return &inputError{reason: reason, err: fmt.Errorf(format, args...)}
 }
 
 // batchBuilder is a callBuilder at work on a batch.
@@ -165,21 +149,6 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	return nil
 }
 
-var (
-	// quoted finds the values that Bloblang repeats in its errors.
-	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	// gotValue finds those behind the type that was found, as in "got number from field
-	// `this.id` (1)": numbers without quotes, and texts whose own quotes are not escaped.
-	gotValue = regexp.MustCompile(`(?s)(\bgot [^()"]*)\(.*\)`)
-)
-
-// withoutValues is an error's text without values of the message. Where it is not clear
-// what is a value, more is masked.
-func withoutValues(err error) string {
-	text := gotValue.ReplaceAllString(err.Error(), "$1(value)")
-	return happyrobot.Excerpt(quoted.ReplaceAllString(text, "(value)"))
-}
-
 func largestMember(call map[string]any) (name string) {
 	most := -1
 	for member, value := range call {
@@ -247,40 +216,7 @@ func callMessage(e *callfeed.Event) *service.Message {
 	return msg
 }
 
-// structured decodes JSON as Benthos does: numbers stay exact.
-func structured(raw json.RawMessage) (any, error) {
-	if len(raw) == 0 {
-		return nil, errors.New("no JSON")
-	}
-	return service.NewMessage(raw).AsStructuredMut()
-}
-
-// overlay maps a result into a message, as branch does.
-func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error {
-	from := service.NewMessage(nil)
-	from.SetStructured(result)
-	// Mapped parts stay connected to their source: messages that share a result
-	// must not share what they may change later.
-	mapped, err := msg.BloblangMutateFrom(mapping, from.DeepCopy())
-	if err != nil {
-		return badInput(reasonMapping, "%s: %s", fieldResultMap, withoutValues(err))
-	}
-	if mapped == nil {
-		return badInput(reasonMapping, "%s: must not delete the message", fieldResultMap)
-	}
-	return nil
-}
-
 // inputFailure is the result of a message that no call could be made of.
 func inputFailure(err error) dialer.Result {
 	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
-}
-
-// reasonOf is the word for bad input.
-func reasonOf(err error) string {
-	var bad *inputError
-	if errors.As(err, &bad) {
-		return bad.reason
-	}
-	return reasonInvalidField
 }

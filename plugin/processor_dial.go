@@ -9,8 +9,6 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 )
 
-const fieldResultMap = "result_map"
-
 func init() {
 	service.MustRegisterBatchProcessor("happyrobot_dial", processorDialSpec(), newDialProcessorFromParsed)
 }
@@ -45,13 +43,6 @@ cache_resources:
     bbolt:
       path: ./ledger.db
 `)
-}
-
-func resultMapField(result string) *service.ConfigField {
-	return service.NewBloblangField(fieldResultMap).
-		Description("Puts the result into the message: `this` is the result, " + result + ", and `root` the message.").
-		Default("root.call = this").
-		Example("root.call_id = this.call_id")
 }
 
 func newDialProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
