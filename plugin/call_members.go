@@ -18,6 +18,8 @@ import (
 )
 
 const ( // cm: call members
+	cmFieldCallMapping  = "call_mapping"
+	cmFieldDedupeKey    = "dedupe_key"
 	cmFieldNumberID     = "number_id"
 	cmFieldUseCaseID    = "use_case_id"
 	cmFieldAgentID      = "agent_id"
@@ -85,7 +87,7 @@ func callFields() []*service.ConfigField {
 			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
 	}
 	return []*service.ConfigField{
-		service.NewBloblangField(dfFieldCallMapping).
+		service.NewBloblangField(cmFieldCallMapping).
 			Description("Maps a message to a call request: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. With an empty mapping, the members `phone_number`, `params`, `metadata` and `language` of the message are sent where `number_id` is set as a field, and all of its members (`" + mappingOfAll + "`) where it is not.").
 			Default("").
 			Example(`root.phone_number = this.phone
@@ -107,7 +109,7 @@ root.metadata.lead_id = this.id`),
 		service.NewBoolField(cmFieldDialErrored).
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
-		service.NewInterpolatedStringField(dfFieldDedupeKey).
+		service.NewInterpolatedStringField(cmFieldDedupeKey).
 			Description(dedupeKeyDescription).
 			Default("").
 			Example(`${! this.id }`).
@@ -175,12 +177,12 @@ func (r *memberRules) fromParsed(conf *service.ParsedConfig, log *service.Logger
 
 // callMapping is the mapping that the config sets, or the default for its fields.
 func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executor, error) {
-	text, err := conf.FieldString(dfFieldCallMapping)
+	text, err := conf.FieldString(cmFieldCallMapping)
 	if err != nil {
 		return nil, err
 	}
 	if text != "" {
-		return conf.FieldBloblang(dfFieldCallMapping)
+		return conf.FieldBloblang(cmFieldCallMapping)
 	}
 	text = mappingOfAll
 	if slices.ContainsFunc(r.fixed, func(m fixedMember) bool { return m.name == cmFieldNumberID }) {

@@ -15,14 +15,10 @@ import (
 )
 
 const ( // df: dial fields, of the output and the processor
-	dfFieldCallMapping  = "call_mapping"
-	dfFieldDedupeKey    = "dedupe_key"
-	dfFieldLedger       = "ledger"
-	dfFieldDedupeWindow = "dedupe_window"
-	dfFieldOnUnknown    = "on_unknown"
-	dfFieldSettle       = "settle"
-	dfFieldMaxCalls     = "max_calls_per_request"
-	dfFieldDryRun       = "dry_run"
+	dfFieldOnUnknown = "on_unknown"
+	dfFieldSettle    = "settle"
+	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldDryRun    = "dry_run"
 )
 
 // Both dials tell the same story; the output adds acks, the processor results.
@@ -135,28 +131,6 @@ func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) ite
 	return a.reads.ListCalls(ctx, q)
 }
 
-func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
-	if err := b.members.fromParsed(conf, log); err != nil {
-		return err
-	}
-	if b.mapping, err = b.members.callMapping(conf); err != nil {
-		return err
-	}
-	key, err := conf.FieldString(dfFieldDedupeKey)
-	if err != nil {
-		return err
-	}
-	if key != "" {
-		whole, err := conf.FieldInterpolatedString(dfFieldDedupeKey)
-		if err != nil {
-			return err
-		}
-		b.dedupeKey = newDedupeKey(key, whole)
-	}
-	b.region, b.numbers, err = numberRules(conf)
-	return err
-}
-
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
 	if o.Settle, err = conf.FieldDuration(dfFieldSettle); err != nil {
 		return o, err
@@ -203,12 +177,6 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		log.Warn("The API refused a request, but created some of its calls. From now on, calls of a refused request are looked up for `settle` before they are sent again.")
 	}
 	return o, nil
-}
-
-// fate is what became of one message.
-type fate struct {
-	ref string
-	dialer.Result
 }
 
 // dial decides every message of a batch. The error is that of a context that

@@ -12,6 +12,11 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
+const ( // df: dial fields that say what the ledger is
+	dfFieldLedger       = "ledger"
+	dfFieldDedupeWindow = "dedupe_window"
+)
+
 // openLedger opens the ledger that the config names.
 func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Options) (*ledger.Ledger, error) {
 	label, err := conf.FieldString(dfFieldLedger)

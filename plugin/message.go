@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -35,6 +36,28 @@ type callBuilder struct {
 	members   memberRules
 	region    string      // of numbers that are not international
 	numbers   phone.Rules // which numbers are called
+}
+
+func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
+	if err := b.members.fromParsed(conf, log); err != nil {
+		return err
+	}
+	if b.mapping, err = b.members.callMapping(conf); err != nil {
+		return err
+	}
+	key, err := conf.FieldString(cmFieldDedupeKey)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		whole, err := conf.FieldInterpolatedString(cmFieldDedupeKey)
+		if err != nil {
+			return err
+		}
+		b.dedupeKey = newDedupeKey(key, whole)
+	}
+	b.region, b.numbers, err = numberRules(conf)
+	return err
 }
 
 // batchBuilder is a callBuilder at work on a batch.
@@ -159,6 +182,17 @@ func largestMember(call map[string]any) (name string) {
 	return name
 }
 
+// fate is what became of one message.
+type fate struct {
+	ref string
+	dialer.Result
+}
+
+// inputFailure is the result of a message that no call could be made of.
+func inputFailure(err error) dialer.Result {
+	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
+}
+
 // setDialMeta puts a dial's outcome on a message, unless it is undecided.
 func setDialMeta(msg *service.Message, f fate) {
 	if f.Outcome == "" {
@@ -195,6 +229,57 @@ func dialResult(ref string, r dialer.Result) map[string]any {
 	return result
 }
 
+// receiptOf makes the receipt of a message that counts as done:
+// {outcome, dial_ref, call_id, call, lead}.
+func receiptOf(msg *service.Message, f fate) *service.Message {
+	return recordOf(msg, f, dialResult(f.ref, f.Result))
+}
+
+// failureOf makes the record of a message that failed: {outcome, reason, details,
+// dial_ref, call_id, http_status, rule, next_allowed, lead}, without what is not known.
+func failureOf(msg *service.Message, f fate) *service.Message {
+	var failure *dialer.Error
+	if !errors.As(f.Err, &failure) {
+		failure = &dialer.Error{Outcome: f.Outcome, Reason: f.Reason, CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: f.Err}
+	}
+	record := failureMembers(failure)
+	if f.ref != "" {
+		record["dial_ref"] = f.ref
+	}
+	return recordOf(msg, f, record)
+}
+
+// failureMembers is a failure as an object.
+func failureMembers(e *dialer.Error) map[string]any {
+	members := map[string]any{"outcome": string(e.Outcome), "reason": e.Reason, "details": e.Err.Error()}
+	for name, value := range map[string]string{"call_id": e.CallID, "rule": e.Rule, "next_allowed": e.NextAllowed} {
+		if value != "" {
+			members[name] = value
+		}
+	}
+	if e.HTTPStatus != 0 {
+		members["http_status"] = int64(e.HTTPStatus)
+	}
+	return members
+}
+
+// recordOf makes a message of a record, with the message that it is of as its lead,
+// and with that message's metadata besides the dial's.
+func recordOf(msg *service.Message, f fate, record map[string]any) *service.Message {
+	if lead, err := msg.AsStructured(); err == nil {
+		record["lead"] = lead
+	} else if text, err := msg.AsBytes(); err == nil {
+		record["lead"] = string(text)
+	}
+	m := msg.Copy()
+	m.SetStructured(record)
+	setDialMeta(m, f)
+	// An earlier processor may have failed on the message, but not on its record:
+	// an output that refuses failed messages would refuse the record for ever.
+	m.SetError(nil)
+	return m
+}
+
 // callMessage is the message of a call that is streamed.
 func callMessage(e *callfeed.Event) *service.Message {
 	msg := service.NewMessage(e.Call.Raw)
@@ -214,9 +299,4 @@ func callMessage(e *callfeed.Event) *service.Message {
 		}
 	}
 	return msg
-}
-
-// inputFailure is the result of a message that no call could be made of.
-func inputFailure(err error) dialer.Result {
-	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
 }
