@@ -56,11 +56,6 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	return book, nil
 }
 
-// singleProcessCache is the key under which a cache that no other process can
-// open at the same time says so, by its label: a ledger on it need not wait for the
-// claims of others, and writes to it in batches. The value is a store.Batcher.
-type singleProcessCache string
-
 // singleProcessLedger looks the cache up for each write, since Benthos may swap a
 // resource while the stream runs.
 type singleProcessLedger struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const fieldResultMap = "result_map"
@@ -31,10 +32,10 @@ func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error
 	// must not share what they may change later.
 	mapped, err := msg.BloblangMutateFrom(mapping, from.DeepCopy())
 	if err != nil {
-		return badInput(reasonMapping, "%s: %s", fieldResultMap, withoutValues(err))
+		return badInput(words.MappingFailed, "%s: %s", fieldResultMap, withoutValues(err))
 	}
 	if mapped == nil {
-		return badInput(reasonMapping, "%s: must not delete the message", fieldResultMap)
+		return badInput(words.MappingFailed, "%s: must not delete the message", fieldResultMap)
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func reasonOf(err error) string {
 	if errors.As(err, &bad) {
 		return bad.reason
 	}
-	return reasonInvalidField
+	return words.InvalidField
 }
 
 var (
