@@ -40,16 +40,6 @@ const (
 	mappingOfLeads = `root = this.filter(member -> ["phone_number", "params", "metadata", "language"].contains(member.key))`
 )
 
-const membersDescription = `
-
-### Who decides what is dialed
-
-Whoever writes to the input writes the leads. With ` + "`number_id`" + ` unset, the default ` + "`call_mapping`" + ` sends every member of a message: its writer also chooses the number that calls, the use case, the agent, the prompt, ` + "`scheduled_for`" + ` and ` + "`max_duration_mins`" + `, and with ` + "`extra_members: [\"*\"]`" + ` whatever else the API takes, such as ` + "`webhook`, `hooks` or `transfer_to`" + `. Set ` + "`number_id`, `use_case_id` and `agent_id`" + ` as fields, write a ` + "`call_mapping`" + ` that names each member, and bound the length of a call with ` + "`max_call_mins`" + `.
-
-Members of a call that the API does not document are rejected with the reason ` + "`unknown_member`" + `: a misspelt ` + "`parms`" + ` would run a whole campaign without names. See ` + "`extra_members`" + `.
-
-A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `. The mark of the failure does not pass ` + "`catch` and `retry`" + `, nor what makes new messages of old ones, such as ` + "`archive` with `unarchive`" + ` or another system in between: a dial behind them sees none.`
-
 // callExample is an example with each field that bounds what a message may ask for.
 const callExample = `
 output:

@@ -21,32 +21,6 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldDryRun    = "dry_run"
 )
 
-// Both dials tell the same story; the output adds acks, the processor results.
-const dialDescription = `
-Messages become calls in batches, with ` + "`POST /dial/outbound-batched`" + `. The API has no idempotency key, so this component keeps one: before each request it claims the lead in a ledger, and it looks a call of unknown outcome up among the calls that the API lists instead of repeating the request.
-
-### What becomes of a message
-
-Every message ends with one of these words in the metadata ` + "`happyrobot_outcome`" + `:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| ` + "`accepted`" + ` | the API has the call | recorded in the ledger |
-| ` + "`duplicate`" + ` | the ledger knows the call already | no request; the same call id is handed on |
-| ` + "`rejected`" + ` | the message does not map to a valid call, or the API refuses this one call | this message fails; its neighbours are called |
-| ` + "`held`" + ` | the call may have been placed, and the API still does not list it after ` + "`settle`" + ` | this message fails with the reason ` + "`unknown`" + ` |
-| ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent; the request is handed on as the call |
-
-The error of a failed message reads ` + "`outcome: reason: details`" + `, followed by what else is known as ` + "`; call_id=… http_status=…`" + `. The Bloblang method ` + "`parse_dial_error`" + ` takes it apart. The metadata ` + "`happyrobot_reason`" + ` holds the reason. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.
-
-### When the API is in trouble
-
-A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it resumes by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
-
-### Deterministic calls
-
-A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.` + membersDescription
-
 func dialFields() []*service.ConfigField {
 	return append(callFields(), []*service.ConfigField{
 		service.NewStringField(dfFieldLedger).

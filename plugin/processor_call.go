@@ -31,29 +31,7 @@ func init() {
 func processorCallSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Enriches a message with its call: status, extraction, classification, and on request transcript, recording and logs.").
-		Description(`
-Messages keep their order. The calls of a batch are read side by side, and a call that several messages name is read once.
-
-### What becomes of a message
-
-The metadata `+"`happyrobot_outcome`"+` says how it went:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| `+"`complete`"+` | everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript) | `+"`result_map`"+` is applied |
-| `+"`not_ready`"+` | the call is not over, or its transcript is not there yet | without `+"`wait`, `result_map`"+` is applied to what there is; with `+"`wait`"+`, the message fails after `+"`wait_timeout`"+` |
-| `+"`not_found`"+` | the API does not know the call | the message fails |
-| `+"`rejected`"+` | `+"`call_id`"+` is not an id (reason `+"`invalid_call_id`"+`), the API refuses the request (`+"`refused`"+`), or its answer cannot be read, even after it was asked for three times more (`+"`unreadable`"+`) | the message fails |
-
-Other metadata: `+"`happyrobot_call_id`"+`; `+"`happyrobot_call_status`"+`, the call's status in the documented spelling, such as `+"`No answer`"+`, however the API writes it in `+"`this.status`"+`; and `+"`happyrobot_reason`"+` on failed messages. An outage or a refused key fails no message: reads are repeated, see `+"`retry`"+`.
-
-An answer that names another call than the one asked for is unreadable: it is neither attached nor kept, and the same holds for a transcript whose `+"`call_id`"+` names another call, and for what `+"`cache`"+` holds. An answer without an id is taken for the call.
-
-### The text of a transcript
-
-`+"`transcript.text`"+` is what was said, one line a message, as `+"`user: Yes, go on.`"+` Only messages with the roles `+"`assistant` and `user`"+` are speech: prompts, results of tools and roles that the API does not document as speakers are left out, and stay in `+"`transcript.messages`"+`. Case and blanks of a role do not count. Where the messages give no line at all, the text is empty and `+"`transcript.text_note`"+` says why and names the roles found; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it.
-
-The header values of webhooks, which the API embeds in calls, are removed.`).
+		Description(description("processor_happyrobot_call")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(

@@ -16,11 +16,7 @@ func init() {
 func processorDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, never a second one, and continues with the created call.").
-		Description(dialDescription+`
-
-### In a pipeline
-
-Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`, to send several calls in one request. Failed messages continue with their error set: handle them with `+"`catch`"+` or `+"`switch`"+`, or let a `+"`reject_errored`"+` output refuse them.`).
+		Description(description("happyrobot_dial", "processor_happyrobot_dial")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(dialFields()...).

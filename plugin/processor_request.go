@@ -37,29 +37,7 @@ func init() {
 func processorRequestSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Calls any other operation of the API by its name: notes, ratings, use cases, agents, numbers, members, usage.").
-		Description(`
-The messages of a batch are taken one after the other, in their order. To place calls, use `+"`happyrobot_dial`"+`, which keeps a ledger; to read calls at scale, `+"`happyrobot_call`"+`.
-
-### What becomes of a message
-
-The metadata `+"`happyrobot_outcome`"+` says how it went:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| `+"`complete`"+` | the API answered | `+"`result_map`"+` is applied; the result of an empty answer is null |
-| `+"`not_found`"+` | the API does not know the object, or the path | the message fails |
-| `+"`rejected`"+` | the arguments are no good, or the API refuses them | the message fails |
-| `+"`unknown`"+` | a request that changes something may have been processed, and no answer tells | the message fails; look before it is sent again |
-
-A failed message carries an error of the form `+"`outcome: reason: details`, and the metadata `happyrobot_reason`"+`: `+"`invalid_json`, `mapping_failed`, `missing_field`, `invalid_field`, `too_large`"+` for arguments; `+"`refused`, `not_found`, `unreadable`"+` for answers; `+"`unanswered`"+` where there was none; `+"`gave_up`"+` after `+"`retry.max_elapsed_time`"+`. `+"`happyrobot_http_status`"+` is the status that it failed with.
-
-### When the API is in trouble
-
-A full rate limit (429) and a refused key or account (401, 402, 403) fail no message: the stream waits, see `+"`retry`"+`. GET requests are repeated through an outage as well. Others change something, so they are repeated only when the request certainly did not leave. There is no ledger of them: a message that the input delivers again makes its request again.
-
-### Secrets
-
-The API key and the telephony credentials that answers about members hold, and the header values of webhooks in use cases, are removed.`).
+		Description(description("processor_happyrobot_request")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(

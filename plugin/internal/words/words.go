@@ -116,7 +116,7 @@ var Reasons = []Reason{
 	{call, NotReady, NotReady, "`wait_timeout` passed"},
 	{call, NotFound, NotFound, "the API does not know the call"},
 	{call, Rejected, InvalidCallID, "`call_id` failed, or is not an id"},
-	{call, Rejected, Refused, "the API refuses the request"},
+	{call, Rejected, Refused, "the API refuses the request, or `retry.max_elapsed_time` passed"},
 	{call, Rejected, Unreadable, "the answer cannot be read, or is about another call"},
 
 	{request, Rejected, InvalidJSON, "the message is not JSON, which `args_mapping` needs"},
