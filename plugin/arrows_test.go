@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/callfeed": {"happyrobot", "internal/pause", "internal/words"},
 	"internal/guard":    {"internal/dialer", "internal/phone", "internal/store", "internal/words"},
 	"internal/webhook":  {"happyrobot", "internal/pause", "internal/store", "internal/words"},
-	"internal/boltfile": {"internal/store"},
+	"internal/boltfile": {"internal/pause", "internal/store"},
 	"internal/ledger":   {"internal/pause", "internal/store", "internal/words"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},

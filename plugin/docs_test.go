@@ -132,6 +132,30 @@ func componentPages(t *testing.T, env *service.Environment) (pages []documentedC
 	return pages
 }
 
+// The list above is complete: whatever this package registers, by its name.
+func TestEveryComponentHasAPage(t *testing.T) {
+	env := service.NewEnvironment()
+	documented := map[string]bool{}
+	for _, page := range componentPages(t, env) {
+		documented[strings.TrimSuffix(page.file, ".md")] = true
+	}
+	registered := 0
+	check := func(kind string) func(string, *service.ConfigView) {
+		return func(name string, _ *service.ConfigView) {
+			if strings.HasPrefix(name, "happyrobot_") || name == "bbolt" {
+				registered++
+				assert.True(t, documented[kind+"_"+name], "componentPages lacks the %s %s", kind, name)
+			}
+		}
+	}
+	env.WalkInputs(check("input"))
+	env.WalkOutputs(check("output"))
+	env.WalkProcessors(check("processor"))
+	env.WalkCaches(check("cache"))
+	env.WalkScanners(check("scanner"))
+	assert.Len(t, documented, registered)
+}
+
 func componentPage(c service.TemplateDataPlugin, section string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\nType: %s\n\n%s\n\n```yaml\n%s```\n", c.Name, c.Type, c.Summary, c.CommonConfigYAML)
