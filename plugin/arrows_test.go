@@ -124,6 +124,12 @@ var above = map[string][]string{
 	"ledger_open.go": {"dial.go", "cache_bbolt.go"},
 	"cache.go":       {"dial.go", "ledger_open.go", "calls_cursor.go"},
 	"batcherror.go":  {"output_dial.go"},
+	// What the mapping of messages is made of.
+	"message_shape.go": {"message.go"},
+	"call_members.go":  {"message.go"},
+	"dedupe_key.go":    {"message.go"},
+	"dial_numbers.go":  {"message.go", "dial.go"},
+	"transcripts.go":   {"processor_call.go", "input_calls.go", "input_webhook.go"},
 }
 
 // Which file uses a declaration of which other, by type: also a method, or a member of a

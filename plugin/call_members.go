@@ -28,11 +28,6 @@ const ( // cm: call members
 	cmFieldDialErrored  = "dial_errored"
 )
 
-const (
-	reasonUnknownMember    = words.UnknownMember
-	reasonProcessingFailed = words.ProcessingFailed
-)
-
 // With number_id as a field, whoever writes to the topic chooses what may differ
 // from lead to lead, and nothing else.
 const (
@@ -100,7 +95,7 @@ root.metadata.lead_id = this.id`),
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
 		service.NewInterpolatedStringField(cmFieldDedupeKey).
-			Description(dedupeKeyDescription).
+			Description(description("field_dedupe_key")).
 			Default("").
 			Example(`${! this.id }`).
 			Example(`${! this.campaign }/${! this.id }`).
@@ -185,7 +180,7 @@ func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executo
 // that knows who must not be called.
 func (r *memberRules) admit(msg *service.Message) error {
 	if err := msg.GetError(); err != nil && !r.dialErrored {
-		return badInput(reasonProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
+		return badInput(words.ProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
 	}
 	return nil
 }
@@ -198,14 +193,14 @@ func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
 		case "", m.value:
 			*given = m.value
 		default:
-			return badInput(reasonInvalidField, "%s: call_mapping gives a value that differs from the field %s; set it in one place only", m.name, m.name)
+			return badInput(words.InvalidField, "%s: call_mapping gives a value that differs from the field %s; set it in one place only", m.name, m.name)
 		}
 	}
 	if err := r.allow(c.Extra); err != nil {
 		return err
 	}
 	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
-		return badInput(reasonInvalidField, "max_duration_mins: is longer than %s, which is %d", cmFieldMaxCallMins, r.maxMins)
+		return badInput(words.InvalidField, "max_duration_mins: is longer than %s, which is %d", cmFieldMaxCallMins, r.maxMins)
 	}
 	return nil
 }
@@ -232,9 +227,9 @@ func (r *memberRules) allow(extra map[string]any) error {
 		hint = fmt.Sprintf("; did you mean %s?", near)
 	}
 	if respelled(unknown[0]) && (r.anyExtra || r.extra[unknown[0]]) {
-		return badInput(reasonUnknownMember, "%s%s: is a documented member in another spelling%s", printableName(unknown[0]), others, hint)
+		return badInput(words.UnknownMember, "%s%s: is a documented member in another spelling%s", printableName(unknown[0]), others, hint)
 	}
-	return badInput(reasonUnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
+	return badInput(words.UnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
 		printableName(unknown[0]), others, hint, cmFieldExtraMembers)
 }
 

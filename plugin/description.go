@@ -15,8 +15,8 @@ var proseFiles embed.FS
 // tableMark is where a table, or a list, stands in prose: {{outcomes happyrobot_dial}}.
 var tableMark = regexp.MustCompile(`\{\{(\w+) (\w+)\}\}`)
 
-// description is the prose of a component: files of docs/src, one after the other, with
-// the tables of its words.
+// description is the prose of a component or a field: files of docs/src, one after the
+// other, with the tables of its words.
 func description(names ...string) string {
 	var parts []string
 	for _, name := range names {

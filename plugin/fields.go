@@ -239,14 +239,3 @@ func rateLimit(res *service.Resources, label string) func(context.Context) error
 		}
 	}
 }
-
-// Metadata of messages that a dial or a lookup decided, and of calls that are streamed.
-const (
-	metaOutcome    = words.MetaOutcome
-	metaReason     = words.MetaReason
-	metaCallID     = words.MetaCallID
-	metaHTTPStatus = words.MetaHTTPStatus
-	metaDialRef    = words.MetaDialRef
-	metaStatus     = words.MetaCallStatus
-	metaPrevious   = words.MetaPreviousStatus
-)

@@ -10,6 +10,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // df: dial fields that say what the ledger is
@@ -27,8 +28,8 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	opts := ledger.Options{
 		Window: o.Window, Lease: o.Timeout + o.Settle,
 		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
-		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
-		OnRecovered: func() { log.Infof(resumedLog, causeLedger) },
+		OnTrouble:   func(err error) { log.Warnf(pausedLog, words.CauseLedger, err) },
+		OnRecovered: func() { log.Infof(resumedLog, words.CauseLedger) },
 	}
 	var records store.Store
 	switch {

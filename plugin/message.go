@@ -18,17 +18,6 @@ import (
 // prompt's variables need far less.
 const maxCallBytes = 256 << 10
 
-// Reasons of calls that are rejected before the ledger or the API is asked.
-const (
-	reasonInvalidJSON  = words.InvalidJSON
-	reasonMapping      = words.MappingFailed
-	reasonDedupeKey    = words.DedupeKeyFailed
-	reasonMissingField = words.MissingField
-	reasonInvalidField = words.InvalidField
-	reasonInvalidDate  = words.InvalidDate
-	reasonTooLarge     = words.TooLarge
-)
-
 // callBuilder makes call requests of messages.
 type callBuilder struct {
 	mapping   *bloblang.Executor
@@ -86,24 +75,24 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 	mapped, err := b.mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := b.batch[i].AsStructured(); jsonErr != nil {
-			return dialer.Call{}, badInput(reasonInvalidJSON, "the message is not JSON, which call_mapping needs")
+			return dialer.Call{}, badInput(words.InvalidJSON, "the message is not JSON, which call_mapping needs")
 		}
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: %s", withoutValues(err))
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: %s", withoutValues(err))
 	}
 	if mapped == nil {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: deleted the message; filter messages before this component")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: deleted the message; filter messages before this component")
 	}
 	value, err := mapped.AsStructured()
 	if err != nil {
-		return dialer.Call{}, badInput(reasonInvalidJSON, "call_mapping: gave no JSON, but must give an object, the call request")
+		return dialer.Call{}, badInput(words.InvalidJSON, "call_mapping: gave no JSON, but must give an object, the call request")
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: must give an object, the call request")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: must give an object, the call request")
 	}
 	var request happyrobot.OutboundCall
 	if err := request.FromObject(object); err != nil {
-		return dialer.Call{}, &inputError{reason: reasonInvalidField, err: err}
+		return dialer.Call{}, &inputError{reason: words.InvalidField, err: err}
 	}
 	if err := b.members.apply(&request); err != nil {
 		return dialer.Call{}, err
@@ -119,10 +108,10 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 	}
 	call, size, err := dialer.NewCall(key, request)
 	if err != nil {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}
 	if size > maxCallBytes {
-		return dialer.Call{}, badInput(reasonTooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
+		return dialer.Call{}, badInput(words.TooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
 	}
 	return call, nil
 }
@@ -141,16 +130,16 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	for _, id := range ids {
 		if id.value == "" {
 			if id.required {
-				return badInput(reasonMissingField, "%s: is missing; set the field %s, or have call_mapping give it", id.field, id.field)
+				return badInput(words.MissingField, "%s: is missing; set the field %s, or have call_mapping give it", id.field, id.field)
 			}
 			continue
 		}
 		if err := happyrobot.ValidateID(id.value); err != nil {
-			return badInput(reasonInvalidField, "%s: %w", id.field, err)
+			return badInput(words.InvalidField, "%s: %w", id.field, err)
 		}
 	}
 	if c.PhoneNumber == "" {
-		return badInput(reasonMissingField, "phone_number: is missing")
+		return badInput(words.MissingField, "phone_number: is missing")
 	}
 	number, err := phone.Read(c.PhoneNumber, b.region)
 	if err == nil {
@@ -162,11 +151,11 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	c.PhoneNumber = number.E164
 	if c.ScheduledFor != "" {
 		if c.ScheduledFor, err = checkDate(c.ScheduledFor); err != nil {
-			return badInput(reasonInvalidDate, "scheduled_for: %w", err)
+			return badInput(words.InvalidDate, "scheduled_for: %w", err)
 		}
 	}
 	if c.MaxDurationMins != nil && *c.MaxDurationMins < 1 {
-		return badInput(reasonInvalidField, "max_duration_mins: must be at least 1")
+		return badInput(words.InvalidField, "max_duration_mins: must be at least 1")
 	}
 	b.members.warnOfValues(c)
 	return nil
@@ -199,7 +188,7 @@ func setDialMeta(msg *service.Message, f fate) {
 		return
 	}
 	for _, meta := range [...]struct{ name, value string }{
-		{metaOutcome, string(f.Outcome)}, {metaReason, f.Reason}, {metaCallID, f.CallID}, {metaDialRef, f.ref},
+		{words.MetaOutcome, string(f.Outcome)}, {words.MetaReason, f.Reason}, {words.MetaCallID, f.CallID}, {words.MetaDialRef, f.ref},
 	} {
 		if meta.value == "" {
 			msg.MetaDelete(meta.name) // an earlier dial of this message may have set it
@@ -207,9 +196,9 @@ func setDialMeta(msg *service.Message, f fate) {
 		}
 		msg.MetaSetMut(meta.name, meta.value)
 	}
-	msg.MetaDelete(metaHTTPStatus)
+	msg.MetaDelete(words.MetaHTTPStatus)
 	if f.HTTPStatus != 0 {
-		msg.MetaSetMut(metaHTTPStatus, f.HTTPStatus)
+		msg.MetaSetMut(words.MetaHTTPStatus, f.HTTPStatus)
 	}
 }
 
@@ -288,11 +277,11 @@ func callMessage(e *callfeed.Event) *service.Message {
 	}
 	ref := e.Call.Metadata.CustomText(dialer.RefMember)
 	for name, value := range map[string]string{
-		metaCallID:   e.Call.ID,
-		metaStatus:   string(e.Call.Status.Canonical()),
-		metaPrevious: string(e.Previous.Canonical()),
-		metaOutcome:  e.Outcome,
-		metaDialRef:  ref,
+		words.MetaCallID:         e.Call.ID,
+		words.MetaCallStatus:     string(e.Call.Status.Canonical()),
+		words.MetaPreviousStatus: string(e.Previous.Canonical()),
+		words.MetaOutcome:        e.Outcome,
+		words.MetaDialRef:        ref,
 	} {
 		if value != "" {
 			msg.MetaSetMut(name, value)

@@ -8,7 +8,6 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // What the log says of every pause: its cause, and what happened; and when it is over.
@@ -16,8 +15,6 @@ const (
 	pausedLog  = "Dialing paused (%s): %v. Messages wait, none of them fails."
 	resumedLog = "Dialing resumed (%s)."
 )
-
-const causeLedger = words.CauseLedger
 
 // pauseCause is the word for a trouble. A request that cannot be sent has no answer
 // either: whoever reads the log need not tell the two apart.

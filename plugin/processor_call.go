@@ -128,7 +128,7 @@ func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 			err = fmt.Errorf("%s: %w", pcFieldCallID, err)
 		}
 		if err != nil {
-			p.finish(msg, "", &enrichment{outcome: lookupRejected, reason: words.InvalidCallID, err: err})
+			p.finish(msg, "", &enrichment{outcome: words.Rejected, reason: words.InvalidCallID, err: err})
 			continue
 		}
 		ids[i], found[id] = id, nil
@@ -169,22 +169,22 @@ func (p *callProcessor) readAll(ctx context.Context, found map[string]*enrichmen
 // finish puts a lookup's end on a message.
 func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	p.outcomes.Incr(1, e.outcome)
-	msg.MetaSetMut(metaOutcome, e.outcome)
-	msg.MetaDelete(metaReason)
-	msg.MetaDelete(metaCallID)
+	msg.MetaSetMut(words.MetaOutcome, e.outcome)
+	msg.MetaDelete(words.MetaReason)
+	msg.MetaDelete(words.MetaCallID)
 	if id != "" {
-		msg.MetaSetMut(metaCallID, id)
+		msg.MetaSetMut(words.MetaCallID, id)
 	}
 	if status := statusOf(e).Canonical(); status != "" {
-		msg.MetaSetMut(metaStatus, string(status))
+		msg.MetaSetMut(words.MetaCallStatus, string(status))
 	} else if e.err == nil {
-		msg.MetaDelete(metaStatus) // of another call, which the message came with
+		msg.MetaDelete(words.MetaCallStatus) // of another call, which the message came with
 	}
 	err := e.err
 	if err == nil {
 		err = overlay(msg, e.result, p.resultMap)
 	} else {
-		msg.MetaSetMut(metaReason, e.reason)
+		msg.MetaSetMut(words.MetaReason, e.reason)
 		err = fmt.Errorf("%s: %s: %w", e.outcome, e.reason, err)
 	}
 	if err != nil {
@@ -231,7 +231,7 @@ func (f *flights) do(ctx context.Context, id string, read func() *enrichment) *e
 				return other.result
 			}
 		case <-ctx.Done():
-			return &enrichment{outcome: lookupRejected, err: errors.New("stopped")}
+			return &enrichment{outcome: words.Rejected, err: errors.New("stopped")}
 		}
 	}
 }

@@ -20,16 +20,6 @@ const ( // pr: processor request
 	prFieldPath        = "path"
 )
 
-// Outcomes and reasons of a request that others do not have.
-const (
-	requestUnknown = words.Unknown
-
-	reasonRefused    = words.Refused
-	reasonGaveUp     = words.GaveUp
-	reasonUnanswered = words.Unanswered
-	reasonUnreadable = words.Unreadable
-)
-
 func init() {
 	service.MustRegisterBatchProcessor("happyrobot_request", processorRequestSpec(), newRequestProcessorFromParsed)
 }
@@ -164,7 +154,7 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 	for i, msg := range batch {
 		args, err := p.arguments(batch, mapping, i)
 		if err != nil {
-			p.fail(msg, lookupRejected, reasonOf(err), err)
+			p.fail(msg, words.Rejected, reasonOf(err), err)
 			continue
 		}
 		answer, err := p.api.Do(ctx, p.operation, args)
@@ -182,7 +172,7 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 }
 
 func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
-	p.mark(msg, lookupComplete, "", 0)
+	p.mark(msg, words.Complete, "", 0)
 	var result any
 	var err error
 	if len(answer) > 0 {
@@ -200,22 +190,22 @@ func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
 func (p *requestProcessor) classify(err error) (outcome, reason string) {
 	var e *happyrobot.Error
 	if !errors.As(err, &e) {
-		return lookupRejected, reasonOf(err)
+		return words.Rejected, reasonOf(err)
 	}
 	unreadable := unreadable(err)
 	switch {
 	case happyrobot.IsNotFound(err):
-		return lookupNotFound, lookupNotFound
+		return words.NotFound, words.NotFound
 	case p.operation.Method != http.MethodGet && e.Unknown() && unreadable:
-		return requestUnknown, reasonUnreadable
+		return words.Unknown, words.Unreadable
 	case p.operation.Method != http.MethodGet && e.Unknown():
-		return requestUnknown, reasonUnanswered
+		return words.Unknown, words.Unanswered
 	case unreadable:
-		return lookupRejected, reasonUnreadable
+		return words.Rejected, words.Unreadable
 	case e.Unprocessed(), e.Unknown():
-		return lookupRejected, reasonGaveUp
+		return words.Rejected, words.GaveUp
 	}
-	return lookupRejected, reasonRefused
+	return words.Rejected, words.Refused
 }
 
 func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, err error) {
@@ -231,14 +221,14 @@ func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, er
 // mark puts the outcome on a message, in place of an earlier component's.
 func (p *requestProcessor) mark(msg *service.Message, outcome, reason string, status int) {
 	p.outcomes.Incr(1, outcome)
-	msg.MetaSetMut(metaOutcome, outcome)
-	msg.MetaDelete(metaReason)
-	msg.MetaDelete(metaHTTPStatus)
+	msg.MetaSetMut(words.MetaOutcome, outcome)
+	msg.MetaDelete(words.MetaReason)
+	msg.MetaDelete(words.MetaHTTPStatus)
 	if reason != "" {
-		msg.MetaSetMut(metaReason, reason)
+		msg.MetaSetMut(words.MetaReason, reason)
 	}
 	if status != 0 {
-		msg.MetaSetMut(metaHTTPStatus, status)
+		msg.MetaSetMut(words.MetaHTTPStatus, status)
 	}
 }
 

@@ -19,15 +19,6 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// Metadata of events.
-const (
-	metaEventKind = words.MetaEventKind
-	metaEventType = words.MetaEventType
-	metaEventID   = words.MetaEventID
-	metaRunID     = words.MetaRunID
-	metaSessionID = words.MetaSessionID
-)
-
 // eventMessage makes the message of an event. The status of a hook's call is in the
 // documented spelling; those of a CloudEvent are the platform's words.
 func (s *deliveries) eventMessage(e happyrobot.Event) *service.Message {
@@ -37,8 +28,8 @@ func (s *deliveries) eventMessage(e happyrobot.Event) *service.Message {
 	}
 	msg := service.NewMessage(s.withTranscript(e))
 	for name, value := range map[string]string{
-		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: status, metaPrevious: e.Previous,
-		metaCallID: e.CallID, metaRunID: e.RunID, metaSessionID: e.SessionID,
+		words.MetaEventKind: string(e.Kind), words.MetaEventType: e.Type, words.MetaEventID: e.ID, words.MetaCallStatus: status, words.MetaPreviousStatus: e.Previous,
+		words.MetaCallID: e.CallID, words.MetaRunID: e.RunID, words.MetaSessionID: e.SessionID,
 	} {
 		if value != "" {
 			msg.MetaSetMut(name, value)
