@@ -15,16 +15,7 @@ func init() {
 func parseDialErrorSpec() *bloblang.PluginSpec {
 	return bloblang.NewPluginSpec().
 		Category("Parsing").
-		Description("Reads the text of a failure of `happyrobot_dial`, such as `error()` behind the processor, or `@fallback_error` in a `fallback` output, and returns an object with:"+`
-
-- `+"`outcome`: `rejected` or `held`; `accepted`, `duplicate` or `dry_run`"+` of a message whose `+"`result_map`"+` failed after its dial
-- `+"`reason`"+`: the reason in one word, such as `+"`invalid_phone_number`"+`
-- `+"`details`"+`: the reason in words
-- `+"`call_id`, `http_status` (a number), `rule`, `next_allowed`"+`: what else the text holds; a member that is not known is absent
-
-Words that Benthos puts before a failure that it passes on are left out. Text that is not such a failure gives an error, which never repeats the text.
-
-Records of the child output `+"`failures`"+` have these members already.`).
+		Description(description("bloblang_parse_dial_error")).
 		Example("Keep a failed lead with the reason.",
 			`let failure = @fallback_error.parse_dial_error().catch({"outcome": "failed", "reason": "delivery", "details": @fallback_error})
 root = $failure.assign({"lead": this.catch(content().string())})`).

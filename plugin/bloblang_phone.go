@@ -16,18 +16,7 @@ func init() {
 func parsePhoneSpec() *bloblang.PluginSpec {
 	return bloblang.NewPluginSpec().
 		Category("Parsing").
-		Description(`Reads a phone number as people write it, exactly as `+"`happyrobot_dial`"+` does, and returns an object with:
-
-- `+"`e164`"+`: the number in international form, such as `+"`+14155550100`"+`; an extension is left out; empty for a text with two readings
-- `+"`country`"+`: two letters such as `+"`US`"+`, empty when the number belongs to no single country
-- `+"`type`"+`: `+typeList()+`
-- `+"`valid`"+`: whether the number fits the numbering plan of its country, which does not say whether anybody has it
-- `+"`possible`"+`: whether its country has numbers with this many digits and this beginning
-- `+"`emergency`"+`: whether it is an emergency number
-- `+"`reason`"+`: the reason with which a dial with this `+"`default_region`"+` and otherwise default fields rejects it, such as `+"`region_not_allowed`"+`; empty for a number that is called
-- `+"`timezones`"+`: names of the time zones where it can be, an empty list when none is known; a number that is not tied to a place has all zones of its country
-
-Text that is not a phone number is an error, which says what to change and never repeats the text: letters around a number, two numbers in one field, a number that was exported with `+"`.0`"+`.`).
+		Description(description("bloblang_parse_phone_number")).
 		Param(bloblang.NewStringParam("region").
 			Description("Where a number without a leading `+` is from: two letters such as `US` or `GB`. Empty accepts only numbers with a leading `+`.").
 			Default("")).

@@ -75,3 +75,8 @@ func ofCache(err error) error {
 	}
 	return err
 }
+
+// singleProcessCache is the key under which a cache that no other process can
+// open at the same time says so, by its label: a ledger on it need not wait for the
+// claims of others, and writes to it in batches. The value is a store.Batcher.
+type singleProcessCache string

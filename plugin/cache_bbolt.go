@@ -33,22 +33,7 @@ func bboltSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Stable().
 		Summary("Stores items in one local file that survives crashes and restarts, with nothing else to install or run.").
-		Description(`
-Use this cache for records that must not be lost, such as the ledger of `+"`happyrobot_dial`"+` or the cursor of `+"`happyrobot_calls`"+`, when exactly one process needs them. Several replicas need a cache they can all reach, such as `+"`redis`"+`.
-
-### Durability
-
-A write is on disk (fsync) before it returns, and `+"`add`"+` is atomic: of any number of concurrent adds of one key exactly one succeeds. Writes that arrive at the same time share one fsync, so throughput grows with the number of messages in flight while a lone write waits for nothing but the disk. When a write is cut short by a timeout or a shutdown, or the disk reports an error, it may still have happened.
-
-Keep the file on a local disk. Network file systems often do not honour fsync or file locks.
-
-### One process
-
-The file belongs to one process at a time: a second one gets an error that names the file when it opens it, which Benthos does when a component first uses the cache. Within one process any number of caches may name the same file, with the same bucket or different ones, which also holds for the streams of streams mode.
-
-### Expiry
-
-An item with a TTL is absent as soon as the TTL has passed by the system clock. It is removed from the file shortly afterwards, and its space is used for new items. The file keeps the size it once needed; it does not shrink.`).
+		Description(description("cache_bbolt")).
 		Fields(
 			service.NewStringField(cbFieldPath).
 				Description("The file to store items in, absolute or relative to the working directory. The file and its folder are created when they do not exist.").

@@ -13,6 +13,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Parts of a call that are read apart from it.
@@ -27,14 +28,6 @@ const (
 	waitNone       = "none"
 	waitFinished   = "finished"
 	waitTranscript = "transcript"
-)
-
-// Outcomes of a lookup.
-const (
-	lookupComplete = "complete"
-	lookupNotReady = "not_ready"
-	lookupNotFound = "not_found"
-	lookupRejected = "rejected"
 )
 
 // enrichment is what was found of a call. The result is shared by all messages
@@ -116,12 +109,12 @@ func (l *callLookup) find(ctx context.Context, slots chan struct{}, id string) *
 	deadline := time.Now().Add(l.waitTimeout)
 	for {
 		e := l.once(ctx, slots, id)
-		if e.outcome != lookupNotReady || l.wait == waitNone || l.ready(e) || ctx.Err() != nil {
+		if e.outcome != words.NotReady || l.wait == waitNone || l.ready(e) || ctx.Err() != nil {
 			return e
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			e.reason, e.err = lookupNotReady, fmt.Errorf("after %v %s still missing", l.waitTimeout, l.missing(e))
+			e.reason, e.err = words.NotReady, fmt.Errorf("after %v %s still missing", l.waitTimeout, l.missing(e))
 			return e
 		}
 		timer := time.NewTimer(min(l.poll, left))
@@ -157,7 +150,7 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 	case <-ctx.Done():
-		return &enrichment{outcome: lookupRejected, err: ctx.Err()}
+		return &enrichment{outcome: words.Rejected, err: ctx.Err()}
 	}
 	result, kept := l.kept(ctx, id)
 	complete := kept
@@ -180,9 +173,9 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 		return failedLookup(err)
 	}
 	if !complete {
-		return &enrichment{outcome: lookupNotReady, result: result}
+		return &enrichment{outcome: words.NotReady, result: result}
 	}
-	return &enrichment{outcome: lookupComplete, result: result}
+	return &enrichment{outcome: words.Complete, result: result}
 }
 
 // callObject is a call as the API reports it.
@@ -247,12 +240,12 @@ func (p *callParts) addRecording(ctx context.Context, id string, result map[stri
 
 func failedLookup(err error) *enrichment {
 	if happyrobot.IsNotFound(err) {
-		return &enrichment{outcome: lookupNotFound, reason: lookupNotFound, err: err}
+		return &enrichment{outcome: words.NotFound, reason: words.NotFound, err: err}
 	}
 	if happyrobot.IsUnreadable(err) {
-		return &enrichment{outcome: lookupRejected, reason: reasonUnreadable, err: err}
+		return &enrichment{outcome: words.Rejected, reason: words.Unreadable, err: err}
 	}
-	return &enrichment{outcome: lookupRejected, reason: reasonRefused, err: err}
+	return &enrichment{outcome: words.Rejected, reason: words.Refused, err: err}
 }
 
 // key names a finished call in the cache. Lookups that include different parts

@@ -14,9 +14,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // cm: call members
+	cmFieldCallMapping  = "call_mapping"
+	cmFieldDedupeKey    = "dedupe_key"
 	cmFieldNumberID     = "number_id"
 	cmFieldUseCaseID    = "use_case_id"
 	cmFieldAgentID      = "agent_id"
@@ -25,27 +28,12 @@ const ( // cm: call members
 	cmFieldDialErrored  = "dial_errored"
 )
 
-const (
-	reasonUnknownMember    = "unknown_member"
-	reasonProcessingFailed = "processing_failed"
-)
-
 // With number_id as a field, whoever writes to the topic chooses what may differ
 // from lead to lead, and nothing else.
 const (
 	mappingOfAll   = `root = this`
 	mappingOfLeads = `root = this.filter(member -> ["phone_number", "params", "metadata", "language"].contains(member.key))`
 )
-
-const membersDescription = `
-
-### Who decides what is dialed
-
-Whoever writes to the input writes the leads. With ` + "`number_id`" + ` unset, the default ` + "`call_mapping`" + ` sends every member of a message: its writer also chooses the number that calls, the use case, the agent, the prompt, ` + "`scheduled_for`" + ` and ` + "`max_duration_mins`" + `, and with ` + "`extra_members: [\"*\"]`" + ` whatever else the API takes, such as ` + "`webhook`, `hooks` or `transfer_to`" + `. Set ` + "`number_id`, `use_case_id` and `agent_id`" + ` as fields, write a ` + "`call_mapping`" + ` that names each member, and bound the length of a call with ` + "`max_call_mins`" + `.
-
-Members of a call that the API does not document are rejected with the reason ` + "`unknown_member`" + `: a misspelt ` + "`parms`" + ` would run a whole campaign without names. See ` + "`extra_members`" + `.
-
-A message on which an earlier processor failed is rejected with the reason ` + "`processing_failed`" + `: what failed may have been the look-up of people who must not be called. See ` + "`dial_errored`" + `. The mark of the failure does not pass ` + "`catch` and `retry`" + `, nor what makes new messages of old ones, such as ` + "`archive` with `unarchive`" + ` or another system in between: a dial behind them sees none.`
 
 // callExample is an example with each field that bounds what a message may ask for.
 const callExample = `
@@ -84,7 +72,7 @@ func callFields() []*service.ConfigField {
 			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
 	}
 	return []*service.ConfigField{
-		service.NewBloblangField(dfFieldCallMapping).
+		service.NewBloblangField(cmFieldCallMapping).
 			Description("Maps a message to a call request: an object with `phone_number`, with `number_id` unless that is set as a field, and with any of the members below. `metadata.dial_ref` is set by this component. With an empty mapping, the members `phone_number`, `params`, `metadata` and `language` of the message are sent where `number_id` is set as a field, and all of its members (`" + mappingOfAll + "`) where it is not.").
 			Default("").
 			Example(`root.phone_number = this.phone
@@ -106,8 +94,8 @@ root.metadata.lead_id = this.id`),
 		service.NewBoolField(cmFieldDialErrored).
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
-		service.NewInterpolatedStringField(dfFieldDedupeKey).
-			Description(dedupeKeyDescription).
+		service.NewInterpolatedStringField(cmFieldDedupeKey).
+			Description(description("field_dedupe_key")).
 			Default("").
 			Example(`${! this.id }`).
 			Example(`${! this.campaign }/${! this.id }`).
@@ -174,12 +162,12 @@ func (r *memberRules) fromParsed(conf *service.ParsedConfig, log *service.Logger
 
 // callMapping is the mapping that the config sets, or the default for its fields.
 func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executor, error) {
-	text, err := conf.FieldString(dfFieldCallMapping)
+	text, err := conf.FieldString(cmFieldCallMapping)
 	if err != nil {
 		return nil, err
 	}
 	if text != "" {
-		return conf.FieldBloblang(dfFieldCallMapping)
+		return conf.FieldBloblang(cmFieldCallMapping)
 	}
 	text = mappingOfAll
 	if slices.ContainsFunc(r.fixed, func(m fixedMember) bool { return m.name == cmFieldNumberID }) {
@@ -192,42 +180,9 @@ func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executo
 // that knows who must not be called.
 func (r *memberRules) admit(msg *service.Message) error {
 	if err := msg.GetError(); err != nil && !r.dialErrored {
-		return badInput(reasonProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
+		return badInput(words.ProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
 	}
 	return nil
-}
-
-// maskValues takes the texts of a message out of an error that another component
-// wrote: it may repeat them without quotes.
-func maskValues(text string, msg *service.Message) string {
-	content, err := msg.AsStructured()
-	if err != nil {
-		return text
-	}
-	var values []string
-	var collect func(any)
-	collect = func(v any) {
-		switch v := v.(type) {
-		case string:
-			if len(v) >= 3 && strings.Contains(text, v) { // shorter ones are parts of words
-				values = append(values, v)
-			}
-		case []any:
-			for _, item := range v {
-				collect(item)
-			}
-		case map[string]any:
-			for _, member := range v {
-				collect(member)
-			}
-		}
-	}
-	collect(content)
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // a value may hold another
-	for _, value := range values {
-		text = strings.ReplaceAll(text, value, "(value)")
-	}
-	return text
 }
 
 // apply puts the members that the config sets into a request, and refuses what the
@@ -238,14 +193,14 @@ func (r *memberRules) apply(c *happyrobot.OutboundCall) error {
 		case "", m.value:
 			*given = m.value
 		default:
-			return badInput(reasonInvalidField, "%s: call_mapping gives a value that differs from the field %s; set it in one place only", m.name, m.name)
+			return badInput(words.InvalidField, "%s: call_mapping gives a value that differs from the field %s; set it in one place only", m.name, m.name)
 		}
 	}
 	if err := r.allow(c.Extra); err != nil {
 		return err
 	}
 	if r.maxMins > 0 && c.MaxDurationMins != nil && *c.MaxDurationMins > r.maxMins {
-		return badInput(reasonInvalidField, "max_duration_mins: is longer than %s, which is %d", cmFieldMaxCallMins, r.maxMins)
+		return badInput(words.InvalidField, "max_duration_mins: is longer than %s, which is %d", cmFieldMaxCallMins, r.maxMins)
 	}
 	return nil
 }
@@ -272,9 +227,9 @@ func (r *memberRules) allow(extra map[string]any) error {
 		hint = fmt.Sprintf("; did you mean %s?", near)
 	}
 	if respelled(unknown[0]) && (r.anyExtra || r.extra[unknown[0]]) {
-		return badInput(reasonUnknownMember, "%s%s: is a documented member in another spelling%s", printableName(unknown[0]), others, hint)
+		return badInput(words.UnknownMember, "%s%s: is a documented member in another spelling%s", printableName(unknown[0]), others, hint)
 	}
-	return badInput(reasonUnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
+	return badInput(words.UnknownMember, "%s%s: is not a documented member of a call%s; %s can allow it",
 		printableName(unknown[0]), others, hint, cmFieldExtraMembers)
 }
 

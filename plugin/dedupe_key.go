@@ -7,25 +7,9 @@ import (
 	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
-
-const dedupeKeyDescription = `Names the lead: messages with the same key are one call. Empty means that equal calls are one.
-
-A key needs all of its parts. A message is rejected where
-
-- a look-up of the key (` + "`this.id`, `json(\"id\")`, `@id`" + `) is missing, blank, or nothing but a word that programs write for a missing value: ` + "`null`, `none`, `nil`, `undefined`, `N/A`, `#N/A`" + ` and the like in any case, ` + "`NaN`, `nan`, `NAN` and `NaT`" + ` as written here. What the expression makes of the look-up, such as a hash, does not matter.
-- the result of an expression holds such a word as all that stands between two of ` + "`/ | : ; ,`" + `, as in ` + "`c1/null`" + `. ` + "`dev-null` and `Null, Anna`" + ` are keys.
-- the key is nothing but these separators.
-- the key holds a number that was rounded. ` + "`json(\"id\")`" + ` rounds numbers beyond 19 digits and takes ` + "`1.0` for `1`; `this.id`" + ` keeps every digit.
-
-A part that may be missing needs a default: ` + "`(this.campaign | \"\") + \"/\" + this.id`, `this.campaign.or(\"\")`, `this.attempt.number(0)`. Of `this.email | this.phone`" + ` one is enough. If every part has a default, the message must have at least one of them, and one that is missing may not leave a separator at the beginning or the end of the key.
-
-Some missing parts are not detected:
-
-- in an expression with ` + "`if`, `match`, a comparison, `!`, a lambda or a nested mapping (`.(…)`)" + `: only its result is checked.
-- in the elements that ` + "`map_each`" + ` and its like visit, or in an object that is hashed.
-- in an id that was joined before it came here, with another character (` + "`c1-null`" + `) or, if the key hashes it, with any.
-- behind a default that is the same for many leads: the other parts must tell them apart.`
 
 // dedupeKey computes the keys of messages, and refuses those that do not name one
 // lead: a missing part, or a rounded number, would make one call of many leads.
@@ -223,7 +207,7 @@ func (b *batchKeys) judge(i int, key string, values []string) error {
 }
 
 func badKey(format string, args ...any) error {
-	return badInput(reasonDedupeKey, "dedupe_key: "+format, args...)
+	return badInput(words.DedupeKeyFailed, "dedupe_key: "+format, args...)
 }
 
 // keyValue is a part of a key, or a look-up of one, in a message.

@@ -82,7 +82,7 @@ func TestAKeyNamesOneLead(t *testing.T) {
 		if !assert.Error(t, err, "%s of %s gave %q", template, message, key) {
 			return
 		}
-		assert.Equal(t, reasonDedupeKey, reasonOf(err))
+		assert.Equal(t, "dedupe_key_failed", reasonOf(err))
 		for _, word := range words {
 			assert.ErrorContains(t, err, word)
 		}
@@ -157,7 +157,7 @@ func TestIDsThatCannotBeRepresentedExactlyAreNoKeys(t *testing.T) {
 				continue // which is a float's -0, and exact
 			}
 			if assert.Error(t, err, "%s of %s", template, id) {
-				assert.Equal(t, reasonDedupeKey, reasonOf(err))
+				assert.Equal(t, "dedupe_key_failed", reasonOf(err))
 				assert.ErrorContains(t, err, "round")
 			}
 		}

@@ -6,52 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // df: dial fields, of the output and the processor
-	dfFieldCallMapping  = "call_mapping"
-	dfFieldDedupeKey    = "dedupe_key"
-	dfFieldLedger       = "ledger"
-	dfFieldDedupeWindow = "dedupe_window"
-	dfFieldOnUnknown    = "on_unknown"
-	dfFieldSettle       = "settle"
-	dfFieldMaxCalls     = "max_calls_per_request"
-	dfFieldDryRun       = "dry_run"
+	dfFieldOnUnknown = "on_unknown"
+	dfFieldSettle    = "settle"
+	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldDryRun    = "dry_run"
 )
-
-// Both dials tell the same story; the output adds acks, the processor results.
-const dialDescription = `
-Messages become calls in batches, with ` + "`POST /dial/outbound-batched`" + `. The API has no idempotency key, so this component keeps one: before each request it claims the lead in a ledger, and it looks a call of unknown outcome up among the calls that the API lists instead of repeating the request.
-
-### What becomes of a message
-
-Every message ends with one of these words in the metadata ` + "`happyrobot_outcome`" + `:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| ` + "`accepted`" + ` | the API has the call | recorded in the ledger |
-| ` + "`duplicate`" + ` | the ledger knows the call already | no request; the same call id is handed on |
-| ` + "`rejected`" + ` | the message does not map to a valid call, or the API refuses this one call | this message fails; its neighbours are called |
-| ` + "`held`" + ` | the call may have been placed, and the API still does not list it after ` + "`settle`" + ` | this message fails with the reason ` + "`unknown`" + ` |
-| ` + "`dry_run`" + ` | ` + "`dry_run`" + ` is set | logged, never sent; the request is handed on as the call |
-
-The error of a failed message reads ` + "`outcome: reason: details`" + `, followed by what else is known as ` + "`; call_id=… http_status=…`" + `. The Bloblang method ` + "`parse_dial_error`" + ` takes it apart. The metadata ` + "`happyrobot_reason`" + ` holds the reason. Other metadata: ` + "`happyrobot_call_id`, `happyrobot_http_status`, `happyrobot_dial_ref`" + `.
-
-### When the API is in trouble
-
-A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it resumes by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
-
-### Deterministic calls
-
-A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.` + membersDescription
 
 func dialFields() []*service.ConfigField {
 	return append(callFields(), []*service.ConfigField{
@@ -100,7 +68,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	e := &dialEngine{
 		client:   client,
 		log:      res.Logger(),
-		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
+		outcomes: res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
@@ -142,28 +110,6 @@ func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) ite
 	return a.reads.ListCalls(ctx, q)
 }
 
-func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
-	if err := b.members.fromParsed(conf, log); err != nil {
-		return err
-	}
-	if b.mapping, err = b.members.callMapping(conf); err != nil {
-		return err
-	}
-	key, err := conf.FieldString(dfFieldDedupeKey)
-	if err != nil {
-		return err
-	}
-	if key != "" {
-		whole, err := conf.FieldInterpolatedString(dfFieldDedupeKey)
-		if err != nil {
-			return err
-		}
-		b.dedupeKey = newDedupeKey(key, whole)
-	}
-	b.region, b.numbers, err = numberRules(conf)
-	return err
-}
-
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
 	if o.Settle, err = conf.FieldDuration(dfFieldSettle); err != nil {
 		return o, err
@@ -191,7 +137,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
 	o.Wait = client.wait
 
-	log, held := res.Logger(), res.Metrics().NewGauge("happyrobot_dial_on_hold")
+	log, held := res.Logger(), res.Metrics().NewGauge(words.MetricDialOnHold)
 	o.OnHold = func(why dialer.Trouble, err error) {
 		held.Set(1)
 		log.Warnf(pausedLog, pauseCause(why), err)
@@ -210,90 +156,6 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		log.Warn("The API refused a request, but created some of its calls. From now on, calls of a refused request are looked up for `settle` before they are sent again.")
 	}
 	return o, nil
-}
-
-// openLedger opens the ledger that the config names.
-func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Options) (*ledger.Ledger, error) {
-	label, err := conf.FieldString(dfFieldLedger)
-	if err != nil {
-		return nil, err
-	}
-	log := res.Logger()
-	opts := ledger.Options{
-		Window: o.Window, Lease: o.Timeout + o.Settle,
-		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
-		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
-		OnRecovered: func() { log.Infof(resumedLog, causeLedger) },
-	}
-	var records store.Store
-	switch {
-	case label == "":
-		records, opts.Exclusive = ledger.NewMemory(), true
-		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and leads redelivered after a restart may be called again.")
-	case !res.HasCache(label):
-		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
-	default:
-		// Benthos opens a cache when it is first used: better a bad ledger stops
-		// the start than the first lead.
-		if err := res.AccessCache(context.Background(), label, func(service.Cache) {}); err != nil {
-			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
-		}
-		records = cacheResource{res: res, label: label}
-		single := singleProcessLedger{res: res, label: label}
-		if _, err := single.cache(); err == nil {
-			opts.Exclusive, opts.Batch = true, single
-		}
-	}
-	book, err := ledger.New(records, opts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
-	}
-	return book, nil
-}
-
-// singleProcessCache is the key under which a cache that no other process can
-// open at the same time says so, by its label: a ledger on it need not wait for the
-// claims of others, and writes to it in batches. The value is a store.Batcher.
-type singleProcessCache string
-
-// singleProcessLedger looks the cache up for each write, since Benthos may swap a
-// resource while the stream runs.
-type singleProcessLedger struct {
-	res   *service.Resources
-	label string
-}
-
-func (l singleProcessLedger) cache() (store.Batcher, error) {
-	found, _ := l.res.GetGeneric(singleProcessCache(l.label))
-	cache, ok := found.(store.Batcher)
-	if !ok {
-		return nil, fmt.Errorf("cache %q does not write in batches", l.label)
-	}
-	return cache, nil
-}
-
-// AddAll implements store.Batcher.
-func (l singleProcessLedger) AddAll(ctx context.Context, items []store.Item) []error {
-	cache, err := l.cache()
-	if err != nil {
-		return slices.Repeat([]error{err}, len(items))
-	}
-	return cache.AddAll(ctx, items)
-}
-
-// SetAll implements store.Batcher.
-func (l singleProcessLedger) SetAll(ctx context.Context, items []store.Item) error {
-	cache, err := l.cache()
-	if err != nil {
-		return err
-	}
-	return cache.SetAll(ctx, items)
-}
-
-// fate is what became of one message.
-type fate struct {
-	ref string
-	dialer.Result
 }
 
 // dial decides every message of a batch. The error is that of a context that

@@ -2,28 +2,44 @@
 //
 //	import _ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
 //
-//	fields.go            config that every component which calls the API shares
-//	dial.go              config and engine of both dials
+// Components, each in a file of its own:
+//
 //	output_dial.go       place the call in each message
-//	processor_dial.go    the same, mid-pipeline
+//	processor_dial.go    the same, mid-pipeline; dial.go is the config and engine of both
 //	processor_call.go    look a call up and attach it; call_lookup.go reads it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
+//	input_calls.go       calls that are over; calls_cursor.go keeps how far it came
 //	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
-//	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
-//	transcripts.go       what was said as text, for the three components that have transcripts
-//	scanner_leads.go     a file of leads, one JSON object a line
-//	message.go           the only place where a message becomes a call, or a call a message
-//	message_shape.go     what to say of a message that is not one JSON object
-//	call_members.go      which members a call may have; member_names.go knows the documented ones
-//	dedupe_key.go        the key that names a lead; dedupe_key_lookups.go reads what it is made of, _words.go
-//	                     and _numbers.go know the texts and the numbers that name none
-//	dial_numbers.go      which numbers are called
 //	cache_bbolt*.go      a durable local cache
-//	cache.go             a Benthos cache as the store that the engines want
-//	child_output.go      receipts and failures; dial_record.go makes them, pause_notice.go reports a wait
+//	scanner_leads.go     a file of leads, one JSON object a line
 //	bloblang_*.go        parse_phone_number, parse_dial_error
 //
-// Imports point one way: plugin → internal/dialer → happyrobot, internal/ledger →
-// internal/store; plugin → internal/callfeed → happyrobot. Only plugin knows Benthos;
-// callsim is a pretend API for tests and trials.
+// What they share:
+//
+//	fields.go            config of whatever calls the API
+//	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
+//	mapping.go           what goes in and out of Bloblang
+//	call_members.go      which members a call may have; member_names.go knows the documented ones
+//	dedupe_key*.go       the key that names a lead; of what it is made, and what names none
+//	dial_numbers.go      which numbers are called
+//	ledger_open.go       the ledger that a config names; cache.go is a Benthos cache as a store
+//	child_output.go      receipts and failures; pause_notice.go reports a wait
+//	batcherror.go        an error for each message of a batch
+//	transcripts.go       what was said as text
+//	description.go       prose of docs/src, with the tables of words
+//
+// Engines and what they stand on. None of them knows Benthos:
+//
+//	internal/dialer      what becomes of each dial
+//	internal/ledger      its memory
+//	internal/callfeed    calls that are over, each once
+//	internal/phone       which number a text means
+//	internal/words       every outcome, reason, metadata and metric name
+//	internal/store       what a ledger and a cursor want of a cache
+//	internal/pause       a pause that grows, a sleep, a notice
+//	happyrobot           the API's client
+//	callsim              a pretend API for tests and trials, which shares no types with the client
+//
+// Imports point one way: plugin → internal/dialer, internal/callfeed → happyrobot,
+// internal/ledger → internal/phone, store, pause, words. arrows_test.go and depguard hold it.
 package plugin

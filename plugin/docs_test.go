@@ -3,8 +3,10 @@ package plugin_test
 import (
 	"bytes"
 	"fmt"
+	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +14,8 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // TestDocsAreFresh compares plugin/docs with the components' specs. Run it with
@@ -31,6 +35,7 @@ func TestDocsAreFresh(t *testing.T) {
 		}
 	})
 	require.Len(t, pages, 10)
+	pages["words.md"] = []byte(words.Page(wordsLink))
 
 	for name, want := range pages {
 		file := filepath.Join("docs", name)
@@ -42,9 +47,65 @@ func TestDocsAreFresh(t *testing.T) {
 		require.NoError(t, err, "write it with `make docs`")
 		assert.Equal(t, string(want), string(have), "%s is stale: run `make docs`", file)
 	}
-	files, err := os.ReadDir("docs")
+	files, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	assert.Len(t, files, len(pages), "a page documents nothing")
+}
+
+// wordsLink is the page of a component, from that of the words. Both dials give the same.
+func wordsLink(component string) string {
+	for _, kind := range []string{"output_", "processor_", "input_"} {
+		if _, err := os.Stat(filepath.Join("docs", kind+component+".md")); err == nil {
+			return kind + component + ".md"
+		}
+	}
+	return component
+}
+
+func TestDocsAreFreshInTheReadme(t *testing.T) {
+	const file = "../README.md"
+	readme, err := os.ReadFile(file)
+	require.NoError(t, err)
+	begin := bytes.Index(readme, []byte("| Outcome | When | Then |\n"))
+	require.GreaterOrEqual(t, begin, 0)
+	length := bytes.Index(readme[begin:], []byte("\n\n"))
+	require.Positive(t, length)
+	want := words.OutcomesOf("happyrobot_dial")
+	if os.Getenv("UPDATE_DOCS") != "" {
+		readme = slices.Concat(readme[:begin], []byte(want), readme[begin+length:])
+		require.NoError(t, os.WriteFile(file, readme, 0o644))
+		return
+	}
+	assert.Equal(t, want, string(readme[begin:begin+length]), "README.md is stale: run `make docs`")
+}
+
+// Words that no page explains are a mistake.
+func TestEveryPageExplainsTheWordsOfItsComponent(t *testing.T) {
+	for page, component := range map[string]string{
+		"output_happyrobot_dial": "happyrobot_dial", "processor_happyrobot_dial": "happyrobot_dial",
+		"processor_happyrobot_call": "happyrobot_call", "processor_happyrobot_request": "happyrobot_request",
+		"input_happyrobot_calls": "happyrobot_calls", "input_happyrobot_webhook": "happyrobot_webhook",
+	} {
+		text, err := os.ReadFile(filepath.Join("docs", page+".md"))
+		require.NoError(t, err)
+		for kind, table := range map[string]string{
+			"outcomes": words.OutcomesOf(component), "reasons": words.ReasonsOf(component),
+			"metadata": words.MetadataOf(component), "metrics": words.MetricsOf(component),
+		} {
+			assert.Contains(t, string(text), table, "%s.md lacks {{%s %s}}", page, kind, component)
+		}
+	}
+}
+
+// Prose that no description uses is a mistake, too.
+func TestEveryProseIsOnAPage(t *testing.T) {
+	written, err := filepath.Glob("docs/src/*.md")
+	require.NoError(t, err)
+	used := map[string]bool{}
+	eachLiteral(t, func(_, text string, _ token.Position) { used[text] = true })
+	for _, file := range written {
+		assert.True(t, used[strings.TrimSuffix(filepath.Base(file), ".md")], "%s is on no page", file)
+	}
 }
 
 // documentedComponent is a component of this module, and the file of its page.
@@ -69,6 +130,30 @@ func componentPages(t *testing.T, env *service.Environment) (pages []documentedC
 	component("cache", "bbolt", env.GetCacheConfig)
 	component("scanner", "happyrobot_leads", env.GetScannerConfig)
 	return pages
+}
+
+// The list above is complete: whatever this package registers, by its name.
+func TestEveryComponentHasAPage(t *testing.T) {
+	env := service.NewEnvironment()
+	documented := map[string]bool{}
+	for _, page := range componentPages(t, env) {
+		documented[strings.TrimSuffix(page.file, ".md")] = true
+	}
+	registered := 0
+	check := func(kind string) func(string, *service.ConfigView) {
+		return func(name string, _ *service.ConfigView) {
+			if strings.HasPrefix(name, "happyrobot_") || name == "bbolt" {
+				registered++
+				assert.True(t, documented[kind+"_"+name], "componentPages lacks the %s %s", kind, name)
+			}
+		}
+	}
+	env.WalkInputs(check("input"))
+	env.WalkOutputs(check("output"))
+	env.WalkProcessors(check("processor"))
+	env.WalkCaches(check("cache"))
+	env.WalkScanners(check("scanner"))
+	assert.Len(t, documented, registered)
 }
 
 func componentPage(c service.TemplateDataPlugin, section string) []byte {

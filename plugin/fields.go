@@ -15,6 +15,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // cf: client fields, which every component that calls the API has
@@ -114,8 +115,8 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	if o.Transport, err = sharedTransport(conf, *o); err != nil {
 		return c, err
 	}
-	requests := res.Metrics().NewCounter("happyrobot_requests", "operation", "status")
-	latency := res.Metrics().NewTimer("happyrobot_request_latency_ns", "operation")
+	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
+	latency := res.Metrics().NewTimer(words.MetricRequestLatency, "operation")
 	o.OnRequest = func(op string, status int, took time.Duration) {
 		requests.Incr(1, op, strconv.Itoa(status))
 		latency.Timing(took.Nanoseconds(), op)
@@ -241,14 +242,3 @@ func (c *clientConfig) rateLimit(res *service.Resources, label string) func(cont
 		}
 	}
 }
-
-// Metadata of messages that a dial or a lookup decided, and of calls that are streamed.
-const (
-	metaOutcome    = "happyrobot_outcome"
-	metaReason     = "happyrobot_reason"
-	metaCallID     = "happyrobot_call_id"
-	metaHTTPStatus = "happyrobot_http_status"
-	metaDialRef    = "happyrobot_dial_ref"
-	metaStatus     = "happyrobot_call_status"
-	metaPrevious   = "happyrobot_previous_status"
-)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // ic: input calls
@@ -44,7 +45,7 @@ func init() { service.MustRegisterInput("happyrobot_calls", inputCallsSpec(), ne
 func inputCallsSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Streams calls when they are over, once each, complete with extraction and classification, and on request transcript, recording and logs.").
-		Description(inputCallsDescription).
+		Description(description("input_happyrobot_calls")).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(
@@ -163,47 +164,6 @@ root = if this.type() == "string" && !$known.contains(this) && $known.map_each(s
 }`
 }
 
-const inputCallsDescription = `
-A message is a call as the API reports it, with ` + "`transcript`" + ` (as the API reports it, and ` + "`text`" + `, what the speakers said as plain lines), ` + "`recording_url` and `logs`" + ` where they were asked for and exist. The header values of webhooks, which the API embeds in calls, are removed.
-
-### What is promised
-
-Every call created since ` + "`start_from`" + ` that ends is emitted, also hours after newer ones, and no call twice while the input runs. After a crash at most the messages that were not acknowledged come again: the cursor is saved after each acknowledgement, in whatever order they come, and covers nothing else.
-
-The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first. A call that the API does not know any more is given up after an hour, with a warning; if it was seen over before, it is emitted as it was then.
-
-` + "`" + `transcript.text` + "`" + ` has the messages with the roles ` + "`assistant` and `user`" + `, without prompts and results of tools. Where they give no line, ` + "`transcript.text_note`" + ` says why and names the roles; so does the log, once.
-
-A transcript is waited for, with growing pauses, when the call was a talk; see ` + "`include_timeout`" + `.
-
-Statuses are open words. They are compared without case, blanks, hyphens and underscores, and ` + "`cancelled`" + ` is ` + "`Canceled`" + `; the message keeps what the API wrote. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown word is logged once and watched; if it stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
-
-### Metadata
-
-| Name | Value |
-| --- | --- |
-| ` + "`happyrobot_call_id`" + ` | the call's id |
-| ` + "`happyrobot_call_status`" + ` | its status in the documented spelling, such as ` + "`No answer`" + `; an undocumented word as it is. Compare this one, not ` + "`this.status`" + ` |
-| ` + "`happyrobot_previous_status`" + ` | with ` + "`emit: changes`" + `, the status emitted before, if there was one, spelled likewise |
-| ` + "`happyrobot_outcome`" + ` | ` + "`complete`" + `; ` + "`not_ready`" + ` when the call is not over, or something of ` + "`include`" + ` did not come in ` + "`include_timeout`" + `; or ` + "`expired`" + ` |
-| ` + "`happyrobot_dial_ref`" + ` | the reference of ` + "`happyrobot_dial`" + `, on calls that it placed |
-
-### Limits
-
-Calls with the same time of creation may change places between two pages, as long as a page has room for all of them and one more: take a larger ` + "`page_size`" + ` where more calls than that begin at once.
-
-At most 1,000 messages are unacknowledged at a time; while they are, nothing is read. Batch no more than that in an output, or set a ` + "`period`" + `.
-
-The cursor's value holds about 80 bytes for each open or unacknowledged call, and 45 for each call created in the last ` + "`list_lag`" + `. With 100,000 open calls no new ones are listed until some end. It is kept for 30 days after the last time the input ran.
-
-One input owns a cursor. A second one on the same key, be it in another process, takes it over, and the first stops with an error: give inputs that share a cache a ` + "`label`" + ` each. Changing filters keeps the cursor; they hold from then on. A cursor of a newer version is refused.
-
-An outage or a refused key holds the stream and fails no message: reads are repeated a few times, then with the next listing. ` + "`retry.max_elapsed_time`" + ` has no effect here.
-
-### Metrics
-
-` + "`happyrobot_calls_emitted`" + ` (by outcome), ` + "`happyrobot_calls_dropped`" + ` (given up, by reason: ` + "`deleted`, `expired`" + `), ` + "`happyrobot_calls_watched`" + ` (open and unacknowledged calls), ` + "`happyrobot_calls_lag_seconds`" + ` (since the list was last read to its end; during a backfill, the age of the newest call that was read), ` + "`happyrobot_transcripts_without_text`" + `.`
-
 // readPatience is how long a single read is repeated. The feed asks again anyway,
 // and one call that cannot be read must not hold up the others.
 const readPatience = 10 * time.Second
@@ -213,10 +173,10 @@ func newCallsInputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if err := in.fromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	emitted := res.Metrics().NewCounter("happyrobot_calls_emitted", "outcome")
-	dropped := res.Metrics().NewCounter("happyrobot_calls_dropped", "reason")
-	watched := res.Metrics().NewGauge("happyrobot_calls_watched")
-	lag := res.Metrics().NewGauge("happyrobot_calls_lag_seconds")
+	emitted := res.Metrics().NewCounter(words.MetricCallsEmitted, "outcome")
+	dropped := res.Metrics().NewCounter(words.MetricCallsDropped, "reason")
+	watched := res.Metrics().NewGauge(words.MetricCallsWatched)
+	lag := res.Metrics().NewGauge(words.MetricCallsLag)
 	o := &in.options
 	o.Log = in.log
 	o.OnEmit = func(outcome string) { emitted.Incr(1, outcome) }

@@ -45,43 +45,7 @@ func init() {
 func inputWebhookSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Receives call events over HTTP, and answers once the pipeline has taken them.").
-		Description(`
-Both forms of events that the API documents are taken:
-
-| Kind | What it is | Joined by |
-| --- | --- | --- |
-| `+"`call_hook`"+` | what the `+"`hooks`"+` of a use case post: `+"`{type: start or end, call: {...}, content: {...}}`"+` | `+"`happyrobot_call_id`"+` |
-| `+"`cloudevent`"+` | `+"`session.status_changed`"+` of the platform, a CloudEvent. It holds no call id of v1 | `+"`happyrobot_run_id`, `happyrobot_session_id`"+` |
-
-The message is the event, without the header values of hooks that the API embeds in it, and with `+"`transcript`"+` where it carries the talk (see below). Types and statuses are open words: events of other types are taken, too. Metadata: `+"`happyrobot_event_kind`, `happyrobot_event_type`, `happyrobot_event_id`, `happyrobot_call_status`, `happyrobot_previous_status`"+` (of the session, for CloudEvents, whose words are the platform's; of a hook, in the documented spelling such as `+"`No answer`"+`, however the event writes it), and those to join by. Take an event for a hint, and read the call with `+"`happyrobot_call`"+` where the event lacks what you need.
-
-### What was said
-
-The end of a call may carry the talk, as `+"`content.messages`"+`, prompts and results of tools included. The message then has `+"`transcript`: `call_id` and `text`"+`, what the speakers said as plain lines, made as `+"`happyrobot_call`"+` makes it. An empty text has `+"`transcript.text_note`"+` beside it, which says why; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it. The messages themselves are not repeated in `+"`transcript`"+`: drop `+"`content`"+` to get rid of prompts. An event without messages has no `+"`transcript`"+`: either nothing was said, or the API does not send it, and `+"`happyrobot_call`"+` reads it.
-
-The call in an event is not quite the one that the API answers when it is asked: the use case may stand in `+"`assistant`"+`, and `+"`duration`, `created`"+` and others may be missing.
-
-### Answers
-
-| Status | When |
-| --- | --- |
-| 200 | the pipeline has taken the event, now or before |
-| 503 with `+"`Retry-After`"+` | it has not: the output refused it, it takes longer than `+"`timeout`"+`, `+"`max_in_flight`"+` is reached, `+"`cache`"+` cannot be asked, or the pipeline stops |
-| 400 | the body is not an event |
-| 401 | the secret is missing or wrong |
-| 404, 405, 408, 413 | another path, another method than POST, a body that comes too slowly or is too large |
-
-Whether the API repeats an event that was answered with 503 is not documented. Let the pipeline retry what may pass, and take `+"`happyrobot_calls`"+` where no call may be missed.
-
-### Repeated events
-
-An event that arrives while the same one is in the pipeline waits for it and gets the same answer. With `+"`cache`"+`, events are known by their ids after the pipeline has taken them, and answered with 200 at once. Between replicas, and when the cache fails just after an event was taken, an event may pass twice.
-
-A CloudEvent has an id. A hook has none, so one is made of the call id, the type, the status and, if there are any, a digest of extraction and classification: an end that is reported again with what was found in the talk is a new event. Whatever else changes, such as the notes of a call or the talk beside it, is not.
-
-### The secret
-
-The API signs nothing, so anybody who knows the address could make up events: the sender has to show `+"`secret`"+` in a header, which hooks of use cases can be given. Where a sender cannot, put a proxy in front that adds it. Use `+"`tls`"+`, or a proxy that does.`).
+		Description(description("input_happyrobot_webhook")).
 		Categories("Services").
 		Fields(
 			service.NewStringField(iwFieldAddress).

@@ -3,8 +3,6 @@ package plugin
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"regexp"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -13,22 +11,12 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/phone"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // maxCallBytes bounds one call of a request. The API documents no limit, and a
 // prompt's variables need far less.
 const maxCallBytes = 256 << 10
-
-// Reasons of calls that are rejected before the ledger or the API is asked.
-const (
-	reasonInvalidJSON  = "invalid_json"
-	reasonMapping      = "mapping_failed"
-	reasonDedupeKey    = "dedupe_key_failed"
-	reasonMissingField = "missing_field"
-	reasonInvalidField = "invalid_field"
-	reasonInvalidDate  = "invalid_date"
-	reasonTooLarge     = "too_large"
-)
 
 // callBuilder makes call requests of messages.
 type callBuilder struct {
@@ -39,17 +27,26 @@ type callBuilder struct {
 	numbers   phone.Rules // which numbers are called
 }
 
-// inputError is bad input, with the word that goes into the metadata.
-type inputError struct {
-	reason string
-	err    error
-}
-
-func (e *inputError) Error() string { return e.err.Error() }
-func (e *inputError) Unwrap() error { return e.err }
-
-func badInput(reason, format string, args ...any) error {
-	return &inputError{reason: reason, err: fmt.Errorf(format, args...)}
+func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
+	if err := b.members.fromParsed(conf, log); err != nil {
+		return err
+	}
+	if b.mapping, err = b.members.callMapping(conf); err != nil {
+		return err
+	}
+	key, err := conf.FieldString(cmFieldDedupeKey)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		whole, err := conf.FieldInterpolatedString(cmFieldDedupeKey)
+		if err != nil {
+			return err
+		}
+		b.dedupeKey = newDedupeKey(key, whole)
+	}
+	b.region, b.numbers, err = numberRules(conf)
+	return err
 }
 
 // batchBuilder is a callBuilder at work on a batch.
@@ -78,24 +75,24 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 	mapped, err := b.mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := b.batch[i].AsStructured(); jsonErr != nil {
-			return dialer.Call{}, badInput(reasonInvalidJSON, "the message is not JSON, which call_mapping needs")
+			return dialer.Call{}, badInput(words.InvalidJSON, "the message is not JSON, which call_mapping needs")
 		}
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: %s", withoutValues(err))
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: %s", withoutValues(err))
 	}
 	if mapped == nil {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: deleted the message; filter messages before this component")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: deleted the message; filter messages before this component")
 	}
 	value, err := mapped.AsStructured()
 	if err != nil {
-		return dialer.Call{}, badInput(reasonInvalidJSON, "call_mapping: gave no JSON, but must give an object, the call request")
+		return dialer.Call{}, badInput(words.InvalidJSON, "call_mapping: gave no JSON, but must give an object, the call request")
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: must give an object, the call request")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: must give an object, the call request")
 	}
 	var request happyrobot.OutboundCall
 	if err := request.FromObject(object); err != nil {
-		return dialer.Call{}, &inputError{reason: reasonInvalidField, err: err}
+		return dialer.Call{}, &inputError{reason: words.InvalidField, err: err}
 	}
 	if err := b.members.apply(&request); err != nil {
 		return dialer.Call{}, err
@@ -111,10 +108,10 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 	}
 	call, size, err := dialer.NewCall(key, request)
 	if err != nil {
-		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
+		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}
 	if size > maxCallBytes {
-		return dialer.Call{}, badInput(reasonTooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
+		return dialer.Call{}, badInput(words.TooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
 	}
 	return call, nil
 }
@@ -133,16 +130,16 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	for _, id := range ids {
 		if id.value == "" {
 			if id.required {
-				return badInput(reasonMissingField, "%s: is missing; set the field %s, or have call_mapping give it", id.field, id.field)
+				return badInput(words.MissingField, "%s: is missing; set the field %s, or have call_mapping give it", id.field, id.field)
 			}
 			continue
 		}
 		if err := happyrobot.ValidateID(id.value); err != nil {
-			return badInput(reasonInvalidField, "%s: %w", id.field, err)
+			return badInput(words.InvalidField, "%s: %w", id.field, err)
 		}
 	}
 	if c.PhoneNumber == "" {
-		return badInput(reasonMissingField, "phone_number: is missing")
+		return badInput(words.MissingField, "phone_number: is missing")
 	}
 	number, err := phone.Read(c.PhoneNumber, b.region)
 	if err == nil {
@@ -154,29 +151,14 @@ func (b *callBuilder) check(c *happyrobot.OutboundCall) error {
 	c.PhoneNumber = number.E164
 	if c.ScheduledFor != "" {
 		if c.ScheduledFor, err = checkDate(c.ScheduledFor); err != nil {
-			return badInput(reasonInvalidDate, "scheduled_for: %w", err)
+			return badInput(words.InvalidDate, "scheduled_for: %w", err)
 		}
 	}
 	if c.MaxDurationMins != nil && *c.MaxDurationMins < 1 {
-		return badInput(reasonInvalidField, "max_duration_mins: must be at least 1")
+		return badInput(words.InvalidField, "max_duration_mins: must be at least 1")
 	}
 	b.members.warnOfValues(c)
 	return nil
-}
-
-var (
-	// quoted finds the values that Bloblang repeats in its errors.
-	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
-	// gotValue finds those behind the type that was found, as in "got number from field
-	// `this.id` (1)": numbers without quotes, and texts whose own quotes are not escaped.
-	gotValue = regexp.MustCompile(`(?s)(\bgot [^()"]*)\(.*\)`)
-)
-
-// withoutValues is an error's text without values of the message. Where it is not clear
-// what is a value, more is masked.
-func withoutValues(err error) string {
-	text := gotValue.ReplaceAllString(err.Error(), "$1(value)")
-	return happyrobot.Excerpt(quoted.ReplaceAllString(text, "(value)"))
 }
 
 func largestMember(call map[string]any) (name string) {
@@ -189,13 +171,24 @@ func largestMember(call map[string]any) (name string) {
 	return name
 }
 
+// fate is what became of one message.
+type fate struct {
+	ref string
+	dialer.Result
+}
+
+// inputFailure is the result of a message that no call could be made of.
+func inputFailure(err error) dialer.Result {
+	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
+}
+
 // setDialMeta puts a dial's outcome on a message, unless it is undecided.
 func setDialMeta(msg *service.Message, f fate) {
 	if f.Outcome == "" {
 		return
 	}
 	for _, meta := range [...]struct{ name, value string }{
-		{metaOutcome, string(f.Outcome)}, {metaReason, f.Reason}, {metaCallID, f.CallID}, {metaDialRef, f.ref},
+		{words.MetaOutcome, string(f.Outcome)}, {words.MetaReason, f.Reason}, {words.MetaCallID, f.CallID}, {words.MetaDialRef, f.ref},
 	} {
 		if meta.value == "" {
 			msg.MetaDelete(meta.name) // an earlier dial of this message may have set it
@@ -203,9 +196,9 @@ func setDialMeta(msg *service.Message, f fate) {
 		}
 		msg.MetaSetMut(meta.name, meta.value)
 	}
-	msg.MetaDelete(metaHTTPStatus)
+	msg.MetaDelete(words.MetaHTTPStatus)
 	if f.HTTPStatus != 0 {
-		msg.MetaSetMut(metaHTTPStatus, f.HTTPStatus)
+		msg.MetaSetMut(words.MetaHTTPStatus, f.HTTPStatus)
 	}
 }
 
@@ -225,6 +218,57 @@ func dialResult(ref string, r dialer.Result) map[string]any {
 	return result
 }
 
+// receiptOf makes the receipt of a message that counts as done:
+// {outcome, dial_ref, call_id, call, lead}.
+func receiptOf(msg *service.Message, f fate) *service.Message {
+	return recordOf(msg, f, dialResult(f.ref, f.Result))
+}
+
+// failureOf makes the record of a message that failed: {outcome, reason, details,
+// dial_ref, call_id, http_status, rule, next_allowed, lead}, without what is not known.
+func failureOf(msg *service.Message, f fate) *service.Message {
+	var failure *dialer.Error
+	if !errors.As(f.Err, &failure) {
+		failure = &dialer.Error{Outcome: f.Outcome, Reason: f.Reason, CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: f.Err}
+	}
+	record := failureMembers(failure)
+	if f.ref != "" {
+		record["dial_ref"] = f.ref
+	}
+	return recordOf(msg, f, record)
+}
+
+// failureMembers is a failure as an object.
+func failureMembers(e *dialer.Error) map[string]any {
+	members := map[string]any{"outcome": string(e.Outcome), "reason": e.Reason, "details": e.Err.Error()}
+	for name, value := range map[string]string{"call_id": e.CallID, "rule": e.Rule, "next_allowed": e.NextAllowed} {
+		if value != "" {
+			members[name] = value
+		}
+	}
+	if e.HTTPStatus != 0 {
+		members["http_status"] = int64(e.HTTPStatus)
+	}
+	return members
+}
+
+// recordOf makes a message of a record, with the message that it is of as its lead,
+// and with that message's metadata besides the dial's.
+func recordOf(msg *service.Message, f fate, record map[string]any) *service.Message {
+	if lead, err := msg.AsStructured(); err == nil {
+		record["lead"] = lead
+	} else if text, err := msg.AsBytes(); err == nil {
+		record["lead"] = string(text)
+	}
+	m := msg.Copy()
+	m.SetStructured(record)
+	setDialMeta(m, f)
+	// An earlier processor may have failed on the message, but not on its record:
+	// an output that refuses failed messages would refuse the record for ever.
+	m.SetError(nil)
+	return m
+}
+
 // callMessage is the message of a call that is streamed.
 func callMessage(e *callfeed.Event) *service.Message {
 	msg := service.NewMessage(e.Call.Raw)
@@ -233,53 +277,15 @@ func callMessage(e *callfeed.Event) *service.Message {
 	}
 	ref := e.Call.Metadata.CustomText(dialer.RefMember)
 	for name, value := range map[string]string{
-		metaCallID:   e.Call.ID,
-		metaStatus:   string(e.Call.Status.Canonical()),
-		metaPrevious: string(e.Previous.Canonical()),
-		metaOutcome:  e.Outcome,
-		metaDialRef:  ref,
+		words.MetaCallID:         e.Call.ID,
+		words.MetaCallStatus:     string(e.Call.Status.Canonical()),
+		words.MetaPreviousStatus: string(e.Previous.Canonical()),
+		words.MetaOutcome:        e.Outcome,
+		words.MetaDialRef:        ref,
 	} {
 		if value != "" {
 			msg.MetaSetMut(name, value)
 		}
 	}
 	return msg
-}
-
-// structured decodes JSON as Benthos does: numbers stay exact.
-func structured(raw json.RawMessage) (any, error) {
-	if len(raw) == 0 {
-		return nil, errors.New("no JSON")
-	}
-	return service.NewMessage(raw).AsStructuredMut()
-}
-
-// overlay maps a result into a message, as branch does.
-func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error {
-	from := service.NewMessage(nil)
-	from.SetStructured(result)
-	// Mapped parts stay connected to their source: messages that share a result
-	// must not share what they may change later.
-	mapped, err := msg.BloblangMutateFrom(mapping, from.DeepCopy())
-	if err != nil {
-		return badInput(reasonMapping, "%s: %s", fieldResultMap, withoutValues(err))
-	}
-	if mapped == nil {
-		return badInput(reasonMapping, "%s: must not delete the message", fieldResultMap)
-	}
-	return nil
-}
-
-// inputFailure is the result of a message that no call could be made of.
-func inputFailure(err error) dialer.Result {
-	return dialer.Fail(dialer.Rejected, reasonOf(err), err)
-}
-
-// reasonOf is the word for bad input.
-func reasonOf(err error) string {
-	var bad *inputError
-	if errors.As(err, &bad) {
-		return bad.reason
-	}
-	return reasonInvalidField
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // What to do about a message that is not a JSON object.
@@ -23,7 +25,7 @@ const (
 
 // ofNoObject are the reasons for which a message that is not an object may be
 // rejected although its members were never looked at.
-var ofNoObject = []string{reasonInvalidJSON, reasonMapping, reasonDedupeKey, reasonMissingField, reasonInvalidField}
+var ofNoObject = []string{words.InvalidJSON, words.MappingFailed, words.DedupeKeyFailed, words.MissingField, words.InvalidField}
 
 // explainShape replaces the error of a message that is not one JSON object by one that
 // says so. A message that made a call keeps it, whatever its shape.
@@ -39,18 +41,18 @@ func explainShape(msg *service.Message, err error) error {
 	value, jsonErr := msg.AsStructured()
 	_, isArray := value.([]any)
 	switch {
-	case jsonErr == nil && isArray && reasonOf(err) == reasonMapping:
-		return badInput(reasonMapping, "call_mapping: %s", shapeArray)
+	case jsonErr == nil && isArray && reasonOf(err) == words.MappingFailed:
+		return badInput(words.MappingFailed, "call_mapping: %s", shapeArray)
 	case jsonErr == nil && isArray:
-		return badInput(reasonInvalidJSON, shapeArray)
+		return badInput(words.InvalidJSON, shapeArray)
 	case jsonErr == nil:
 		return err
 	}
-	if reasonOf(err) != reasonInvalidJSON {
+	if reasonOf(err) != words.InvalidJSON {
 		return err // the mapping does not need JSON
 	}
 	if shape := shapeOf(content, trimmed); shape != "" {
-		return badInput(reasonInvalidJSON, "%s", shape)
+		return badInput(words.InvalidJSON, "%s", shape)
 	}
 	return err
 }

@@ -32,35 +32,7 @@ func init() {
 func outputDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, and never a second one.").
-		Description(dialDescription+`
-
-### Failed messages
-
-Set `+"`failures`"+`. Each failed message is written to this child output, with its metadata and the metadata above, as
-
-`+"`{outcome, reason, details, dial_ref, call_id, http_status, rule, next_allowed, lead}`"+`
-
-Members that are not known are absent. `+"`lead`"+` is the message as this output received it: as JSON, or else as text. A message counts as delivered once its record is written.
-
-Never put a `+"`fallback`"+` around an output that has `+"`failures`"+`. At a shutdown, a batch with an undecided message is returned as an error for all of its messages, and the `+"`fallback`"+` would file them all.
-
-Never let an input that acknowledges message by message stand above a `+"`split` or `group_by`, nor above a `switch`"+` output below a filter: a message can then be lost even with `+"`failures`"+`. It happens when the stream stops before all messages of a batch are decided. This output then returns one error for the whole batch. Benthos turns it into errors for single messages, and assigns those by place. So let batches reach this output whole, and let a case of the `+"`switch`"+` drop what a filter would.
-
-Never put a processor that remembers messages above this output, such as `+"`dedupe`"+` or a `+"`cache`"+` that adds keys. After a crash the messages of a batch come again, and it would drop those that were not called yet. The ledger remembers what was called.
-
-### Without failures
-
-Never leave `+"`failures`"+` out below anything that changes a batch: a filter, `+"`split`, `group_by`, `archive`"+` or a sort, in `+"`pipeline`"+` or in the `+"`processors`"+` of an input or output. A failed message is then returned as an error, and Benthos finds the message of an error by its place in the batch. After such a change another message has that place. A `+"`fallback`"+` then files a lead that was called, and loses the failed one. An input delivers the wrong message again, and acknowledges the failed one.
-
-Where nothing changes a batch, a `+"`fallback`"+` output can catch the error. Its second output finds the text in the metadata `+"`fallback_error`"+`, which `+"`parse_dial_error`"+` takes apart, and no other metadata of this component.
-
-### Receipts
-
-With `+"`receipts`"+`, a receipt of each message that counts as done is written to this child output before the message is acknowledged, as `+"`{outcome, dial_ref, call_id, call, lead}`"+`. `+"`outcome`"+` is `+"`accepted`, `duplicate` or `dry_run`"+`. `+"`call`"+` is the created call as the API reports it; it is absent for a duplicate, and in a dry run it is the call that would have been requested. `+"`lead`"+` is as above.
-
-So with both outputs each message has one record: a receipt or an entry in `+"`failures`"+`. Both are written at least once. A crash, a shutdown while an output is down, or an error of the output can repeat a record; the repeated receipt then usually says `+"`duplicate`"+`.
-
-While either output is down the stream waits, and the log says so: `+"`Dialing paused (failures): ...`"+`. A record that an output never accepts, such as one that is too large for Kafka, holds its batch: shorten it in the output's `+"`processors`"+`. A stop waits for the records as long as Benthos lets it, for three quarters of `+"`shutdown_timeout`"+`; the messages are then delivered again after the restart.`).
+		Description(description("happyrobot_dial", "output_happyrobot_dial")).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
@@ -224,34 +196,3 @@ func (o *dialOutput) Close(ctx context.Context) error {
 	both.Wait()
 	return nil
 }
-
-// batchError reports each message's own error, or a plain nil. Messages without
-// an error count as delivered.
-func batchError(batch service.MessageBatch, errs []error) error {
-	var all *service.BatchError
-	for i, err := range errs {
-		if err == nil {
-			continue
-		}
-		if all == nil {
-			all = service.NewBatchError(batch, err)
-		}
-		_ = all.Failed(i, &messageError{err: err, batch: all})
-	}
-	if all == nil {
-		return nil
-	}
-	return all
-}
-
-// messageError is one message's error that also leads to its neighbours'. The
-// batching of an output hands back one error for all messages that came in
-// together; without the way to the others, a fallback would take the called
-// neighbours of one bad lead for failed.
-type messageError struct {
-	err   error
-	batch *service.BatchError
-}
-
-func (e *messageError) Error() string   { return e.err.Error() }
-func (e *messageError) Unwrap() []error { return []error{e.err, e.batch} }

@@ -16,8 +16,6 @@ const (
 	resumedLog = "Dialing resumed (%s)."
 )
 
-const causeLedger = "ledger"
-
 // pauseCause is the word for a trouble. A request that cannot be sent has no answer
 // either: whoever reads the log need not tell the two apart.
 func pauseCause(why dialer.Trouble) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // pc: processor call
@@ -30,29 +31,7 @@ func init() {
 func processorCallSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Enriches a message with its call: status, extraction, classification, and on request transcript, recording and logs.").
-		Description(`
-Messages keep their order. The calls of a batch are read side by side, and a call that several messages name is read once.
-
-### What becomes of a message
-
-The metadata `+"`happyrobot_outcome`"+` says how it went:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| `+"`complete`"+` | everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript) | `+"`result_map`"+` is applied |
-| `+"`not_ready`"+` | the call is not over, or its transcript is not there yet | without `+"`wait`, `result_map`"+` is applied to what there is; with `+"`wait`"+`, the message fails after `+"`wait_timeout`"+` |
-| `+"`not_found`"+` | the API does not know the call | the message fails |
-| `+"`rejected`"+` | `+"`call_id`"+` is not an id (reason `+"`invalid_call_id`"+`), the API refuses the request (`+"`refused`"+`), or its answer cannot be read, even after it was asked for three times more (`+"`unreadable`"+`) | the message fails |
-
-Other metadata: `+"`happyrobot_call_id`"+`; `+"`happyrobot_call_status`"+`, the call's status in the documented spelling, such as `+"`No answer`"+`, however the API writes it in `+"`this.status`"+`; and `+"`happyrobot_reason`"+` on failed messages. An outage or a refused key fails no message: reads are repeated, see `+"`retry`"+`.
-
-An answer that names another call than the one asked for is unreadable: it is neither attached nor kept, and the same holds for a transcript whose `+"`call_id`"+` names another call, and for what `+"`cache`"+` holds. An answer without an id is taken for the call.
-
-### The text of a transcript
-
-`+"`transcript.text`"+` is what was said, one line a message, as `+"`user: Yes, go on.`"+` Only messages with the roles `+"`assistant` and `user`"+` are speech: prompts, results of tools and roles that the API does not document as speakers are left out, and stay in `+"`transcript.messages`"+`. Case and blanks of a role do not count. Where the messages give no line at all, the text is empty and `+"`transcript.text_note`"+` says why and names the roles found; the log reports it once, and the metric `+"`happyrobot_transcripts_without_text`"+` counts it.
-
-The header values of webhooks, which the API embeds in calls, are removed.`).
+		Description(description("processor_happyrobot_call")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(
@@ -98,7 +77,7 @@ pipeline:
 }
 
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter("happyrobot_call_lookups", "outcome")}
+	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter(words.MetricCallLookups, "outcome")}
 	var err error
 	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
@@ -150,7 +129,7 @@ func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 			err = fmt.Errorf("%s: %w", pcFieldCallID, err)
 		}
 		if err != nil {
-			p.finish(msg, "", &enrichment{outcome: lookupRejected, reason: "invalid_call_id", err: err})
+			p.finish(msg, "", &enrichment{outcome: words.Rejected, reason: words.InvalidCallID, err: err})
 			continue
 		}
 		ids[i], found[id] = id, nil
@@ -191,22 +170,22 @@ func (p *callProcessor) readAll(ctx context.Context, found map[string]*enrichmen
 // finish puts a lookup's end on a message.
 func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	p.outcomes.Incr(1, e.outcome)
-	msg.MetaSetMut(metaOutcome, e.outcome)
-	msg.MetaDelete(metaReason)
-	msg.MetaDelete(metaCallID)
+	msg.MetaSetMut(words.MetaOutcome, e.outcome)
+	msg.MetaDelete(words.MetaReason)
+	msg.MetaDelete(words.MetaCallID)
 	if id != "" {
-		msg.MetaSetMut(metaCallID, id)
+		msg.MetaSetMut(words.MetaCallID, id)
 	}
 	if status := statusOf(e).Canonical(); status != "" {
-		msg.MetaSetMut(metaStatus, string(status))
+		msg.MetaSetMut(words.MetaCallStatus, string(status))
 	} else if e.err == nil {
-		msg.MetaDelete(metaStatus) // of another call, which the message came with
+		msg.MetaDelete(words.MetaCallStatus) // of another call, which the message came with
 	}
 	err := e.err
 	if err == nil {
 		err = overlay(msg, e.result, p.resultMap)
 	} else {
-		msg.MetaSetMut(metaReason, e.reason)
+		msg.MetaSetMut(words.MetaReason, e.reason)
 		err = fmt.Errorf("%s: %s: %w", e.outcome, e.reason, err)
 	}
 	if err != nil {
@@ -256,7 +235,7 @@ func (f *flights) do(ctx context.Context, id string, read func() *enrichment) *e
 				return other.result
 			}
 		case <-ctx.Done():
-			return &enrichment{outcome: lookupRejected, err: errors.New("stopped")}
+			return &enrichment{outcome: words.Rejected, err: errors.New("stopped")}
 		}
 	}
 }

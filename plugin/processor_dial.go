@@ -9,8 +9,6 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 )
 
-const fieldResultMap = "result_map"
-
 func init() {
 	service.MustRegisterBatchProcessor("happyrobot_dial", processorDialSpec(), newDialProcessorFromParsed)
 }
@@ -18,11 +16,7 @@ func init() {
 func processorDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, never a second one, and continues with the created call.").
-		Description(dialDescription+`
-
-### In a pipeline
-
-Each batch is dialed as it comes, so batch at the input, or with `+"`batched`"+`, to send several calls in one request. Failed messages continue with their error set: handle them with `+"`catch`"+` or `+"`switch`"+`, or let a `+"`reject_errored`"+` output refuse them.`).
+		Description(description("happyrobot_dial", "processor_happyrobot_dial")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(dialFields()...).
@@ -45,13 +39,6 @@ cache_resources:
     bbolt:
       path: ./ledger.db
 `)
-}
-
-func resultMapField(result string) *service.ConfigField {
-	return service.NewBloblangField(fieldResultMap).
-		Description("Puts the result into the message: `this` is the result, " + result + ", and `root` the message.").
-		Default("root.call = this").
-		Example("root.call_id = this.call_id")
 }
 
 func newDialProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {

@@ -11,22 +11,13 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // pr: processor request
 	prFieldOperation   = "operation"
 	prFieldArgsMapping = "args_mapping"
 	prFieldPath        = "path"
-)
-
-// Outcomes and reasons of a request that others do not have.
-const (
-	requestUnknown = "unknown"
-
-	reasonRefused    = "refused"
-	reasonGaveUp     = "gave_up"
-	reasonUnanswered = "unanswered"
-	reasonUnreadable = "unreadable"
 )
 
 func init() {
@@ -36,29 +27,7 @@ func init() {
 func processorRequestSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Calls any other operation of the API by its name: notes, ratings, use cases, agents, numbers, members, usage.").
-		Description(`
-The messages of a batch are taken one after the other, in their order. To place calls, use `+"`happyrobot_dial`"+`, which keeps a ledger; to read calls at scale, `+"`happyrobot_call`"+`.
-
-### What becomes of a message
-
-The metadata `+"`happyrobot_outcome`"+` says how it went:
-
-| Outcome | When | Then |
-| --- | --- | --- |
-| `+"`complete`"+` | the API answered | `+"`result_map`"+` is applied; the result of an empty answer is null |
-| `+"`not_found`"+` | the API does not know the object, or the path | the message fails |
-| `+"`rejected`"+` | the arguments are no good, or the API refuses them | the message fails |
-| `+"`unknown`"+` | a request that changes something may have been processed, and no answer tells | the message fails; look before it is sent again |
-
-A failed message carries an error of the form `+"`outcome: reason: details`, and the metadata `happyrobot_reason`"+`: `+"`invalid_json`, `mapping_failed`, `missing_field`, `invalid_field`, `too_large`"+` for arguments; `+"`refused`, `not_found`, `unreadable`"+` for answers; `+"`unanswered`"+` where there was none; `+"`gave_up`"+` after `+"`retry.max_elapsed_time`"+`. `+"`happyrobot_http_status`"+` is the status that it failed with.
-
-### When the API is in trouble
-
-A full rate limit (429) and a refused key or account (401, 402, 403) fail no message: the stream waits, see `+"`retry`"+`. GET requests are repeated through an outage as well. Others change something, so they are repeated only when the request certainly did not leave. There is no ledger of them: a message that the input delivers again makes its request again.
-
-### Secrets
-
-The API key and the telephony credentials that answers about members hold, and the header values of webhooks in use cases, are removed.`).
+		Description(description("processor_happyrobot_request")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(
@@ -132,7 +101,7 @@ func operationLint() string {
 }
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &requestProcessor{outcomes: res.Metrics().NewCounter("happyrobot_request_outcomes", "outcome")}
+	p := &requestProcessor{outcomes: res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome")}
 	var err error
 	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
@@ -186,7 +155,7 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 	for i, msg := range batch {
 		args, err := p.arguments(batch, mapping, i)
 		if err != nil {
-			p.fail(msg, lookupRejected, reasonOf(err), err)
+			p.fail(msg, words.Rejected, reasonOf(err), err)
 			continue
 		}
 		answer, err := p.api.Do(ctx, p.operation, args)
@@ -204,7 +173,7 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 }
 
 func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
-	p.mark(msg, lookupComplete, "", 0)
+	p.mark(msg, words.Complete, "", 0)
 	var result any
 	var err error
 	if len(answer) > 0 {
@@ -225,19 +194,19 @@ func (p *requestProcessor) classify(err error) (outcome, reason string) {
 	changes := p.operation.Method != http.MethodGet
 	switch {
 	case class == happyrobot.ClassOther:
-		return lookupRejected, reasonOf(err)
+		return words.Rejected, reasonOf(err)
 	case class == happyrobot.ClassNotFound:
-		return lookupNotFound, lookupNotFound
+		return words.NotFound, words.NotFound
 	case class == happyrobot.ClassUnknown && changes && unreadable:
-		return requestUnknown, reasonUnreadable
+		return words.Unknown, words.Unreadable
 	case class == happyrobot.ClassUnknown && changes:
-		return requestUnknown, reasonUnanswered
+		return words.Unknown, words.Unanswered
 	case unreadable:
-		return lookupRejected, reasonUnreadable
+		return words.Rejected, words.Unreadable
 	case class == happyrobot.ClassRefused:
-		return lookupRejected, reasonRefused
+		return words.Rejected, words.Refused
 	}
-	return lookupRejected, reasonGaveUp
+	return words.Rejected, words.GaveUp
 }
 
 func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, err error) {
@@ -253,14 +222,14 @@ func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, er
 // mark puts the outcome on a message, in place of an earlier component's.
 func (p *requestProcessor) mark(msg *service.Message, outcome, reason string, status int) {
 	p.outcomes.Incr(1, outcome)
-	msg.MetaSetMut(metaOutcome, outcome)
-	msg.MetaDelete(metaReason)
-	msg.MetaDelete(metaHTTPStatus)
+	msg.MetaSetMut(words.MetaOutcome, outcome)
+	msg.MetaDelete(words.MetaReason)
+	msg.MetaDelete(words.MetaHTTPStatus)
 	if reason != "" {
-		msg.MetaSetMut(metaReason, reason)
+		msg.MetaSetMut(words.MetaReason, reason)
 	}
 	if status != 0 {
-		msg.MetaSetMut(metaHTTPStatus, status)
+		msg.MetaSetMut(words.MetaHTTPStatus, status)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // maxRequestBytes bounds the body of one request. The largest known one is a
@@ -23,21 +24,21 @@ func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *servic
 	mapped, err := mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := batch[i].AsStructured(); jsonErr != nil {
-			return args, badInput(reasonInvalidJSON, "the message is not JSON, which args_mapping needs")
+			return args, badInput(words.InvalidJSON, "the message is not JSON, which args_mapping needs")
 		}
-		return args, badInput(reasonMapping, "args_mapping: %s", withoutValues(err))
+		return args, badInput(words.MappingFailed, "args_mapping: %s", withoutValues(err))
 	}
 	if mapped == nil {
-		return args, badInput(reasonMapping, "args_mapping: deleted the message; filter messages before this component")
+		return args, badInput(words.MappingFailed, "args_mapping: deleted the message; filter messages before this component")
 	}
 	value, err := mapped.AsStructured()
 	object, ok := value.(map[string]any)
 	if err != nil || !ok {
-		return args, badInput(reasonMapping, "args_mapping: must give an object with path, query and body")
+		return args, badInput(words.MappingFailed, "args_mapping: must give an object with path, query and body")
 	}
 	for name := range object {
 		if name != "path" && name != "query" && name != "body" {
-			return args, badInput(reasonInvalidField, "args_mapping: %s: is none of path, query and body", name)
+			return args, badInput(words.InvalidField, "args_mapping: %s: is none of path, query and body", name)
 		}
 	}
 	if args.Path, err = p.pathArguments(object["path"]); err != nil {
@@ -48,10 +49,10 @@ func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *servic
 	}
 	if body := object["body"]; body != nil {
 		if args.Body, err = json.Marshal(body); err != nil {
-			return args, badInput(reasonInvalidField, "args_mapping: body: holds a value that JSON cannot")
+			return args, badInput(words.InvalidField, "args_mapping: body: holds a value that JSON cannot")
 		}
 		if len(args.Body) > maxRequestBytes {
-			return args, badInput(reasonTooLarge, "args_mapping: body: is %d bytes as JSON, more than %d", len(args.Body), maxRequestBytes)
+			return args, badInput(words.TooLarge, "args_mapping: body: is %d bytes as JSON, more than %d", len(args.Body), maxRequestBytes)
 		}
 	}
 	return args, nil
@@ -60,11 +61,11 @@ func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *servic
 func (p *requestProcessor) pathArguments(given any) (map[string]string, error) {
 	object, ok := given.(map[string]any)
 	if !ok && given != nil {
-		return nil, badInput(reasonInvalidField, "args_mapping: path: must be an object")
+		return nil, badInput(words.InvalidField, "args_mapping: path: must be an object")
 	}
 	for _, name := range p.operation.PathParameters() {
 		if v := object[name]; v == nil || v == "" {
-			return nil, badInput(reasonMissingField, "args_mapping: path.%s: is missing; %s needs it", name, p.operation.ID)
+			return nil, badInput(words.MissingField, "args_mapping: path.%s: is missing; %s needs it", name, p.operation.ID)
 		}
 	}
 	parameters := make(map[string]string, len(object))
@@ -73,7 +74,7 @@ func (p *requestProcessor) pathArguments(given any) (map[string]string, error) {
 			continue
 		}
 		if parameters[name], ok = scalar(value); !ok {
-			return nil, badInput(reasonInvalidField, "args_mapping: path.%s: must be text or a number", name)
+			return nil, badInput(words.InvalidField, "args_mapping: path.%s: must be text or a number", name)
 		}
 	}
 	return parameters, nil
@@ -82,7 +83,7 @@ func (p *requestProcessor) pathArguments(given any) (map[string]string, error) {
 func queryArguments(given any) (url.Values, error) {
 	object, ok := given.(map[string]any)
 	if !ok && given != nil {
-		return nil, badInput(reasonInvalidField, "args_mapping: query: must be an object")
+		return nil, badInput(words.InvalidField, "args_mapping: query: must be an object")
 	}
 	query := url.Values{}
 	for name, value := range object {
@@ -93,13 +94,13 @@ func queryArguments(given any) (url.Values, error) {
 		if !ok {
 			list = []any{value}
 		}
-		words := make([]string, len(list))
+		texts := make([]string, len(list))
 		for i, v := range list {
-			if words[i], ok = scalar(v); !ok {
-				return nil, badInput(reasonInvalidField, "args_mapping: query.%s: must be text, a number, a boolean, or a list of them", name)
+			if texts[i], ok = scalar(v); !ok {
+				return nil, badInput(words.InvalidField, "args_mapping: query.%s: must be text, a number, a boolean, or a list of them", name)
 			}
 		}
-		query.Set(name, strings.Join(words, ",")) // how the API documents its lists
+		query.Set(name, strings.Join(texts, ",")) // how the API documents its lists
 	}
 	return query, nil
 }
@@ -121,7 +122,7 @@ func scalar(value any) (string, bool) {
 func fromMapping(err error) error {
 	var f *happyrobot.FieldError
 	if errors.As(err, &f) {
-		return badInput(reasonInvalidField, "args_mapping: %w", err)
+		return badInput(words.InvalidField, "args_mapping: %w", err)
 	}
 	return err
 }

@@ -21,11 +21,7 @@ func init() {
 func leadsScannerSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Reads a file of leads: one JSON object per line.").
-		Description(`
-Byte order marks, CRLF, blank lines and blanks before a lead are fine. Each other line is a message, even one that is not JSON: it fails alone when it is dialed.
-
-JSON that spans lines is not JSON lines: a single line of a pretty-printed array can look like a lead of its own. So from a line that opens such JSON, the rest of the file is one message, which a dial rejects as ` + "`invalid_json`" + `, and none of it is called. A line that opens something else around leads counts, too: one that begins with ` + "`/*`, ` ``` ` or `,`, or that ends with `(`" + `. The same holds for a file that begins with ` + "`[`" + `, whatever follows, and for UTF-16 text. Convert an array with ` + "`jq -c '.[]' leads.json > leads.jsonl`" + `, and objects that span lines with ` + "`jq -c . leads.json > leads.jsonl`" + `.
-`).
+		Description(description("scanner_happyrobot_leads")).
 		Field(service.NewIntField(slFieldMaxLineBytes).
 			Description("The most bytes of a line, or of the rest of a file that is not JSON lines, that a message holds, blanks before a line's text not counted. A longer one is cut, ends with `…`, and fails as `invalid_json`.").
 			Default(1 << 20).

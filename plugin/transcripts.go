@@ -6,6 +6,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Members that we add to a transcript.
@@ -30,7 +31,7 @@ type transcriptTexts struct {
 }
 
 func newTranscriptTexts(res *service.Resources, messages string) *transcriptTexts {
-	t := &transcriptTexts{log: res.Logger(), messages: messages, empty: res.Metrics().NewCounter("happyrobot_transcripts_without_text"), toldRoles: map[string]bool{}}
+	t := &transcriptTexts{log: res.Logger(), messages: messages, empty: res.Metrics().NewCounter(words.MetricTranscriptsWithoutText), toldRoles: map[string]bool{}}
 	t.empty.Incr(0)
 	return t
 }

@@ -16,15 +16,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-)
-
-// Metadata of events.
-const (
-	metaEventKind = "happyrobot_event_kind"
-	metaEventType = "happyrobot_event_type"
-	metaEventID   = "happyrobot_event_id"
-	metaRunID     = "happyrobot_run_id"
-	metaSessionID = "happyrobot_session_id"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // eventMessage makes the message of an event. The status of a hook's call is in the
@@ -36,8 +28,8 @@ func (s *deliveries) eventMessage(e happyrobot.Event) *service.Message {
 	}
 	msg := service.NewMessage(s.withTranscript(e))
 	for name, value := range map[string]string{
-		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: status, metaPrevious: e.Previous,
-		metaCallID: e.CallID, metaRunID: e.RunID, metaSessionID: e.SessionID,
+		words.MetaEventKind: string(e.Kind), words.MetaEventType: e.Type, words.MetaEventID: e.ID, words.MetaCallStatus: status, words.MetaPreviousStatus: e.Previous,
+		words.MetaCallID: e.CallID, words.MetaRunID: e.RunID, words.MetaSessionID: e.SessionID,
 	} {
 		if value != "" {
 			msg.MetaSetMut(name, value)

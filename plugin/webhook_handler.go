@@ -13,6 +13,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // answer is how a request ends: a label of the metric, a status, and a few words.
@@ -64,7 +65,7 @@ type webhookHandler struct {
 func (h *webhookHandler) init(res *service.Resources) {
 	h.secretSum = sha256.Sum256([]byte(h.secret))
 	h.slots = make(chan struct{}, h.maxInFlight)
-	h.requests = res.Metrics().NewCounter("happyrobot_webhook_requests", "result")
+	h.requests = res.Metrics().NewCounter(words.MetricWebhookRequests, "result")
 	s := &h.events
 	s.res, s.scope, s.timeout, s.texts = res, h.path, h.timeout, newTranscriptTexts(res, "content.messages")
 	s.queue, s.running = make(chan *delivery), map[string]*delivery{}

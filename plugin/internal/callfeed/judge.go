@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Outcomes of an event.
 const (
-	Complete = "complete"  // the call is over, and all that was asked for is there
-	NotReady = "not_ready" // the call is not over, or a part of it did not come in time
-	Expired  = "expired"   // after MaxAge its status is still a word that nobody documents
+	Complete = words.Complete // the call is over, and all that was asked for is there
+	NotReady = words.NotReady // the call is not over, or a part of it did not come in time
+	Expired  = words.Expired  // after MaxAge its status is still a word that nobody documents
 )
 
 // Reasons for giving an open call up.
 const (
-	dropDeleted = "deleted"
-	dropExpired = "expired"
+	dropDeleted = words.Deleted
+	dropExpired = words.Expired
 )
 
 // maxPause is the longest time between two looks at an open call.

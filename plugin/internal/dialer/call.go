@@ -8,6 +8,7 @@ import (
 	"maps"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // RefMember is the member of a call's metadata that carries our reference. The
@@ -53,19 +54,19 @@ type Outcome string
 
 // Outcomes of a dial.
 const (
-	Accepted  Outcome = "accepted"  // the API has the call
-	Duplicate Outcome = "duplicate" // the ledger knew the call already; no request was made
-	Rejected  Outcome = "rejected"  // this one call is refused
-	Held      Outcome = "held"      // it may have been placed, and nothing proves either way
-	DryRun    Outcome = "dry_run"   // not sent, as asked
+	Accepted  Outcome = words.Accepted  // the API has the call
+	Duplicate Outcome = words.Duplicate // the ledger knew the call already; no request was made
+	Rejected  Outcome = words.Rejected  // this one call is refused
+	Held      Outcome = words.Held      // it may have been placed, and nothing proves either way
+	DryRun    Outcome = words.DryRun    // not sent, as asked
 )
 
 // Reasons of a Rejected or Held call that this package gives.
 const (
-	ReasonConflict = "dedupe_conflict" // the dedupe key was used for another call
-	ReasonRefused  = "refused"         // the API refused this call
-	ReasonGaveUp   = "gave_up"         // retry.max_elapsed_time passed before it could be sent
-	ReasonUnknown  = "unknown"         // sent, not answered, not found
+	ReasonConflict = words.DedupeConflict // the dedupe key was used for another call
+	ReasonRefused  = words.Refused        // the API refused this call
+	ReasonGaveUp   = words.GaveUp         // retry.max_elapsed_time passed before it could be sent
+	ReasonUnknown  = words.Unknown        // sent, not answered, not found
 )
 
 // Result of one call. An empty Outcome means undecided: the context ended first,

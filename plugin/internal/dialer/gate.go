@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Trouble is why no request may leave.
@@ -14,12 +16,12 @@ type Trouble string
 
 // Troubles of the API as a whole. None of them ever fails a message.
 const (
-	Unreachable Trouble = "unreachable"      // requests cannot be sent
-	RateLimited Trouble = "rate_limited"     // 429
-	SetupWrong  Trouble = "setup"            // the key or the URL is refused
-	Unanswered  Trouble = "unanswered"       // a request may have arrived and nobody knows
-	noTrouble   Trouble = ""                 // the gate is open
-	fullGroup           = int(^uint(0) >> 1) // no limit of its own
+	Unreachable Trouble = "unreachable"          // requests cannot be sent
+	RateLimited Trouble = words.CauseRateLimited // 429
+	SetupWrong  Trouble = words.CauseSetup       // the key or the URL is refused
+	Unanswered  Trouble = words.CauseUnanswered  // a request may have arrived and nobody knows
+	noTrouble   Trouble = ""                     // the gate is open
+	fullGroup           = int(^uint(0) >> 1)     // no limit of its own
 )
 
 // gate lets dial requests out while the API works. In trouble it closes, and

@@ -13,6 +13,8 @@ import (
 
 	"github.com/nyaruka/phonenumbers/v2"
 	"github.com/nyaruka/phonenumbers/v2/timezone"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Reason is why a text or a number is refused, in one word.
@@ -20,11 +22,11 @@ type Reason string
 
 // Reasons of a Refusal.
 const (
-	Invalid          Reason = "invalid_phone_number"
-	Ambiguous        Reason = "ambiguous_phone_number"
-	EmergencyNumber  Reason = "emergency_number"
-	RegionNotAllowed Reason = "region_not_allowed"
-	TypeRefused      Reason = "number_type_refused"
+	Invalid          Reason = words.InvalidPhoneNumber
+	Ambiguous        Reason = words.AmbiguousPhoneNumber
+	EmergencyNumber  Reason = words.EmergencyNumber
+	RegionNotAllowed Reason = words.RegionNotAllowed
+	TypeRefused      Reason = words.NumberTypeRefused
 )
 
 // Refusal is a text or a number that is not dialed.

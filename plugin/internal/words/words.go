@@ -1,0 +1,257 @@
+// Package words has every word that the components give a message or a metric, with its
+// meaning: outcomes, reasons, causes of a pause, names of metadata and of metrics. Users'
+// configs, dashboards and tables depend on them, so a word that was released stays.
+//
+// A new word is a constant here and a row of the table below it, and no literal
+// anywhere else; the tables of the documentation are made from these (tables.go).
+package words
+
+// Components that give words.
+const (
+	dial    = "happyrobot_dial"
+	call    = "happyrobot_call"
+	request = "happyrobot_request"
+	calls   = "happyrobot_calls"
+	webhook = "happyrobot_webhook"
+)
+
+// Outcomes: how a message ended.
+const (
+	Accepted  = "accepted"
+	Duplicate = "duplicate"
+	Rejected  = "rejected"
+	Held      = "held"
+	DryRun    = "dry_run"
+	Complete  = "complete"
+	NotReady  = "not_ready"
+	NotFound  = "not_found"
+	Unknown   = "unknown"
+	Expired   = "expired"
+)
+
+// Outcome is an outcome of one component.
+type Outcome struct {
+	Component, Name string
+	When            string // a message ends so
+	Then            string // what becomes of it
+}
+
+// Outcomes of all components.
+var Outcomes = []Outcome{
+	{dial, Accepted, "the API has the call", "recorded in the ledger; the message counts as done"},
+	{dial, Duplicate, "the ledger knows the call already", "no request; the message counts as done, and the same call id is handed on"},
+	{dial, Rejected, "the message does not map to a valid call, or the API refuses this one call", "this message fails with a reason; its neighbours are called"},
+	{dial, Held, "the call may have been placed, and the API still does not list it after `settle`", "this message fails with the reason `unknown`, or is dialed again with `on_unknown: redial_absent`"},
+	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and the call that would have been requested is handed on"},
+
+	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
+	{call, NotReady, "the call is not over, or its transcript is not there yet", "without `wait`, `result_map` is applied to what there is; with `wait`, the message fails after `wait_timeout`"},
+	{call, NotFound, "the API does not know the call", "the message fails"},
+	{call, Rejected, "`call_id` is not an id, the API refuses the request, or its answer cannot be read, even after it was asked for three times more", "the message fails"},
+
+	{request, Complete, "the API answered", "`result_map` is applied; the result of an empty answer is null"},
+	{request, NotFound, "the API does not know the object, or the path", "the message fails"},
+	{request, Rejected, "the arguments are no good, or the API refuses them", "the message fails"},
+	{request, Unknown, "a request that changes something may have been processed, and no answer tells", "the message fails; look before it is sent again"},
+
+	{calls, Complete, "the call is over, and all of `include` is there", "emitted"},
+	{calls, NotReady, "the call is not over, or something of `include` did not come in `include_timeout`", "emitted without what is missing"},
+	{calls, Expired, "after `max_call_age` the status is still a word that the API does not document", "emitted, since the call may well be over"},
+}
+
+// Reasons: why a message ended as it did. NotReady, NotFound, Unknown and Expired are
+// reasons, too.
+const (
+	InvalidJSON          = "invalid_json"
+	MappingFailed        = "mapping_failed"
+	DedupeKeyFailed      = "dedupe_key_failed"
+	MissingField         = "missing_field"
+	InvalidField         = "invalid_field"
+	UnknownMember        = "unknown_member"
+	InvalidDate          = "invalid_date"
+	TooLarge             = "too_large"
+	ProcessingFailed     = "processing_failed"
+	InvalidPhoneNumber   = "invalid_phone_number"
+	AmbiguousPhoneNumber = "ambiguous_phone_number"
+	EmergencyNumber      = "emergency_number"
+	RegionNotAllowed     = "region_not_allowed"
+	NumberTypeRefused    = "number_type_refused"
+	InvalidCallID        = "invalid_call_id"
+	DedupeConflict       = "dedupe_conflict"
+	Refused              = "refused"
+	GaveUp               = "gave_up"
+	Unanswered           = "unanswered"
+	Unreadable           = "unreadable"
+	Deleted              = "deleted"
+)
+
+// Reason is a reason of one outcome of one component.
+type Reason struct {
+	Component, Outcome, Name string
+	Meaning                  string
+}
+
+// Reasons of all components.
+var Reasons = []Reason{
+	{dial, Rejected, InvalidJSON, "the message is not JSON, or `call_mapping` gave something else"},
+	{dial, Rejected, MappingFailed, "`call_mapping` failed, deleted the message, or gave no object"},
+	{dial, Rejected, DedupeKeyFailed, "`dedupe_key` failed, or a part of the key is missing or rounded"},
+	{dial, Rejected, MissingField, "the call lacks a member that it must have"},
+	{dial, Rejected, InvalidField, "a member of the call has a value that it must not have"},
+	{dial, Rejected, UnknownMember, "the call has a member that the API does not document; see `extra_members`"},
+	{dial, Rejected, InvalidDate, "`scheduled_for` is not a date and time with a zone"},
+	{dial, Rejected, TooLarge, "the call is larger than a request can carry"},
+	{dial, Rejected, ProcessingFailed, "an earlier processor failed on the message; see `dial_errored`"},
+	{dial, Rejected, InvalidPhoneNumber, "the text is not a phone number, or no numbering plan has the number"},
+	{dial, Rejected, AmbiguousPhoneNumber, "the text has two readings"},
+	{dial, Rejected, EmergencyNumber, "it is an emergency number; those are never dialed"},
+	{dial, Rejected, RegionNotAllowed, "the number belongs to no region that may be called; see `regions`"},
+	{dial, Rejected, NumberTypeRefused, "numbers of this type are not called; see `refuse_types`"},
+	{dial, Rejected, DedupeConflict, "the key was used for a call with other contents"},
+	{dial, Rejected, Refused, "the API refused this call"},
+	{dial, Rejected, GaveUp, "`retry.max_elapsed_time` passed before the call could be sent"},
+	{dial, Held, Unknown, "a request left, and neither an answer nor the list of calls shows the call"},
+	{dial, Accepted, MappingFailed, "the call was placed, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
+
+	{call, NotReady, NotReady, "`wait_timeout` passed"},
+	{call, NotFound, NotFound, "the API does not know the call"},
+	{call, Rejected, InvalidCallID, "`call_id` failed, or is not an id"},
+	{call, Rejected, Refused, "the API refuses the request, or `retry.max_elapsed_time` passed"},
+	{call, Rejected, Unreadable, "the answer cannot be read, or is about another call"},
+
+	{request, Rejected, InvalidJSON, "the message is not JSON, which `args_mapping` needs"},
+	{request, Rejected, MappingFailed, "`args_mapping` failed, deleted the message, or gave no object"},
+	{request, Rejected, MissingField, "a parameter of the path is missing"},
+	{request, Rejected, InvalidField, "an argument has a value that it must not have"},
+	{request, Rejected, TooLarge, "the body is larger than a request can carry"},
+	{request, Rejected, Refused, "the API refused the request"},
+	{request, Rejected, Unreadable, "the answer to a question cannot be read"},
+	{request, Rejected, GaveUp, "`retry.max_elapsed_time` passed, and nothing was changed"},
+	{request, NotFound, NotFound, "the API does not know the object, or the path"},
+	{request, Unknown, Unanswered, "the request may have left, and no answer came"},
+	{request, Unknown, Unreadable, "the answer cannot be read"},
+}
+
+// Causes: what a dial waits for while it is paused. Log lines begin with
+// "Dialing paused (cause)".
+const (
+	CauseSetup       = "setup"
+	CauseRateLimited = "rate_limited"
+	CauseUnanswered  = Unanswered
+	CauseLedger      = "ledger"
+	CauseReceipts    = "receipts"
+	CauseFailures    = "failures"
+)
+
+// Cause is a cause of a pause.
+type Cause struct{ Name, Meaning string }
+
+// Causes of a pause. None of them fails a message.
+var Causes = []Cause{
+	{CauseSetup, "the API refuses the key, or the URL is wrong"},
+	{CauseRateLimited, "the API asks to slow down, or the account is used up"},
+	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{CauseLedger, "the ledger cannot be read or written"},
+	{CauseReceipts, "the output `receipts` takes nothing"},
+	{CauseFailures, "the output `failures` takes nothing"},
+}
+
+// Names of metadata.
+const (
+	MetaOutcome        = "happyrobot_outcome"
+	MetaReason         = "happyrobot_reason"
+	MetaCallID         = "happyrobot_call_id"
+	MetaHTTPStatus     = "happyrobot_http_status"
+	MetaDialRef        = "happyrobot_dial_ref"
+	MetaCallStatus     = "happyrobot_call_status"
+	MetaPreviousStatus = "happyrobot_previous_status"
+	MetaEventKind      = "happyrobot_event_kind"
+	MetaEventType      = "happyrobot_event_type"
+	MetaEventID        = "happyrobot_event_id"
+	MetaRunID          = "happyrobot_run_id"
+	MetaSessionID      = "happyrobot_session_id"
+)
+
+// Meta is a name of metadata that one component sets.
+type Meta struct{ Component, Name, Meaning string }
+
+// Metadata of all components. What a message does not have is absent.
+var Metadata = []Meta{
+	{dial, MetaOutcome, "the outcome"},
+	{dial, MetaReason, "the reason of a message that failed"},
+	{dial, MetaCallID, "the call's id, where it is known"},
+	{dial, MetaHTTPStatus, "the status of the answer that decided, of a message that failed"},
+	{dial, MetaDialRef, "the reference of the call, which the API is given as `metadata.dial_ref`"},
+
+	{call, MetaOutcome, "the outcome"},
+	{call, MetaReason, "the reason of a message that failed"},
+	{call, MetaCallID, "the call's id"},
+	{call, MetaCallStatus, "the call's status in the documented spelling, such as `No answer`, however the API writes it in `this.status`"},
+
+	{request, MetaOutcome, "the outcome"},
+	{request, MetaReason, "the reason of a message that failed"},
+	{request, MetaHTTPStatus, "the status of the answer with which a message failed"},
+
+	{calls, MetaCallID, "the call's id"},
+	{calls, MetaCallStatus, "its status in the documented spelling, such as `No answer`; an undocumented word as it is. Compare this one, not `this.status`"},
+	{calls, MetaPreviousStatus, "with `emit: changes`, the status emitted before, if there was one, spelled likewise"},
+	{calls, MetaOutcome, "the outcome"},
+	{calls, MetaDialRef, "the reference of `happyrobot_dial`, on calls that it placed"},
+
+	{webhook, MetaEventKind, "`call_hook` or `cloudevent`"},
+	{webhook, MetaEventType, "the event's type, an open word"},
+	{webhook, MetaEventID, "the event's id, under which it is remembered"},
+	{webhook, MetaCallStatus, "the status that the event reports: of a hook's call in the documented spelling, such as `No answer`; of a CloudEvent's session in the platform's words"},
+	{webhook, MetaPreviousStatus, "the status before, of a CloudEvent"},
+	{webhook, MetaCallID, "the call's id, of a hook"},
+	{webhook, MetaRunID, "the run's id, of a CloudEvent"},
+	{webhook, MetaSessionID, "the session's id, of a CloudEvent"},
+}
+
+// Names of metrics.
+const (
+	MetricRequests               = "happyrobot_requests"
+	MetricRequestLatency         = "happyrobot_request_latency_ns"
+	MetricDialOutcomes           = "happyrobot_dial_outcomes"
+	MetricDialOnHold             = "happyrobot_dial_on_hold"
+	MetricCallLookups            = "happyrobot_call_lookups"
+	MetricRequestOutcomes        = "happyrobot_request_outcomes"
+	MetricCallsEmitted           = "happyrobot_calls_emitted"
+	MetricCallsDropped           = "happyrobot_calls_dropped"
+	MetricCallsWatched           = "happyrobot_calls_watched"
+	MetricCallsLag               = "happyrobot_calls_lag_seconds"
+	MetricTranscriptsWithoutText = "happyrobot_transcripts_without_text"
+	MetricWebhookRequests        = "happyrobot_webhook_requests"
+)
+
+// Kinds of metrics.
+const (
+	Counter = "counter"
+	Gauge   = "gauge"
+	Timer   = "timer"
+)
+
+// Metric is a metric of some components. The values of its labels come from a fixed list:
+// no id, and no number of anybody.
+type Metric struct {
+	Components []string
+	Name, Kind string
+	Labels     []string
+	Meaning    string
+}
+
+// Metrics of all components.
+var Metrics = []Metric{
+	{[]string{dial, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
+	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long they took"},
+	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{dial}, MetricDialOnHold, Gauge, nil, "1 while the API is in trouble and the stream waits"},
+	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{request}, MetricRequestOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{calls}, MetricCallsEmitted, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{calls}, MetricCallsDropped, Counter, []string{"reason"}, "calls that were given up: `deleted`, the API does not know the call any more; `expired`, it was not over after `max_call_age`"},
+	{[]string{calls}, MetricCallsWatched, Gauge, nil, "open and unacknowledged calls"},
+	{[]string{calls}, MetricCallsLag, Gauge, nil, "seconds since the list was last read to its end; during a backfill, the age of the newest call that was read"},
+	{[]string{call, calls, webhook}, MetricTranscriptsWithoutText, Counter, nil, "transcripts in which nobody says a line"},
+	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`"},
+}

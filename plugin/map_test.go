@@ -1,0 +1,100 @@
+package plugin_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Lines of the map in doc.go begin with a file or a package, and may name other files.
+var (
+	mapLine = regexp.MustCompile(`(?m)^//\t([a-z]\S*) +`)
+	goFile  = regexp.MustCompile(`[a-z_]+\*?\.go`)
+	aPlace  = regexp.MustCompile("`((?:plugin|tests|cmd|config|resources)/[\\w./-]*)`")
+	aTest   = regexp.MustCompile("`(Test\\w+)`")
+)
+
+func TestTheFileMapIsTrue(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	named := map[string]bool{"doc.go": true}
+	places := goFile.FindAllString(string(doc), -1)
+	for _, line := range mapLine.FindAllStringSubmatch(string(doc), -1) {
+		places = append(places, line[1])
+	}
+	for _, place := range places {
+		if place == "import" {
+			continue
+		}
+		found, err := filepath.Glob(place)
+		require.NoError(t, err)
+		assert.NotEmpty(t, found, "doc.go names %s, which is not there", place)
+		for _, name := range found {
+			named[name] = true
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") {
+			assert.True(t, named[file], "doc.go does not name %s", file)
+		}
+	}
+	ours, _ := listPackages(t)
+	for name := range ours {
+		if name != "." {
+			assert.True(t, named[name], "doc.go does not name %s", name)
+		}
+	}
+}
+
+// later are places that CONTRIBUTING.md names before they are there.
+var later = []string{
+	"plugin/internal/guard", "plugin/internal/dialer/guard.go", "plugin/guards.go", "plugin/connectors",
+	"plugin/happyrobot/class.go", "plugin/internal/webhook/deliveries.go", "plugin/internal/boltfile/record.go",
+}
+
+func TestWhatContributingNamesIsThere(t *testing.T) {
+	text, err := os.ReadFile("../CONTRIBUTING.md")
+	require.NoError(t, err)
+	for _, match := range aPlace.FindAllStringSubmatch(string(text), -1) {
+		place := match[1]
+		if slices.ContainsFunc(later, func(l string) bool { return strings.HasPrefix(place, l) }) {
+			continue
+		}
+		_, err := os.Stat(filepath.Join("..", place))
+		assert.NoError(t, err, "CONTRIBUTING.md names it")
+	}
+	tests := aTest.FindAllStringSubmatch(string(text), -1)
+	require.NotEmpty(t, tests)
+	exists := testsOf(t)
+	for _, match := range tests {
+		assert.True(t, exists[match[1]], "CONTRIBUTING.md names %s, which is no test", match[1])
+	}
+}
+
+// testsOf are the names of all tests of the module.
+func testsOf(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	head := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := fs.WalkDir(os.DirFS(".."), ".", func(file string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join("..", file))
+		for _, match := range head.FindAllStringSubmatch(string(text), -1) {
+			found[match[1]] = true
+		}
+		return err
+	})
+	require.NoError(t, err)
+	return found
+}
