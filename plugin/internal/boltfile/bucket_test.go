@@ -1,9 +1,11 @@
-package plugin
+package boltfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
@@ -19,32 +20,60 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-func openTestBbolt(t *testing.T, change ...func(*bboltConfig)) *bboltCache {
+// testConfig says what a test opens.
+type testConfig struct {
+	path, bucket string
+	defaultTTL   time.Duration
+	fileMode     fs.FileMode
+}
+
+// silent is a log that nobody reads.
+type silent struct{}
+
+func (silent) Warnf(string, ...any) {}
+func (silent) Infof(string, ...any) {}
+
+func open(conf testConfig) (*Bucket, error) {
+	if conf.fileMode == 0 {
+		conf.fileMode = 0o600
+	}
+	file, err := Open(conf.path, conf.fileMode, silent{})
+	if err != nil {
+		return nil, err
+	}
+	bucket, err := file.Bucket(cmp.Or(conf.bucket, "cache"), conf.defaultTTL)
+	if err != nil {
+		return nil, errors.Join(err, file.Close(context.Background()))
+	}
+	return bucket, nil
+}
+
+func openTest(t *testing.T, change ...func(*testConfig)) *Bucket {
 	t.Helper()
-	conf := bboltConfig{path: filepath.Join(t.TempDir(), "test.db"), bucket: "cache", fileMode: 0o600}
+	conf := testConfig{path: filepath.Join(t.TempDir(), "test.db")}
 	for _, c := range change {
 		c(&conf)
 	}
-	cache, err := newBboltCache(conf, nil)
+	bucket, err := open(conf)
 	require.NoError(t, err)
-	t.Cleanup(func() { closeTestBbolt(t, cache) })
-	return cache
+	t.Cleanup(func() { closeTest(t, bucket) })
+	return bucket
 }
 
-func closeTestBbolt(t *testing.T, cache *bboltCache) {
+func closeTest(t *testing.T, cache *Bucket) {
 	t.Helper()
-	require.NoError(t, cache.Close(context.WithoutCancel(t.Context())))
+	require.NoError(t, cache.file.Close(context.WithoutCancel(t.Context())))
 }
 
-func atPath(path string) func(*bboltConfig) { return func(c *bboltConfig) { c.path = path } }
+func atPath(path string) func(*testConfig) { return func(c *testConfig) { c.path = path } }
 
-func inBucket(bucket string) func(*bboltConfig) { return func(c *bboltConfig) { c.bucket = bucket } }
+func inBucket(bucket string) func(*testConfig) { return func(c *testConfig) { c.bucket = bucket } }
 
-func withDefaultTTL(ttl time.Duration) func(*bboltConfig) {
-	return func(c *bboltConfig) { c.defaultTTL = ttl }
+func withDefaultTTL(ttl time.Duration) func(*testConfig) {
+	return func(c *testConfig) { c.defaultTTL = ttl }
 }
 
-func assertValue(t *testing.T, cache service.Cache, key, want string) {
+func assertValue(t *testing.T, cache store.Store, key, want string) {
 	t.Helper()
 	value, err := cache.Get(t.Context(), key)
 	if assert.NoError(t, err, key) {
@@ -52,21 +81,21 @@ func assertValue(t *testing.T, cache service.Cache, key, want string) {
 	}
 }
 
-func assertAbsent(t *testing.T, cache service.Cache, key string) {
+func assertAbsent(t *testing.T, cache store.Store, key string) {
 	t.Helper()
 	_, err := cache.Get(t.Context(), key)
-	assert.ErrorIs(t, err, service.ErrKeyNotFound, key)
+	assert.ErrorIs(t, err, store.ErrNotFound, key)
 }
 
-func TestBboltStoresReplacesAndDeletes(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestStoresReplacesAndDeletes(t *testing.T) {
+	cache := openTest(t)
 	ctx := t.Context()
 
 	assertAbsent(t, cache, "a")
 	require.NoError(t, cache.Set(ctx, "a", []byte("1"), nil))
 	require.NoError(t, cache.Set(ctx, "a", []byte("2"), nil))
 	assertValue(t, cache, "a", "2")
-	require.ErrorIs(t, cache.Add(ctx, "a", []byte("3"), nil), service.ErrKeyAlreadyExists)
+	require.ErrorIs(t, cache.Add(ctx, "a", []byte("3"), nil), store.ErrExists)
 	assertValue(t, cache, "a", "2")
 
 	require.NoError(t, cache.Delete(ctx, "a"))
@@ -76,25 +105,25 @@ func TestBboltStoresReplacesAndDeletes(t *testing.T) {
 	assertValue(t, cache, "a", "")
 }
 
-func TestBboltSetMultiStoresAllOrNothing(t *testing.T) {
-	cache := openTestBbolt(t)
-	require.NoError(t, cache.SetMulti(t.Context()))
-	require.NoError(t, cache.SetMulti(t.Context(),
-		service.CacheItem{Key: "a", Value: []byte("1")},
-		service.CacheItem{Key: "b", Value: []byte("2")},
-	))
+func TestSetAllStoresAllOrNothing(t *testing.T) {
+	cache := openTest(t)
+	require.NoError(t, cache.SetAll(t.Context(), nil))
+	require.NoError(t, cache.SetAll(t.Context(), []store.Item{
+		{Key: "a", Value: []byte("1")},
+		{Key: "b", Value: []byte("2")},
+	}))
 	assertValue(t, cache, "a", "1")
 	assertValue(t, cache, "b", "2")
 
-	require.ErrorContains(t, cache.SetMulti(t.Context(),
-		service.CacheItem{Key: "c", Value: []byte("3")},
-		service.CacheItem{Key: "", Value: []byte("4")},
-	), "key is empty")
+	require.ErrorContains(t, cache.SetAll(t.Context(), []store.Item{
+		{Key: "c", Value: []byte("3")},
+		{Key: "", Value: []byte("4")},
+	}), "key is empty")
 	assertAbsent(t, cache, "c")
 }
 
-func TestBboltRefusesItemsItCannotStore(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestRefusesItemsItCannotStore(t *testing.T) {
+	cache := openTest(t)
 	negative := -time.Second
 	assert.ErrorContains(t, cache.Set(t.Context(), "", nil, nil), "key is empty")
 	assert.ErrorContains(t, cache.Add(t.Context(), strings.Repeat("k", boltMaxKeyLen+1), nil, nil), "at most")
@@ -105,9 +134,9 @@ func TestBboltRefusesItemsItCannotStore(t *testing.T) {
 	assertValue(t, cache, long, "1")
 }
 
-func TestBboltAddIsWonByExactlyOne(t *testing.T) {
+func TestAddIsWonByExactlyOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shared.db")
-	caches := []*bboltCache{openTestBbolt(t, atPath(path)), openTestBbolt(t, atPath(path))}
+	caches := []*Bucket{openTest(t, atPath(path)), openTest(t, atPath(path))}
 	for round := range 20 {
 		key := fmt.Sprint("lead-", round)
 		var won atomic.Int32
@@ -120,7 +149,7 @@ func TestBboltAddIsWonByExactlyOne(t *testing.T) {
 				case err == nil:
 					won.Add(1)
 					winner.Store(owner)
-				case !errors.Is(err, service.ErrKeyAlreadyExists):
+				case !errors.Is(err, store.ErrExists):
 					t.Error(err)
 				}
 			})
@@ -132,23 +161,23 @@ func TestBboltAddIsWonByExactlyOne(t *testing.T) {
 }
 
 // A group is formed by hand here, so that the writes are certain to share a transaction.
-func TestBboltWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
+	cache := openTest(t)
 	require.NoError(t, cache.Set(t.Context(), "taken", []byte("first"), nil))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 
-	group := []*boltWrite{}
+	group := []*change{}
 	queue := func(ctx context.Context, key string) {
-		group = append(group, &boltWrite{ctx: ctx, done: make(chan error, 1), apply: func(tx *bbolt.Tx) error {
-			if _, exists := cache.bucket.get(tx, key, time.Now()); exists {
-				return service.ErrKeyAlreadyExists
+		group = append(group, &change{ctx: ctx, done: make(chan error, 1), apply: func(tx *bbolt.Tx) error {
+			if _, exists := cache.name.get(tx, key, time.Now()); exists {
+				return store.ErrExists
 			}
 			record, err := newBoltRecord(key, []byte("second"), 0, time.Now())
 			if err != nil {
 				return err
 			}
-			return cache.bucket.put(tx, record)
+			return cache.name.put(tx, record)
 		}})
 	}
 	queue(t.Context(), "before")
@@ -156,11 +185,11 @@ func TestBboltWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	queue(t.Context(), "before")
 	queue(ended, "given up")
 	queue(t.Context(), "after")
-	cache.file.commit(group)
+	cache.file.shared.commit(group)
 
 	assert.NoError(t, <-group[0].done)
-	assert.ErrorIs(t, <-group[1].done, service.ErrKeyAlreadyExists)
-	assert.ErrorIs(t, <-group[2].done, service.ErrKeyAlreadyExists, "a neighbour's key counts")
+	assert.ErrorIs(t, <-group[1].done, store.ErrExists)
+	assert.ErrorIs(t, <-group[2].done, store.ErrExists, "a neighbour's key counts")
 	assert.ErrorIs(t, <-group[3].done, context.Canceled)
 	assert.NoError(t, <-group[4].done)
 	assertValue(t, cache, "before", "second")
@@ -169,28 +198,28 @@ func TestBboltWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	assertValue(t, cache, "after", "second")
 }
 
-func TestBboltWritesThatWaitShareACommit(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestWritesThatWaitShareACommit(t *testing.T) {
+	cache := openTest(t)
 	release := holdWriter(t, cache)
 	before := committed(t, cache)
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() { assert.NoError(t, cache.Add(t.Context(), fmt.Sprint("lead-", i), nil, nil)) })
 	}
-	require.Eventually(t, func() bool { return len(cache.file.writes) == 200 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(cache.file.shared.writes) == 200 }, 10*time.Second, time.Millisecond)
 	release()
 	wg.Wait()
 	assert.LessOrEqual(t, committed(t, cache)-before, 2, "one for what held the writer, one for all that waited")
 }
 
 // holdWriter keeps the writer inside a transaction, as a slow disk would, until the returned function is called.
-func holdWriter(t *testing.T, cache *bboltCache) (release func()) {
+func holdWriter(t *testing.T, cache *Bucket) (release func()) {
 	t.Helper()
 	holding, released := make(chan struct{}), make(chan struct{})
 	release = sync.OnceFunc(func() { close(released) })
 	t.Cleanup(release)
 	go func() {
-		_ = cache.file.write(context.Background(), func(*bbolt.Tx) error {
+		_ = cache.file.shared.write(context.Background(), func(*bbolt.Tx) error {
 			close(holding)
 			<-released
 			return nil
@@ -200,30 +229,30 @@ func holdWriter(t *testing.T, cache *bboltCache) (release func()) {
 	return release
 }
 
-func committed(t *testing.T, cache *bboltCache) (id int) {
+func committed(t *testing.T, cache *Bucket) (id int) {
 	t.Helper()
-	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
+	require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
 	return id
 }
 
-func TestBboltAddsThatOnlyMeetDuplicatesCostNoCommit(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestAddsThatOnlyMeetDuplicatesCostNoCommit(t *testing.T) {
+	cache := openTest(t)
 	require.NoError(t, cache.Add(t.Context(), "a", nil, nil))
 	before := committed(t, cache)
-	require.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), service.ErrKeyAlreadyExists)
+	require.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), store.ErrExists)
 	assert.Equal(t, before, committed(t, cache))
 }
 
-func TestBboltWaitEndsWithItsContext(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestWaitEndsWithItsContext(t *testing.T) {
+	cache := openTest(t)
 	release := holdWriter(t, cache)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, cache.Set(ctx, "a", []byte("1"), nil), context.DeadlineExceeded)
 	for range boltMaxGroup { // the queue is full: waiting for room ends with the context too
-		cache.file.writes <- &boltWrite{ctx: ctx, done: make(chan error, 1)}
-		if len(cache.file.writes) == boltMaxGroup {
+		cache.file.shared.writes <- &change{ctx: ctx, done: make(chan error, 1)}
+		if len(cache.file.shared.writes) == boltMaxGroup {
 			break
 		}
 	}
@@ -238,76 +267,76 @@ func TestBboltWaitEndsWithItsContext(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestBboltCloseFinishesWritesThatWait(t *testing.T) {
+func TestCloseFinishesWritesThatWait(t *testing.T) {
 	for range 10 { // the writer may see the writes or the end first
-		cache := openTestBbolt(t)
+		cache := openTest(t)
 		release := holdWriter(t, cache)
 		results := make(chan error, 50)
 		for i := range cap(results) {
 			go func() { results <- cache.Add(context.Background(), fmt.Sprint("lead-", i), nil, nil) }()
 		}
-		require.Eventually(t, func() bool { return len(cache.file.writes) == cap(results) }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(cache.file.shared.writes) == cap(results) }, 10*time.Second, time.Millisecond)
 
 		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		require.ErrorIs(t, cache.Close(impatient), context.DeadlineExceeded)
+		require.ErrorIs(t, cache.file.Close(impatient), context.DeadlineExceeded)
 		cancel()
 		release()
-		closeTestBbolt(t, cache)
+		closeTest(t, cache)
 		for range cap(results) {
 			require.NoError(t, <-results)
 		}
-		again := openTestBbolt(t, atPath(cache.file.path))
+		again := openTest(t, atPath(cache.file.shared.path))
 		for i := range cap(results) {
 			assertValue(t, again, fmt.Sprint("lead-", i), "")
 		}
 	}
 }
 
-func TestBboltSaysThatItIsClosed(t *testing.T) {
-	cache := openTestBbolt(t)
-	file := cache.file
-	closeTestBbolt(t, cache)
-	closeTestBbolt(t, cache)
+func TestSaysThatItIsClosed(t *testing.T) {
+	cache := openTest(t)
+	file := cache.file.shared
+	closeTest(t, cache)
+	closeTest(t, cache)
 
 	_, err := cache.Get(t.Context(), "a")
-	assert.ErrorIs(t, err, errBboltClosed)
-	assert.ErrorIs(t, cache.Set(t.Context(), "a", nil, nil), errBboltClosed)
-	assert.ErrorIs(t, cache.SetMulti(t.Context()), errBboltClosed)
-	assert.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), errBboltClosed)
-	assert.ErrorIs(t, cache.Delete(t.Context(), "a"), errBboltClosed)
+	assert.ErrorIs(t, err, ErrClosed)
+	assert.ErrorIs(t, cache.Set(t.Context(), "a", nil, nil), ErrClosed)
+	assert.ErrorIs(t, cache.SetAll(t.Context(), nil), ErrClosed)
+	assert.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), ErrClosed)
+	assert.ErrorIs(t, cache.Delete(t.Context(), "a"), ErrClosed)
 
 	// An operation that began just before Close.
-	assert.ErrorIs(t, file.write(t.Context(), func(*bbolt.Tx) error { return nil }), errBboltClosed)
-	assert.ErrorIs(t, file.read(func(*bbolt.Tx) error { return nil }), errBboltClosed)
+	assert.ErrorIs(t, file.write(t.Context(), func(*bbolt.Tx) error { return nil }), ErrClosed)
+	assert.ErrorIs(t, file.read(func(*bbolt.Tx) error { return nil }), ErrClosed)
 }
 
-func TestBboltOperationsThatRaceWithCloseEnd(t *testing.T) {
+func TestOperationsThatRaceWithCloseEnd(t *testing.T) {
 	for range 20 {
-		cache := openTestBbolt(t)
+		cache := openTest(t)
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
 				for n := 0; ; n++ {
 					key := fmt.Sprint(i, "-", n)
 					if err := cache.Add(context.Background(), key, nil, nil); err != nil {
-						assert.ErrorIs(t, err, errBboltClosed)
+						assert.ErrorIs(t, err, ErrClosed)
 						return
 					}
 					if _, err := cache.Get(context.Background(), key); err != nil {
-						assert.ErrorIs(t, err, errBboltClosed)
+						assert.ErrorIs(t, err, ErrClosed)
 						return
 					}
 				}
 			})
 		}
 		require.NoError(t, cache.Set(t.Context(), "a", nil, nil))
-		closeTestBbolt(t, cache)
+		closeTest(t, cache)
 		wg.Wait()
 	}
 }
 
-func TestBboltReturnsDamagedRecordsAsTheyAre(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestReturnsDamagedRecordsAsTheyAre(t *testing.T) {
+	cache := openTest(t)
 	damaged := map[string]string{
 		"empty":          "",
 		"only format":    "\x02",
@@ -318,7 +347,7 @@ func TestBboltReturnsDamagedRecordsAsTheyAre(t *testing.T) {
 		"unknown format": "\x01" + strings.Repeat("\x00", 16) + "value",
 	}
 	trees := func(tx *bbolt.Tx) []*bbolt.Bucket {
-		found := cache.bucket.open(tx)
+		found := cache.name.open(tx)
 		return []*bbolt.Bucket{found.fresh, found.records}
 	}
 	for which := range 2 {
@@ -326,9 +355,9 @@ func TestBboltReturnsDamagedRecordsAsTheyAre(t *testing.T) {
 	}
 }
 
-func testDamagedRecords(t *testing.T, cache *bboltCache, damaged map[string]string, tree func(*bbolt.Tx) *bbolt.Bucket) {
+func testDamagedRecords(t *testing.T, cache *Bucket, damaged map[string]string, tree func(*bbolt.Tx) *bbolt.Bucket) {
 	t.Helper()
-	require.NoError(t, cache.file.write(t.Context(), func(tx *bbolt.Tx) error {
+	require.NoError(t, cache.file.shared.write(t.Context(), func(tx *bbolt.Tx) error {
 		for key, stored := range damaged {
 			if err := tree(tx).Put([]byte(key), []byte(stored)); err != nil {
 				return err
@@ -338,7 +367,7 @@ func testDamagedRecords(t *testing.T, cache *bboltCache, damaged map[string]stri
 	}))
 	for key, stored := range damaged {
 		assertValue(t, cache, key, stored)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), service.ErrKeyAlreadyExists, "%s: in doubt it is present", key)
+		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists, "%s: in doubt it is present", key)
 		require.NoError(t, cache.Set(t.Context(), key, []byte("repaired"), nil))
 		assertValue(t, cache, key, "repaired")
 		require.NoError(t, cache.Delete(t.Context(), key))
@@ -346,8 +375,8 @@ func testDamagedRecords(t *testing.T, cache *bboltCache, damaged map[string]stri
 	}
 }
 
-func TestBboltAddAllAnswersForEachItemAsAddWould(t *testing.T) {
-	cache := openTestBbolt(t)
+func TestAddAllAnswersForEachItemAsAddWould(t *testing.T) {
+	cache := openTest(t)
 	hour, negative := time.Hour, -time.Hour
 	require.NoError(t, cache.Add(t.Context(), "there", []byte("1"), &hour))
 
@@ -369,6 +398,6 @@ func TestBboltAddAllAnswersForEachItemAsAddWould(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, cache.AddAll(ctx, []store.Item{{Key: "late"}})[0], context.Canceled)
-	require.NoError(t, cache.Close(t.Context()))
-	assert.ErrorIs(t, cache.AddAll(t.Context(), []store.Item{{Key: "late"}})[0], errBboltClosed)
+	require.NoError(t, cache.file.Close(t.Context()))
+	assert.ErrorIs(t, cache.AddAll(t.Context(), []store.Item{{Key: "late"}})[0], ErrClosed)
 }

@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"errors"
@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -27,7 +26,7 @@ type boltFileSet struct {
 var openBoltFiles = &boltFileSet{byPath: map[string]*boltFile{}}
 
 // acquire opens the file, or joins those who have it open. Each success needs one release.
-func (s *boltFileSet) acquire(path string, mode fs.FileMode, log *service.Logger) (*boltFile, error) {
+func (s *boltFileSet) acquire(path string, mode fs.FileMode, log Logger) (*boltFile, error) {
 	path, err := prepareBoltFile(path, mode)
 	if err != nil {
 		return nil, err
@@ -159,7 +158,7 @@ func prepareBoltFile(path string, mode fs.FileMode) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// createBoltFile also syncs every folder that got a new entry: an fsync of the file alone does not keep a power cut
+// createBoltFile also syncs every folder that got a new indexKey: an fsync of the file alone does not keep a power cut
 // from taking a new file away with all that was acknowledged.
 func createBoltFile(path string, mode fs.FileMode) error {
 	changed := []string{filepath.Dir(path)}

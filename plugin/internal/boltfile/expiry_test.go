@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"errors"
@@ -7,15 +7,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-func TestBboltExpiry(t *testing.T) {
+func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache := openTestBbolt(t, withDefaultTTL(time.Hour))
+		cache := openTest(t, withDefaultTTL(time.Hour))
 		second, keep := time.Second+300*time.Microsecond, time.Duration(0)
 		require.NoError(t, cache.Set(t.Context(), "short", []byte("1"), &second))
 		require.NoError(t, cache.Set(t.Context(), "default", []byte("1"), nil))
@@ -28,7 +29,7 @@ func TestBboltExpiry(t *testing.T) {
 
 		time.Sleep(second - 1)
 		assertValue(t, cache, "short", "1")
-		require.ErrorIs(t, cache.Add(t.Context(), "short", []byte("2"), nil), service.ErrKeyAlreadyExists)
+		require.ErrorIs(t, cache.Add(t.Context(), "short", []byte("2"), nil), store.ErrExists)
 		time.Sleep(time.Millisecond)
 		assertAbsent(t, cache, "short")
 		require.NoError(t, cache.Add(t.Context(), "short", []byte("2"), nil), "an expired record is no obstacle")
@@ -44,45 +45,45 @@ func TestBboltExpiry(t *testing.T) {
 	})
 }
 
-func storedRecords(t *testing.T, cache *bboltCache) (counts [2]int) {
+func storedRecords(t *testing.T, cache *Bucket) (counts [2]int) {
 	t.Helper()
-	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error {
-		trees := cache.bucket.open(tx)
+	require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error {
+		trees := cache.name.open(tx)
 		counts = [2]int{trees.fresh.Stats().KeyN + trees.records.Stats().KeyN, trees.index.Stats().KeyN}
 		return nil
 	}))
 	return counts
 }
 
-func TestBboltSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
+func TestSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache := openTestBbolt(t, withDefaultTTL(time.Hour))
+		cache := openTest(t, withDefaultTTL(time.Hour))
 		// A second bucket has nothing to expire and must not be touched.
-		other := openTestBbolt(t, atPath(cache.file.path), inBucket("other"))
+		other := openTest(t, atPath(cache.file.shared.path), inBucket("other"))
 		require.NoError(t, other.Set(t.Context(), "kept", []byte("1"), nil))
 
 		const perRound = 3*boltSweepStep + 1
 		used := make([]int64, 12)
 		for round := range used {
-			items := make([]service.CacheItem, perRound)
+			items := make([]store.Item, perRound)
 			for i := range items {
-				items[i] = service.CacheItem{Key: fmt.Sprintf("%d-%d", i*7919%perRound, round), Value: make([]byte, 500)}
+				items[i] = store.Item{Key: fmt.Sprintf("%d-%d", i*7919%perRound, round), Value: make([]byte, 500)}
 			}
-			require.NoError(t, cache.SetMulti(t.Context(), items...))
+			require.NoError(t, cache.SetAll(t.Context(), items))
 			assert.Equal(t, [2]int{perRound, perRound}, storedRecords(t, cache))
 			time.Sleep(time.Hour + 2*boltSweepInterval)
 			assert.Equal(t, [2]int{0, 0}, storedRecords(t, cache))
-			require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error { used[round] = tx.Size(); return nil }))
+			require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error { used[round] = tx.Size(); return nil }))
 		}
 		assertValue(t, other, "kept", "1")
 		assert.Less(t, used[len(used)-1], used[0]*11/10, "the file grows no more: %v", used)
-		checkBolt(t, cache)
+		checkFile(t, cache)
 	})
 }
 
-func checkBolt(t *testing.T, cache *bboltCache) {
+func checkFile(t *testing.T, cache *Bucket) {
 	t.Helper()
-	require.NoError(t, cache.file.read(func(tx *bbolt.Tx) error {
+	require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error {
 		for err := range tx.Check() {
 			t.Error(err)
 		}
@@ -90,12 +91,12 @@ func checkBolt(t *testing.T, cache *bboltCache) {
 	}))
 }
 
-func TestBboltSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
+func TestSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache := openTestBbolt(t)
+		cache := openTest(t)
 		require.NoError(t, cache.Set(t.Context(), "a", []byte("live"), nil))
-		require.NoError(t, cache.file.write(t.Context(), func(tx *bbolt.Tx) error {
-			index := cache.bucket.open(tx).index
+		require.NoError(t, cache.file.shared.write(t.Context(), func(tx *bbolt.Tx) error {
+			index := cache.name.open(tx).index
 			return errors.Join(
 				index.Put(boltIndexKey(1, []byte("a")), nil),
 				index.Put([]byte{0}, nil),

@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"bytes"
@@ -31,24 +31,24 @@ var (
 	boltExpiry  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
 )
 
-type boltRecord struct {
+type record struct {
 	key    []byte
 	stored []byte
 }
 
-func (r boltRecord) setIndexed(at int64) {
+func (r record) setIndexed(at int64) {
 	binary.BigEndian.PutUint64(r.stored[1+boltExpiryLen:], uint64(at))
 }
 
 // newBoltRecord refuses whatever bbolt would refuse: a record must not fail inside a transaction it shares with others.
-func newBoltRecord(key string, value []byte, lifetime time.Duration, now time.Time) (boltRecord, error) {
+func newBoltRecord(key string, value []byte, lifetime time.Duration, now time.Time) (record, error) {
 	switch {
 	case key == "":
-		return boltRecord{}, errors.New("storing an item: its key is empty")
+		return record{}, errors.New("storing an item: its key is empty")
 	case len(key) > boltMaxKeyLen:
-		return boltRecord{}, fmt.Errorf("storing an item: its key has %d bytes, at most %d are possible", len(key), boltMaxKeyLen)
+		return record{}, fmt.Errorf("storing an item: its key has %d bytes, at most %d are possible", len(key), boltMaxKeyLen)
 	case len(value) > bbolt.MaxValueSize-boltHeaderLen:
-		return boltRecord{}, fmt.Errorf("storing an item: its value has %d bytes, at most %d are possible", len(value), bbolt.MaxValueSize-boltHeaderLen)
+		return record{}, fmt.Errorf("storing an item: its value has %d bytes, at most %d are possible", len(value), bbolt.MaxValueSize-boltHeaderLen)
 	}
 	var expiry int64
 	if lifetime > 0 {
@@ -57,7 +57,7 @@ func newBoltRecord(key string, value []byte, lifetime time.Duration, now time.Ti
 	stored := make([]byte, boltHeaderLen, boltHeaderLen+len(value))
 	stored[0] = boltRecordFormat
 	binary.BigEndian.PutUint64(stored[1:], uint64(expiry))
-	return boltRecord{key: []byte(key), stored: append(stored, value...)}, nil
+	return record{key: []byte(key), stored: append(stored, value...)}, nil
 }
 
 // decodeBoltRecord takes a record it does not recognise as a value without expiry. A damaged record stays present that
@@ -123,34 +123,34 @@ func (b boltBucket) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) 
 	return value, true
 }
 
-func (b boltBucket) put(tx *bbolt.Tx, record boltRecord) error {
+func (b boltBucket) put(tx *bbolt.Tx, r record) error {
 	trees := b.open(tx)
 	index := trees.index
-	_, expiry, _ := decodeBoltRecord(record.stored)
-	before, tree := trees.find(record.key)
+	_, expiry, _ := decodeBoltRecord(r.stored)
+	before, tree := trees.find(r.key)
 	_, _, indexed := decodeBoltRecord(before)
 	if indexed != 0 && (expiry == 0 || expiry < indexed) { // it would be looked at too late
-		if err := index.Delete(boltIndexKey(indexed, record.key)); err != nil {
+		if err := index.Delete(boltIndexKey(indexed, r.key)); err != nil {
 			return err
 		}
 		indexed = 0
 	}
 	if indexed == 0 && expiry != 0 {
 		indexed = expiry
-		if err := index.Put(boltIndexKey(indexed, record.key), nil); err != nil {
+		if err := index.Put(boltIndexKey(indexed, r.key), nil); err != nil {
 			return err
 		}
 	}
-	record.setIndexed(indexed)
+	r.setIndexed(indexed)
 	if before == nil {
-		return trees.fresh.Put(record.key, record.stored)
+		return trees.fresh.Put(r.key, r.stored)
 	}
 	if tree == trees.fresh {
-		if err := trees.fresh.Delete(record.key); err != nil {
+		if err := trees.fresh.Delete(r.key); err != nil {
 			return err
 		}
 	}
-	return trees.records.Put(record.key, record.stored)
+	return trees.records.Put(r.key, r.stored)
 }
 
 func (b boltBucket) delete(tx *bbolt.Tx, key string) error {
@@ -192,7 +192,7 @@ func (b boltBucket) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
 		stored, tree := trees.find(key)
 		_, expiry, indexed := decodeBoltRecord(stored)
 		if indexed == 0 || !bytes.Equal(indexKey, boltIndexKey(indexed, key)) {
-			continue // the index entry was left behind by a damaged record that has been replaced since
+			continue // the index indexKey was left behind by a damaged record that has been replaced since
 		}
 		if expiry <= now.UnixMilli() {
 			if err := tree.Delete(key); err != nil {
@@ -200,9 +200,9 @@ func (b boltBucket) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
 			}
 			continue
 		}
-		record := boltRecord{key: key, stored: bytes.Clone(stored)}
-		record.setIndexed(expiry)
-		if err := errors.Join(trees.index.Put(boltIndexKey(expiry, key), nil), tree.Put(key, record.stored)); err != nil {
+		moved := record{key: key, stored: bytes.Clone(stored)}
+		moved.setIndexed(expiry)
+		if err := errors.Join(trees.index.Put(boltIndexKey(expiry, key), nil), tree.Put(key, moved.stored)); err != nil {
 			return 0, err
 		}
 	}

@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 )
@@ -27,9 +26,9 @@ type boltFile struct {
 	opened  chan struct{} // closed once openErr or db is set
 	openErr error
 	db      *bbolt.DB
-	log     *service.Logger
+	log     Logger
 
-	writes   chan *boltWrite
+	writes   chan *change
 	closing  chan struct{}
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
 	closeErr error
@@ -38,21 +37,21 @@ type boltFile struct {
 	sweepFailed bool
 }
 
-// boltWrite is one caller's change. apply succeeds, or fails without having changed anything: the others in its
+// change is one caller's change. apply succeeds, or fails without having changed anything: the others in its
 // transaction are committed all the same.
-type boltWrite struct {
+type change struct {
 	ctx   context.Context
 	apply func(tx *bbolt.Tx) error
 	done  chan error // buffered: its caller may have left
 }
 
-func newBoltFile(path string, log *service.Logger) *boltFile {
+func newBoltFile(path string, log Logger) *boltFile {
 	return &boltFile{
 		path:    path,
 		users:   1,
 		log:     log,
 		opened:  make(chan struct{}),
-		writes:  make(chan *boltWrite, boltMaxGroup),
+		writes:  make(chan *change, boltMaxGroup),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
 		swept:   map[boltBucket]struct{}{},
@@ -62,18 +61,18 @@ func newBoltFile(path string, log *service.Logger) *boltFile {
 func (f *boltFile) read(view func(tx *bbolt.Tx) error) error {
 	err := f.db.View(view)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return errBboltClosed
+		return ErrClosed
 	}
 	return err
 }
 
 // write returns once the change is on disk.
 func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
-	w := &boltWrite{ctx: ctx, apply: apply, done: make(chan error, 1)}
+	w := &change{ctx: ctx, apply: apply, done: make(chan error, 1)}
 	select {
 	case f.writes <- w:
 	case <-f.gone:
-		return errBboltClosed
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -88,7 +87,7 @@ func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) er
 	case err := <-w.done:
 		return err
 	default:
-		return errBboltClosed
+		return ErrClosed
 	}
 }
 
@@ -125,10 +124,10 @@ func (f *boltFile) run() {
 	}
 }
 
-func (f *boltFile) gather(first *boltWrite) []*boltWrite {
+func (f *boltFile) gather(first *change) []*change {
 	// The last commit has just woken its callers. Letting them run first brings their next writes into this group.
 	runtime.Gosched()
-	group := []*boltWrite{first}
+	group := []*change{first}
 	for len(group) < boltMaxGroup {
 		select {
 		case next := <-f.writes:
@@ -140,7 +139,7 @@ func (f *boltFile) gather(first *boltWrite) []*boltWrite {
 	return group
 }
 
-func (f *boltFile) commit(group []*boltWrite) {
+func (f *boltFile) commit(group []*change) {
 	results := make([]error, len(group))
 	err := f.update(func(tx *bbolt.Tx) (changed bool, _ error) {
 		for i, w := range group {

@@ -1,0 +1,221 @@
+// Package boltfile keeps items in one local file that survives crashes and restarts.
+// A File has buckets, each of them a store.Store and a store.Batcher. The file belongs
+// to one process at a time; within it, any number of Files may hold it.
+package boltfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+)
+
+// ErrClosed is the answer to whatever is asked after Close.
+var ErrClosed = errors.New("the bbolt cache is closed")
+
+// Logger is told what the file does by itself, such as removing what has expired.
+type Logger interface {
+	Warnf(format string, args ...any)
+}
+
+// File is a hold on an open file, which others in this process may hold as well.
+type File struct {
+	shared *boltFile
+
+	closed    atomic.Bool
+	closeOnce sync.Once
+	released  <-chan struct{} // set by the first Close
+}
+
+// Open opens a file, or joins those who have it open; mode is that of a new file.
+// Whoever opens a file closes it. The first to open it gives it its log.
+func Open(path string, mode fs.FileMode, log Logger) (*File, error) {
+	shared, err := openBoltFiles.acquire(path, mode, log)
+	if err != nil {
+		return nil, err
+	}
+	return &File{shared: shared}, nil
+}
+
+// Close lets writes that wait finish, then closes the file unless it is held elsewhere.
+// When ctx ends first its error is returned, and the file is closed all the same.
+func (f *File) Close(ctx context.Context) error {
+	f.closeOnce.Do(func() {
+		f.closed.Store(true)
+		f.released = openBoltFiles.release(f.shared)
+	})
+	select {
+	case <-f.released:
+		return f.shared.closeError()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Bucket is a part of the file whose items other buckets do not see. It is made if it
+// is not there. An item that is written without a TTL is kept for defaultTTL, and until
+// it is deleted when that is zero.
+func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
+	b := &Bucket{file: f, name: boltBucket(name), defaultTTL: defaultTTL}
+	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) error {
+		if err := b.name.create(tx); err != nil {
+			return err
+		}
+		f.shared.swept[b.name] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating bucket %q in %q: %w", name, f.shared.path, err)
+	}
+	return b, nil
+}
+
+// Bucket is a store.Store whose writes are on disk before they return. A TTL of zero
+// keeps an item until it is deleted.
+//
+// When the context of a write ends first its error is returned, and the write may still
+// happen.
+type Bucket struct {
+	file       *File
+	name       boltBucket
+	defaultTTL time.Duration
+}
+
+var (
+	_ store.Store   = (*Bucket)(nil)
+	_ store.Batcher = (*Bucket)(nil)
+)
+
+// Get implements store.Store. A record that was not written by this package is returned
+// as it is found.
+func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := b.usable(ctx); err != nil {
+		return nil, err
+	}
+	var value []byte
+	err := b.file.shared.read(func(tx *bbolt.Tx) error {
+		found, ok := b.name.get(tx, key, time.Now())
+		if !ok {
+			return store.ErrNotFound
+		}
+		value = append([]byte{}, found...) // the file's memory is only valid inside the transaction
+		return nil
+	})
+	return value, err
+}
+
+// Set implements store.Store.
+func (b *Bucket) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return b.SetAll(ctx, []store.Item{{Key: key, Value: value, TTL: ttl}})
+}
+
+// SetAll implements store.Batcher, in one transaction: after a crash either all items
+// are there or none.
+func (b *Bucket) SetAll(ctx context.Context, items []store.Item) error {
+	if err := b.usable(ctx); err != nil {
+		return err
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	records := make([]record, len(items))
+	for i, item := range items {
+		var err error
+		if records[i], err = b.record(item.Key, item.Value, item.TTL); err != nil {
+			return err
+		}
+	}
+	return b.file.shared.write(ctx, func(tx *bbolt.Tx) error {
+		for _, r := range records {
+			if err := b.name.put(tx, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Add implements store.Store.
+func (b *Bucket) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	if err := b.usable(ctx); err != nil {
+		return err
+	}
+	r, err := b.record(key, value, ttl)
+	if err != nil {
+		return err
+	}
+	return b.file.shared.write(ctx, func(tx *bbolt.Tx) error {
+		if _, ok := b.name.get(tx, key, time.Now()); ok {
+			return store.ErrExists
+		}
+		return b.name.put(tx, r)
+	})
+}
+
+// AddAll implements store.Batcher, in one transaction.
+func (b *Bucket) AddAll(ctx context.Context, items []store.Item) []error {
+	if err := b.usable(ctx); err != nil {
+		return slices.Repeat([]error{err}, len(items))
+	}
+	errs := make([]error, len(items)) // of the transaction, which may outlive this call
+	records := make([]record, len(items))
+	for i, item := range items {
+		records[i], errs[i] = b.record(item.Key, item.Value, item.TTL)
+	}
+	err := b.file.shared.write(ctx, func(tx *bbolt.Tx) error {
+		now := time.Now()
+		for i, item := range items {
+			if errs[i] != nil {
+				continue
+			}
+			if _, ok := b.name.get(tx, item.Key, now); ok {
+				errs[i] = store.ErrExists
+				continue
+			}
+			if err := b.name.put(tx, records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return slices.Repeat([]error{err}, len(items))
+	}
+	return errs
+}
+
+// Delete implements store.Store.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	if err := b.usable(ctx); err != nil {
+		return err
+	}
+	return b.file.shared.write(ctx, func(tx *bbolt.Tx) error { return b.name.delete(tx, key) })
+}
+
+// record prepares what is stored. The bytes are copied here, before a write is queued, because a caller whose context
+// ends may use its buffer again while the write still waits.
+func (b *Bucket) record(key string, value []byte, ttl *time.Duration) (record, error) {
+	lifetime := b.defaultTTL
+	if ttl != nil {
+		lifetime = *ttl
+	}
+	if lifetime < 0 {
+		return record{}, fmt.Errorf("storing an item: its ttl is negative (%s)", lifetime)
+	}
+	return newBoltRecord(key, value, lifetime, time.Now())
+}
+
+func (b *Bucket) usable(ctx context.Context) error {
+	if b.file.closed.Load() {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
