@@ -56,15 +56,15 @@ func startGroupedAdd(b *testing.B) func(string) error {
 }
 
 func startAdd(b *testing.B, commit func(*bbolt.DB, func(*bbolt.Tx) error) error) func(string) error {
-	path, err := prepareBoltFile(filepath.Join(b.TempDir(), "bench.db"), 0o600)
+	path, err := prepare(filepath.Join(b.TempDir(), "bench.db"), 0o600)
 	require.NoError(b, err)
-	db, err := openBolt(path, 0o600)
+	db, err := openDB(path, 0o600)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
-	bucket := boltBucket("cache")
+	bucket := bucketName("cache")
 	require.NoError(b, db.Update(bucket.create))
 	return func(key string) error {
-		record, err := newBoltRecord(key, make([]byte, 200), 0, time.Now())
+		record, err := newRecord(key, make([]byte, 200), 0, time.Now())
 		if err != nil {
 			return err
 		}

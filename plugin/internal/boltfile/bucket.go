@@ -28,7 +28,7 @@ type Logger interface {
 
 // File is a hold on an open file, which others in this process may hold as well.
 type File struct {
-	shared *boltFile
+	shared *openFile
 
 	closed    atomic.Bool
 	closeOnce sync.Once
@@ -38,7 +38,7 @@ type File struct {
 // Open opens a file, or joins those who have it open; mode is that of a new file.
 // Whoever opens a file closes it. The first to open it gives it its log.
 func Open(path string, mode fs.FileMode, log Logger) (*File, error) {
-	shared, err := openBoltFiles.acquire(path, mode, log)
+	shared, err := openFiles.acquire(path, mode, log)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func Open(path string, mode fs.FileMode, log Logger) (*File, error) {
 func (f *File) Close(ctx context.Context) error {
 	f.closeOnce.Do(func() {
 		f.closed.Store(true)
-		f.released = openBoltFiles.release(f.shared)
+		f.released = openFiles.release(f.shared)
 	})
 	select {
 	case <-f.released:
@@ -64,7 +64,7 @@ func (f *File) Close(ctx context.Context) error {
 // is not there. An item that is written without a TTL is kept for defaultTTL, and until
 // it is deleted when that is zero.
 func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
-	b := &Bucket{file: f, name: boltBucket(name), defaultTTL: defaultTTL}
+	b := &Bucket{file: f, name: bucketName(name), defaultTTL: defaultTTL}
 	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) error {
 		if err := b.name.create(tx); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
 // happen.
 type Bucket struct {
 	file       *File
-	name       boltBucket
+	name       bucketName
 	defaultTTL time.Duration
 }
 
@@ -210,7 +210,7 @@ func (b *Bucket) record(key string, value []byte, ttl *time.Duration) (record, e
 	if lifetime < 0 {
 		return record{}, fmt.Errorf("storing an item: its ttl is negative (%s)", lifetime)
 	}
-	return newBoltRecord(key, value, lifetime, time.Now())
+	return newRecord(key, value, lifetime, time.Now())
 }
 
 func (b *Bucket) usable(ctx context.Context) error {

@@ -126,10 +126,10 @@ func TestRefusesItemsItCannotStore(t *testing.T) {
 	cache := openTest(t)
 	negative := -time.Second
 	assert.ErrorContains(t, cache.Set(t.Context(), "", nil, nil), "key is empty")
-	assert.ErrorContains(t, cache.Add(t.Context(), strings.Repeat("k", boltMaxKeyLen+1), nil, nil), "at most")
+	assert.ErrorContains(t, cache.Add(t.Context(), strings.Repeat("k", maxKeyLen+1), nil, nil), "at most")
 	assert.ErrorContains(t, cache.Add(t.Context(), "k", nil, &negative), "ttl is negative")
 
-	long, hour := strings.Repeat("k", boltMaxKeyLen), time.Hour
+	long, hour := strings.Repeat("k", maxKeyLen), time.Hour
 	require.NoError(t, cache.Add(t.Context(), long, []byte("1"), &hour), "the longest key fits the expiry index too")
 	assertValue(t, cache, long, "1")
 }
@@ -173,7 +173,7 @@ func TestWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 			if _, exists := cache.name.get(tx, key, time.Now()); exists {
 				return store.ErrExists
 			}
-			record, err := newBoltRecord(key, []byte("second"), 0, time.Now())
+			record, err := newRecord(key, []byte("second"), 0, time.Now())
 			if err != nil {
 				return err
 			}
@@ -250,9 +250,9 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, cache.Set(ctx, "a", []byte("1"), nil), context.DeadlineExceeded)
-	for range boltMaxGroup { // the queue is full: waiting for room ends with the context too
+	for range maxGroup { // the queue is full: waiting for room ends with the context too
 		cache.file.shared.writes <- &change{ctx: ctx, done: make(chan error, 1)}
-		if len(cache.file.shared.writes) == boltMaxGroup {
+		if len(cache.file.shared.writes) == maxGroup {
 			break
 		}
 	}

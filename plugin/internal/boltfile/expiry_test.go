@@ -62,7 +62,7 @@ func TestSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
 		other := openTest(t, atPath(cache.file.shared.path), inBucket("other"))
 		require.NoError(t, other.Set(t.Context(), "kept", []byte("1"), nil))
 
-		const perRound = 3*boltSweepStep + 1
+		const perRound = 3*sweepStep + 1
 		used := make([]int64, 12)
 		for round := range used {
 			items := make([]store.Item, perRound)
@@ -71,7 +71,7 @@ func TestSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
 			}
 			require.NoError(t, cache.SetAll(t.Context(), items))
 			assert.Equal(t, [2]int{perRound, perRound}, storedRecords(t, cache))
-			time.Sleep(time.Hour + 2*boltSweepInterval)
+			time.Sleep(time.Hour + 2*sweepInterval)
 			assert.Equal(t, [2]int{0, 0}, storedRecords(t, cache))
 			require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error { used[round] = tx.Size(); return nil }))
 		}
@@ -98,7 +98,7 @@ func TestSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
 		require.NoError(t, cache.file.shared.write(t.Context(), func(tx *bbolt.Tx) error {
 			index := cache.name.open(tx).index
 			return errors.Join(
-				index.Put(boltIndexKey(1, []byte("a")), nil),
+				index.Put(indexKey(1, []byte("a")), nil),
 				index.Put([]byte{0}, nil),
 			)
 		}))

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	boltMaxGroup      = 1024
-	boltSweepInterval = 10 * time.Second
-	boltSweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
+	maxGroup      = 1024
+	sweepInterval = 10 * time.Second
+	sweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
 )
 
-// boltFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
+// openFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
 // next writes gather, and all of them go into the next transaction: under load they share an fsync, alone none waits.
-type boltFile struct {
+type openFile struct {
 	path  string
-	users int // guarded by boltFileSet.mu; at 0 the file is closing for good
+	users int // guarded by fileSet.mu; at 0 the file is closing for good
 
 	opened  chan struct{} // closed once openErr or db is set
 	openErr error
@@ -33,7 +33,7 @@ type boltFile struct {
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
 	closeErr error
 
-	swept       map[boltBucket]struct{} // of the goroutine alone; grows by writes that create a bucket
+	swept       map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
 	sweepFailed bool
 }
 
@@ -45,20 +45,20 @@ type change struct {
 	done  chan error // buffered: its caller may have left
 }
 
-func newBoltFile(path string, log Logger) *boltFile {
-	return &boltFile{
+func newOpenFile(path string, log Logger) *openFile {
+	return &openFile{
 		path:    path,
 		users:   1,
 		log:     log,
 		opened:  make(chan struct{}),
-		writes:  make(chan *change, boltMaxGroup),
+		writes:  make(chan *change, maxGroup),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
-		swept:   map[boltBucket]struct{}{},
+		swept:   map[bucketName]struct{}{},
 	}
 }
 
-func (f *boltFile) read(view func(tx *bbolt.Tx) error) error {
+func (f *openFile) read(view func(tx *bbolt.Tx) error) error {
 	err := f.db.View(view)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
@@ -67,7 +67,7 @@ func (f *boltFile) read(view func(tx *bbolt.Tx) error) error {
 }
 
 // write returns once the change is on disk.
-func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
+func (f *openFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
 	w := &change{ctx: ctx, apply: apply, done: make(chan error, 1)}
 	select {
 	case f.writes <- w:
@@ -91,7 +91,7 @@ func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) er
 	}
 }
 
-func (f *boltFile) closeError() error {
+func (f *openFile) closeError() error {
 	select {
 	case <-f.gone:
 		return f.closeErr
@@ -101,8 +101,8 @@ func (f *boltFile) closeError() error {
 }
 
 // run ends after closing: it commits what is queued and closes the file.
-func (f *boltFile) run() {
-	sweep := time.NewTimer(boltSweepInterval)
+func (f *openFile) run() {
+	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
 	for {
 		select {
@@ -124,11 +124,11 @@ func (f *boltFile) run() {
 	}
 }
 
-func (f *boltFile) gather(first *change) []*change {
+func (f *openFile) gather(first *change) []*change {
 	// The last commit has just woken its callers. Letting them run first brings their next writes into this group.
 	runtime.Gosched()
 	group := []*change{first}
-	for len(group) < boltMaxGroup {
+	for len(group) < maxGroup {
 		select {
 		case next := <-f.writes:
 			group = append(group, next)
@@ -139,7 +139,7 @@ func (f *boltFile) gather(first *change) []*change {
 	return group
 }
 
-func (f *boltFile) commit(group []*change) {
+func (f *openFile) commit(group []*change) {
 	results := make([]error, len(group))
 	err := f.update(func(tx *bbolt.Tx) (changed bool, _ error) {
 		for i, w := range group {
@@ -159,7 +159,7 @@ func (f *boltFile) commit(group []*change) {
 }
 
 // update syncs the file only when something has changed: a group of Adds that all met existing keys costs no fsync.
-func (f *boltFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
+func (f *openFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
 	tx, err := f.db.Begin(true)
 	if err != nil {
 		return fmt.Errorf("writing to %q: %w", f.path, err)
@@ -176,7 +176,7 @@ func (f *boltFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) er
 }
 
 // sweep removes one step of expired records and returns when to come back.
-func (f *boltFile) sweep() time.Duration {
+func (f *openFile) sweep() time.Duration {
 	now := time.Now()
 	var due bool
 	err := f.read(func(tx *bbolt.Tx) error {
@@ -185,7 +185,7 @@ func (f *boltFile) sweep() time.Duration {
 		}
 		return nil
 	})
-	room := boltSweepStep
+	room := sweepStep
 	if err == nil && due {
 		err = f.update(func(tx *bbolt.Tx) (bool, error) {
 			for bucket := range f.swept {
@@ -200,14 +200,14 @@ func (f *boltFile) sweep() time.Duration {
 	}
 	if err != nil {
 		if !f.sweepFailed {
-			f.log.Warnf("Removing expired cache records, to be tried again every %s: %v", boltSweepInterval, err)
+			f.log.Warnf("Removing expired cache records, to be tried again every %s: %v", sweepInterval, err)
 		}
 		f.sweepFailed = true
-		return boltSweepInterval
+		return sweepInterval
 	}
 	f.sweepFailed = false
 	if room == 0 {
 		return 0
 	}
-	return boltSweepInterval
+	return sweepInterval
 }

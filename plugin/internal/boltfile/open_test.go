@@ -54,9 +54,9 @@ func TestOpensWhileItsLastUserCloses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	openBoltFiles.mu.Lock()
-	defer openBoltFiles.mu.Unlock()
-	assert.NotContains(t, openBoltFiles.byPath, path)
+	openFiles.mu.Lock()
+	defer openFiles.mu.Unlock()
+	assert.NotContains(t, openFiles.byPath, path)
 }
 
 func TestCreatesTheFileAndItsFolders(t *testing.T) {
@@ -146,7 +146,7 @@ func TestNamesABucketThatIsSomethingElse(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return foreign.Put(boltRecords, []byte("a value"))
+		return foreign.Put(recordsTree, []byte("a value"))
 	}))
 	require.NoError(t, db.Close())
 	_, err = open(testConfig{path: path})

@@ -14,21 +14,21 @@ import (
 // milliseconds, 0 is never. A record that is written again keeps its place in the index, so that renewing one, as a
 // ledger does with each, costs no change there: when its time has come there, it gets the place of its expiry.
 const (
-	boltRecordFormat = 2
-	boltExpiryLen    = 8
-	boltHeaderLen    = 1 + 2*boltExpiryLen
+	recordFormat = 2
+	expiryLen    = 8
+	headerLen    = 1 + 2*expiryLen
 )
 
 // Keys are limited so that an index key, which has the expiry in front, still fits.
-const boltMaxKeyLen = bbolt.MaxKeySize - boltExpiryLen
+const maxKeyLen = bbolt.MaxKeySize - expiryLen
 
 // A record is fresh until it is written again. The fresh ones have a tree of their own: a ledger writes each record
 // twice within moments, at a random place of a large tree, and for each such write a page of the file is written. In the
 // small tree of what was just claimed, many claims share a page.
 var (
-	boltFresh   = []byte("fresh")
-	boltRecords = []byte("records")
-	boltExpiry  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
+	freshTree   = []byte("fresh")
+	recordsTree = []byte("records")
+	expiryTree  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
 )
 
 type record struct {
@@ -37,56 +37,56 @@ type record struct {
 }
 
 func (r record) setIndexed(at int64) {
-	binary.BigEndian.PutUint64(r.stored[1+boltExpiryLen:], uint64(at))
+	binary.BigEndian.PutUint64(r.stored[1+expiryLen:], uint64(at))
 }
 
-// newBoltRecord refuses whatever bbolt would refuse: a record must not fail inside a transaction it shares with others.
-func newBoltRecord(key string, value []byte, lifetime time.Duration, now time.Time) (record, error) {
+// newRecord refuses whatever bbolt would refuse: a record must not fail inside a transaction it shares with others.
+func newRecord(key string, value []byte, lifetime time.Duration, now time.Time) (record, error) {
 	switch {
 	case key == "":
 		return record{}, errors.New("storing an item: its key is empty")
-	case len(key) > boltMaxKeyLen:
-		return record{}, fmt.Errorf("storing an item: its key has %d bytes, at most %d are possible", len(key), boltMaxKeyLen)
-	case len(value) > bbolt.MaxValueSize-boltHeaderLen:
-		return record{}, fmt.Errorf("storing an item: its value has %d bytes, at most %d are possible", len(value), bbolt.MaxValueSize-boltHeaderLen)
+	case len(key) > maxKeyLen:
+		return record{}, fmt.Errorf("storing an item: its key has %d bytes, at most %d are possible", len(key), maxKeyLen)
+	case len(value) > bbolt.MaxValueSize-headerLen:
+		return record{}, fmt.Errorf("storing an item: its value has %d bytes, at most %d are possible", len(value), bbolt.MaxValueSize-headerLen)
 	}
 	var expiry int64
 	if lifetime > 0 {
 		expiry = now.Add(lifetime).Add(time.Millisecond - 1).UnixMilli() // rounded up: never early
 	}
-	stored := make([]byte, boltHeaderLen, boltHeaderLen+len(value))
-	stored[0] = boltRecordFormat
+	stored := make([]byte, headerLen, headerLen+len(value))
+	stored[0] = recordFormat
 	binary.BigEndian.PutUint64(stored[1:], uint64(expiry))
 	return record{key: []byte(key), stored: append(stored, value...)}, nil
 }
 
-// decodeBoltRecord takes a record it does not recognise as a value without expiry. A damaged record stays present that
+// decode takes a record it does not recognise as a value without expiry. A damaged record stays present that
 // way: whoever reads it must judge it, and an Add must not pass over it.
-func decodeBoltRecord(stored []byte) (value []byte, expiry, indexed int64) {
-	if len(stored) < boltHeaderLen || stored[0] != boltRecordFormat {
+func decode(stored []byte) (value []byte, expiry, indexed int64) {
+	if len(stored) < headerLen || stored[0] != recordFormat {
 		return stored, 0, 0
 	}
 	expiry = int64(binary.BigEndian.Uint64(stored[1:]))
-	indexed = int64(binary.BigEndian.Uint64(stored[1+boltExpiryLen:]))
+	indexed = int64(binary.BigEndian.Uint64(stored[1+expiryLen:]))
 	if expiry < 0 || indexed < 0 {
 		return stored, 0, 0
 	}
-	return stored[boltHeaderLen:], expiry, indexed
+	return stored[headerLen:], expiry, indexed
 }
 
-func boltIndexKey(expiry int64, key []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(make([]byte, 0, boltExpiryLen+len(key)), uint64(expiry)), key...)
+func indexKey(expiry int64, key []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, expiryLen+len(key)), uint64(expiry)), key...)
 }
 
-// boltBucket names a top-level bucket that holds the records and their expiry index.
-type boltBucket string
+// bucketName names a top-level bucket that holds the records and their expiry index.
+type bucketName string
 
-func (b boltBucket) create(tx *bbolt.Tx) error {
+func (b bucketName) create(tx *bbolt.Tx) error {
 	top, err := tx.CreateBucketIfNotExists([]byte(b))
 	if err != nil {
 		return err
 	}
-	for _, tree := range [][]byte{boltFresh, boltRecords, boltExpiry} {
+	for _, tree := range [][]byte{freshTree, recordsTree, expiryTree} {
 		if _, err := top.CreateBucketIfNotExists(tree); err != nil {
 			return err
 		}
@@ -94,16 +94,16 @@ func (b boltBucket) create(tx *bbolt.Tx) error {
 	return nil
 }
 
-// boltTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.
-type boltTrees struct{ fresh, records, index *bbolt.Bucket }
+// bucketTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.
+type bucketTrees struct{ fresh, records, index *bbolt.Bucket }
 
-func (b boltBucket) open(tx *bbolt.Tx) boltTrees {
+func (b bucketName) open(tx *bbolt.Tx) bucketTrees {
 	top := tx.Bucket([]byte(b))
-	return boltTrees{top.Bucket(boltFresh), top.Bucket(boltRecords), top.Bucket(boltExpiry)}
+	return bucketTrees{top.Bucket(freshTree), top.Bucket(recordsTree), top.Bucket(expiryTree)}
 }
 
 // find returns what is stored under a key, nil for nothing, and the tree that has it.
-func (t boltTrees) find(key []byte) (stored []byte, tree *bbolt.Bucket) {
+func (t bucketTrees) find(key []byte) (stored []byte, tree *bbolt.Bucket) {
 	if stored = t.fresh.Get(key); stored != nil {
 		return stored, t.fresh
 	}
@@ -111,33 +111,33 @@ func (t boltTrees) find(key []byte) (stored []byte, tree *bbolt.Bucket) {
 }
 
 // get returns a value that is valid until the transaction ends.
-func (b boltBucket) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) {
+func (b bucketName) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) {
 	stored, _ := b.open(tx).find([]byte(key))
 	if stored == nil {
 		return nil, false
 	}
-	value, expiry, _ := decodeBoltRecord(stored)
+	value, expiry, _ := decode(stored)
 	if expiry != 0 && expiry <= now.UnixMilli() {
 		return nil, false
 	}
 	return value, true
 }
 
-func (b boltBucket) put(tx *bbolt.Tx, r record) error {
+func (b bucketName) put(tx *bbolt.Tx, r record) error {
 	trees := b.open(tx)
 	index := trees.index
-	_, expiry, _ := decodeBoltRecord(r.stored)
+	_, expiry, _ := decode(r.stored)
 	before, tree := trees.find(r.key)
-	_, _, indexed := decodeBoltRecord(before)
+	_, _, indexed := decode(before)
 	if indexed != 0 && (expiry == 0 || expiry < indexed) { // it would be looked at too late
-		if err := index.Delete(boltIndexKey(indexed, r.key)); err != nil {
+		if err := index.Delete(indexKey(indexed, r.key)); err != nil {
 			return err
 		}
 		indexed = 0
 	}
 	if indexed == 0 && expiry != 0 {
 		indexed = expiry
-		if err := index.Put(boltIndexKey(indexed, r.key), nil); err != nil {
+		if err := index.Put(indexKey(indexed, r.key), nil); err != nil {
 			return err
 		}
 	}
@@ -153,24 +153,24 @@ func (b boltBucket) put(tx *bbolt.Tx, r record) error {
 	return trees.records.Put(r.key, r.stored)
 }
 
-func (b boltBucket) delete(tx *bbolt.Tx, key string) error {
+func (b bucketName) delete(tx *bbolt.Tx, key string) error {
 	trees := b.open(tx)
 	stored, tree := trees.find([]byte(key))
-	if _, _, indexed := decodeBoltRecord(stored); indexed != 0 {
-		if err := trees.index.Delete(boltIndexKey(indexed, []byte(key))); err != nil {
+	if _, _, indexed := decode(stored); indexed != 0 {
+		if err := trees.index.Delete(indexKey(indexed, []byte(key))); err != nil {
 			return err
 		}
 	}
 	return tree.Delete([]byte(key))
 }
 
-// boltRenewedWithin is how long after its time in the index a record is looked at: most of those that were written
+// renewedWithin is how long after its time in the index a record is looked at: most of those that were written
 // again soon after have then expired, too, and need no new place.
-const boltRenewedWithin = 5 * time.Second
+const renewedWithin = 5 * time.Second
 
 // due returns up to limit index keys whose time has come, oldest first.
-func (b boltBucket) due(tx *bbolt.Tx, now time.Time, limit int) [][]byte {
-	end := boltIndexKey(now.Add(-boltRenewedWithin).UnixMilli()+1, nil)
+func (b bucketName) due(tx *bbolt.Tx, now time.Time, limit int) [][]byte {
+	end := indexKey(now.Add(-renewedWithin).UnixMilli()+1, nil)
 	var keys [][]byte
 	cursor := b.open(tx).index.Cursor()
 	for key, _ := cursor.First(); key != nil && len(keys) < limit && bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
@@ -181,18 +181,18 @@ func (b boltBucket) due(tx *bbolt.Tx, now time.Time, limit int) [][]byte {
 
 // sweep deals with up to limit index entries whose time has come, and returns how many there were: it removes records
 // that have expired and gives the others a new place.
-func (b boltBucket) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
+func (b bucketName) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
 	trees := b.open(tx)
 	due := b.due(tx, now, limit)
-	for _, indexKey := range due {
-		if err := trees.index.Delete(indexKey); err != nil {
+	for _, entry := range due {
+		if err := trees.index.Delete(entry); err != nil {
 			return 0, err
 		}
-		key := indexKey[min(boltExpiryLen, len(indexKey)):]
+		key := entry[min(expiryLen, len(entry)):]
 		stored, tree := trees.find(key)
-		_, expiry, indexed := decodeBoltRecord(stored)
-		if indexed == 0 || !bytes.Equal(indexKey, boltIndexKey(indexed, key)) {
-			continue // the index indexKey was left behind by a damaged record that has been replaced since
+		_, expiry, indexed := decode(stored)
+		if indexed == 0 || !bytes.Equal(entry, indexKey(indexed, key)) {
+			continue // the index entry was left behind by a damaged record that has been replaced since
 		}
 		if expiry <= now.UnixMilli() {
 			if err := tree.Delete(key); err != nil {
@@ -202,7 +202,7 @@ func (b boltBucket) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
 		}
 		moved := record{key: key, stored: bytes.Clone(stored)}
 		moved.setIndexed(expiry)
-		if err := errors.Join(trees.index.Put(boltIndexKey(expiry, key), nil), tree.Put(key, moved.stored)); err != nil {
+		if err := errors.Join(trees.index.Put(indexKey(expiry, key), nil), tree.Put(key, moved.stored)); err != nil {
 			return 0, err
 		}
 	}
