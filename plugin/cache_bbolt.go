@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/boltfile"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -155,7 +156,7 @@ type bboltCache struct {
 	bucket *boltfile.Bucket
 }
 
-func newBboltCache(conf bboltConfig, log boltfile.Logger) (*bboltCache, error) {
+func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
 	file, err := boltfile.Open(conf.path, conf.fileMode, log)
 	if err != nil {
 		return nil, fmt.Errorf("field %s: %w", cbFieldPath, err)

@@ -335,46 +335,6 @@ func TestOperationsThatRaceWithCloseEnd(t *testing.T) {
 	}
 }
 
-func TestReturnsDamagedRecordsAsTheyAre(t *testing.T) {
-	cache := openTest(t)
-	damaged := map[string]string{
-		"empty":          "",
-		"only format":    "\x02",
-		"cut short":      "\x02\x00\x00\x00\x01",
-		"foreign":        "a plain value of some other program",
-		"absurd expiry":  "\x02" + strings.Repeat("\xff", 8) + strings.Repeat("\x00", 8) + "value",
-		"absurd place":   "\x02" + strings.Repeat("\x00", 8) + strings.Repeat("\xff", 8) + "value",
-		"unknown format": "\x01" + strings.Repeat("\x00", 16) + "value",
-	}
-	trees := func(tx *bbolt.Tx) []*bbolt.Bucket {
-		found := cache.name.open(tx)
-		return []*bbolt.Bucket{found.fresh, found.records}
-	}
-	for which := range 2 {
-		testDamagedRecords(t, cache, damaged, func(tx *bbolt.Tx) *bbolt.Bucket { return trees(tx)[which] })
-	}
-}
-
-func testDamagedRecords(t *testing.T, cache *Bucket, damaged map[string]string, tree func(*bbolt.Tx) *bbolt.Bucket) {
-	t.Helper()
-	require.NoError(t, cache.file.shared.write(t.Context(), func(tx *bbolt.Tx) error {
-		for key, stored := range damaged {
-			if err := tree(tx).Put([]byte(key), []byte(stored)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	for key, stored := range damaged {
-		assertValue(t, cache, key, stored)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists, "%s: in doubt it is present", key)
-		require.NoError(t, cache.Set(t.Context(), key, []byte("repaired"), nil))
-		assertValue(t, cache, key, "repaired")
-		require.NoError(t, cache.Delete(t.Context(), key))
-		assertAbsent(t, cache, key)
-	}
-}
-
 func TestAddAllAnswersForEachItemAsAddWould(t *testing.T) {
 	cache := openTest(t)
 	hour, negative := time.Hour, -time.Hour

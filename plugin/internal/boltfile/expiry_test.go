@@ -3,6 +3,9 @@ package boltfile
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,5 +108,60 @@ func TestSweepKeepsARecordWhoseIndexEntryIsStale(t *testing.T) {
 		time.Sleep(time.Minute)
 		assertValue(t, cache, "a", "live")
 		assert.Equal(t, [2]int{1, 0}, storedRecords(t, cache))
+	})
+}
+
+// told is a log that a test reads.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *told) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+func (l *told) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
+}
+
+func (l *told) Warnf(format string, args ...any) { l.add("WARN " + fmt.Sprintf(format, args...)) }
+func (l *told) Infof(format string, args ...any) { l.add("INFO " + fmt.Sprintf(format, args...)) }
+
+func TestTroubleWithRemovingWhatHasExpiredIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &told{}
+		file, err := Open(filepath.Join(t.TempDir(), "test.db"), 0o600, log)
+		require.NoError(t, err)
+		cache, err := file.Bucket("cache", 0)
+		require.NoError(t, err)
+		changeIndex := func(change func(index *bbolt.Bucket) error) {
+			require.NoError(t, file.shared.write(t.Context(), func(tx *bbolt.Tx) error { return change(cache.name.open(tx).index) }))
+		}
+		stuck := indexKey(1, []byte("a")) // a bucket where a key should be cannot be removed
+		changeIndex(func(index *bbolt.Bucket) error { _, err := index.CreateBucket(stuck); return err })
+
+		time.Sleep(time.Minute)
+		require.Len(t, log.all(), 1, "told once")
+		assert.Contains(t, log.all()[0], "WARN Removing expired cache records failed; retrying every 10s: writing to")
+		require.NoError(t, cache.Set(t.Context(), "b", []byte("1"), nil), "writes go on")
+		time.Sleep(5 * time.Minute)
+		require.Len(t, log.all(), 2)
+		assert.Contains(t, log.all()[1], "WARN Removing expired cache records still fails, since 2000-01-01T00:00:10Z: ")
+
+		changeIndex(func(index *bbolt.Bucket) error { return index.DeleteBucket(stuck) })
+		time.Sleep(time.Minute)
+		require.Len(t, log.all(), 3)
+		assert.Equal(t, "INFO Expired cache records are removed again, after 6m0s.", log.all()[2])
+
+		changeIndex(func(index *bbolt.Bucket) error { _, err := index.CreateBucket(stuck); return err })
+		time.Sleep(time.Minute)
+		require.NoError(t, file.Close(t.Context()))
+		time.Sleep(time.Hour)
+		assert.Len(t, log.all(), 4, "a closed file says no more")
 	})
 }

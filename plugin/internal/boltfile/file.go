@@ -9,6 +9,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const (
@@ -16,6 +18,13 @@ const (
 	sweepInterval = 10 * time.Second
 	sweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
 )
+
+// sweepTrouble is harmless for what is stored: what has expired is absent, removed or not.
+var sweepTrouble = pause.Wording{
+	Begins: "Removing expired cache records failed; retrying every " + sweepInterval.String() + ": %v",
+	Lasts:  "Removing expired cache records still fails, since %s: %v",
+	Ends:   "Expired cache records are removed again, after %v.",
+}
 
 // openFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
 // next writes gather, and all of them go into the next transaction: under load they share an fsync, alone none waits.
@@ -26,15 +35,14 @@ type openFile struct {
 	opened  chan struct{} // closed once openErr or db is set
 	openErr error
 	db      *bbolt.DB
-	log     Logger
 
 	writes   chan *change
 	closing  chan struct{}
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
 	closeErr error
 
-	swept       map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
-	sweepFailed bool
+	swept   map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
+	trouble *pause.Notice           // with sweeping
 }
 
 // change is one caller's change. apply succeeds, or fails without having changed anything: the others in its
@@ -45,16 +53,16 @@ type change struct {
 	done  chan error // buffered: its caller may have left
 }
 
-func newOpenFile(path string, log Logger) *openFile {
+func newOpenFile(path string, log pause.Logger) *openFile {
 	return &openFile{
 		path:    path,
 		users:   1,
-		log:     log,
 		opened:  make(chan struct{}),
 		writes:  make(chan *change, maxGroup),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
 		swept:   map[bucketName]struct{}{},
+		trouble: pause.NewNotice(log, sweepTrouble, nil),
 	}
 }
 
@@ -104,6 +112,7 @@ func (f *openFile) closeError() error {
 func (f *openFile) run() {
 	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
+	defer f.trouble.Stop()
 	for {
 		select {
 		case first := <-f.writes:
@@ -199,13 +208,10 @@ func (f *openFile) sweep() time.Duration {
 		})
 	}
 	if err != nil {
-		if !f.sweepFailed {
-			f.log.Warnf("Removing expired cache records, to be tried again every %s: %v", sweepInterval, err)
-		}
-		f.sweepFailed = true
+		f.trouble.Trouble(err)
 		return sweepInterval
 	}
-	f.sweepFailed = false
+	f.trouble.Recovered()
 	if room == 0 {
 		return 0
 	}

@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const lockTimeout = time.Second
@@ -26,7 +28,7 @@ type fileSet struct {
 var openFiles = &fileSet{byPath: map[string]*openFile{}}
 
 // acquire opens the file, or joins those who have it open. Each success needs one release.
-func (s *fileSet) acquire(path string, mode fs.FileMode, log Logger) (*openFile, error) {
+func (s *fileSet) acquire(path string, mode fs.FileMode, log pause.Logger) (*openFile, error) {
 	path, err := prepare(path, mode)
 	if err != nil {
 		return nil, err
