@@ -1,101 +1,70 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
-	"github.com/tidwall/gjson"
-
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// Metadata of events.
-const (
-	metaEventKind = "happyrobot_event_kind"
-	metaEventType = "happyrobot_event_type"
-	metaEventID   = "happyrobot_event_id"
-	metaRunID     = "happyrobot_run_id"
-	metaSessionID = "happyrobot_session_id"
-)
+// Delivery is one event on its way through the pipeline. It lives until the pipeline
+// says what became of it, even if nobody waits for the answer any more.
+type Delivery struct {
+	Event happyrobot.Event
 
-// eventMessage makes the message of an event. The status of a hook's call is in the
-// documented spelling; those of a CloudEvent are the platform's words.
-func (s *deliveries) eventMessage(e happyrobot.Event) *service.Message {
-	status := e.Status
-	if e.Kind == happyrobot.CallHook {
-		status = string(happyrobot.Status(status).Canonical())
-	}
-	msg := service.NewMessage(s.withTranscript(e))
-	for name, value := range map[string]string{
-		metaEventKind: string(e.Kind), metaEventType: e.Type, metaEventID: e.ID, metaStatus: status, metaPrevious: e.Previous,
-		metaCallID: e.CallID, metaRunID: e.RunID, metaSessionID: e.SessionID,
-	} {
-		if value != "" {
-			msg.MetaSetMut(name, value)
-		}
-	}
-	return msg
-}
-
-// withTranscript is an event as it came, with `transcript` as its last member where it
-// carries the talk and has no such member of its own. The messages are not repeated
-// there: they stay in content, and whoever drops content has dropped the prompts.
-func (s *deliveries) withTranscript(e happyrobot.Event) []byte {
-	if e.Transcript == nil || gjson.GetBytes(e.Raw, partTranscript).Exists() {
-		return e.Raw
-	}
-	object := map[string]any{"call_id": e.CallID}
-	s.texts.add(object, *e.Transcript)
-	added, err := json.Marshal(object)
-	end := bytes.LastIndexByte(e.Raw, '}')
-	if err != nil || end < 0 {
-		return e.Raw
-	}
-	whole := append(make([]byte, 0, len(e.Raw)+len(added)+20), e.Raw[:end]...)
-	whole = append(append(whole, `,"`+partTranscript+`":`...), added...)
-	return append(whole, e.Raw[end:]...)
-}
-
-// delivery is one event on its way through the pipeline. It lives until the
-// pipeline says what became of it, even if nobody waits for the answer any more.
-type delivery struct {
 	key     string
-	event   happyrobot.Event
 	decided chan struct{}
-	verdict answer // once decided
+	verdict Result // once decided
 }
 
-// deliveries lets each event enter the pipeline once.
-type deliveries struct {
-	res          *service.Resources
-	cache        string // label, "" for none
-	scope        string // events of other scopes are others
-	timeout      time.Duration
-	texts        *transcriptTexts
-	cacheFailing atomic.Bool
+// Deliveries lets each event enter the pipeline once. Its methods are safe for
+// concurrent use.
+type Deliveries struct {
+	taken   store.Store // the ids of events that were taken; nil for none
+	scope   string
+	timeout time.Duration
+	trouble *pause.Notice // with taken
 
-	queue    chan *delivery
+	queue    chan *Delivery
 	stopping chan struct{} // no event is taken any more
 	gone     chan struct{} // no verdict comes any more
 	stopOnce sync.Once
 	goneOnce sync.Once
 
 	mu      sync.Mutex
-	running map[string]*delivery
+	running map[string]*Delivery
 }
 
-// take brings an event into the pipeline and tells what became of it. Until ctx
-// ends, that is.
-func (s *deliveries) take(ctx context.Context, event happyrobot.Event) answer {
+var cacheTrouble = pause.Wording{
+	Begins: "Event-id cache unavailable; events are answered with 503, and some may be delivered twice: %v",
+	Lasts:  "Event-id cache still unavailable, since %s; events are answered with 503, and some may be delivered twice: %v",
+	Ends:   "Event-id cache available again after %v.",
+}
+
+// NewDeliveries makes a queue of events. Events of another scope are other events.
+// Where taken is not nil it remembers events that were taken, for as long as its own
+// expiry says; timeout bounds each write to it. Whoever makes one calls Abandon at the end.
+func NewDeliveries(scope string, taken store.Store, timeout time.Duration, log pause.Logger) *Deliveries {
+	return &Deliveries{
+		taken: taken, scope: scope, timeout: timeout, trouble: pause.NewNotice(log, cacheTrouble, nil),
+		queue: make(chan *Delivery), running: map[string]*Delivery{},
+		stopping: make(chan struct{}), gone: make(chan struct{}),
+	}
+}
+
+// Queue has the events that enter the pipeline. Each that is received must be settled.
+func (s *Deliveries) Queue() <-chan *Delivery { return s.queue }
+
+// Take brings an event into the pipeline and returns what became of it, or Late once
+// ctx has ended.
+func (s *Deliveries) Take(ctx context.Context, event happyrobot.Event) Result {
 	d, first := s.join(event)
 	if first {
 		s.enter(ctx, d)
@@ -107,20 +76,20 @@ func (s *deliveries) take(ctx context.Context, event happyrobot.Event) answer {
 	}
 	select {
 	case <-d.decided: // counts, whatever else happened at the same time
-		if d.verdict.result == answerTaken.result && !first {
-			return answerKnown
+		if d.verdict == Taken && !first {
+			return Known
 		}
 		return d.verdict
 	default:
 	}
 	if ctx.Err() != nil {
-		return answerLate
+		return Late
 	}
-	return answerStopping
+	return Stopping
 }
 
 // join finds the delivery of the same event, or begins one.
-func (s *deliveries) join(event happyrobot.Event) (d *delivery, first bool) {
+func (s *Deliveries) join(event happyrobot.Event) (d *Delivery, first bool) {
 	sum := sha256.Sum256([]byte(strings.Join([]string{s.scope, string(event.Kind), event.Source, event.ID}, "\x00")))
 	key := "happyrobot_webhook/1/" + hex.EncodeToString(sum[:16])
 	s.mu.Lock()
@@ -128,44 +97,44 @@ func (s *deliveries) join(event happyrobot.Event) (d *delivery, first bool) {
 	if d := s.running[key]; d != nil {
 		return d, false
 	}
-	d = &delivery{key: key, event: event, decided: make(chan struct{})}
+	d = &Delivery{Event: event, key: key, decided: make(chan struct{})}
 	s.running[key] = d
 	return d, true
 }
 
 // enter puts an event that was not taken before into the pipeline.
-func (s *deliveries) enter(ctx context.Context, d *delivery) {
+func (s *Deliveries) enter(ctx context.Context, d *Delivery) {
 	known, err := s.known(ctx, d.key)
 	switch {
 	case ctx.Err() != nil:
-		s.decide(d, answerLate)
+		s.decide(d, Late)
 	case err != nil:
-		s.decide(d, answerNoCache)
+		s.decide(d, CacheFailed)
 	case known:
-		s.decide(d, answerKnown)
+		s.decide(d, Known)
 	default:
 		select {
 		case s.queue <- d:
 		case <-ctx.Done():
-			s.decide(d, answerLate)
+			s.decide(d, Late)
 		case <-s.stopping:
-			s.decide(d, answerStopping)
+			s.decide(d, Stopping)
 		}
 	}
 }
 
-// settle takes the pipeline's verdict. An event is remembered only when it was
-// taken: one that failed has to be good for another try.
-func (s *deliveries) settle(ctx context.Context, d *delivery, err error) {
+// Settle takes the pipeline's verdict; only the first on a delivery counts. An event is
+// remembered only when it was taken: one that failed has to be good for another try.
+func (s *Deliveries) Settle(ctx context.Context, d *Delivery, err error) {
 	if err != nil {
-		s.decide(d, answerFailed)
+		s.decide(d, Failed)
 		return
 	}
 	s.remember(ctx, d.key)
-	s.decide(d, answerTaken)
+	s.decide(d, Taken)
 }
 
-func (s *deliveries) decide(d *delivery, verdict answer) {
+func (s *Deliveries) decide(d *Delivery, verdict Result) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running[d.key] != d {
@@ -176,58 +145,61 @@ func (s *deliveries) decide(d *delivery, verdict answer) {
 	close(d.decided)
 }
 
-// stop refuses events from now on; abandon also those whose verdict is not in.
-func (s *deliveries) stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
+// Stop refuses events from now on. What is in the pipeline can still be settled.
+func (s *Deliveries) Stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
 
-func (s *deliveries) abandon() {
-	s.stop()
-	s.goneOnce.Do(func() { close(s.gone) })
+// Stopped reports whether events are refused.
+func (s *Deliveries) Stopped() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
-func (s *deliveries) known(ctx context.Context, key string) (bool, error) {
-	if s.cache == "" {
+// Abandon refuses events, also those whose verdict is not in.
+func (s *Deliveries) Abandon() {
+	s.Stop()
+	s.goneOnce.Do(func() { close(s.gone) })
+	s.trouble.Stop()
+}
+
+func (s *Deliveries) known(ctx context.Context, key string) (bool, error) {
+	if s.taken == nil {
 		return false, nil
 	}
-	err := s.access(ctx, func(c service.Cache) error {
-		_, err := c.Get(ctx, key)
-		return err
-	})
-	if errors.Is(err, service.ErrKeyNotFound) {
-		err = nil
-		s.noteCache(ctx, err)
+	_, err := s.taken.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		s.note(ctx, nil)
 		return false, nil
 	}
-	s.noteCache(ctx, err)
+	s.note(ctx, err)
 	return err == nil, err
 }
 
-func (s *deliveries) remember(ctx context.Context, key string) {
-	if s.cache == "" {
+func (s *Deliveries) remember(ctx context.Context, key string) {
+	if s.taken == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	s.noteCache(ctx, s.access(ctx, func(c service.Cache) error {
-		return c.Set(ctx, key, []byte(time.Now().UTC().Format(time.RFC3339)), nil)
-	}))
+	s.note(ctx, s.taken.Set(ctx, key, []byte(time.Now().UTC().Format(time.RFC3339)), nil))
 }
 
-func (s *deliveries) access(ctx context.Context, use func(service.Cache) error) (err error) {
-	if aerr := s.res.AccessCache(ctx, s.cache, func(c service.Cache) { err = use(c) }); aerr != nil {
-		return aerr
-	}
-	return err
-}
-
-func (s *deliveries) noteCache(ctx context.Context, err error) {
-	if errors.Is(ctx.Err(), context.Canceled) {
+// note reports whether the cache of ids can be used.
+func (s *Deliveries) note(ctx context.Context, err error) {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
 		return // the sender or the pipeline went
+	case err == nil:
+		s.trouble.Recovered()
+	default:
+		s.trouble.Trouble(err)
 	}
-	if failing := err != nil; s.cacheFailing.Swap(failing) != failing {
-		if failing {
-			s.res.Logger().Warnf("The cache of event ids fails; events are answered with 503 until it can be asked, and may pass twice: %v", err)
-		} else {
-			s.res.Logger().Info("The cache of event ids answers again.")
-		}
+	select {
+	case <-s.gone: // trouble that is met while Abandon runs must not outlive it
+		s.trouble.Stop()
+	default:
 	}
 }

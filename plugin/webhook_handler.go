@@ -10,143 +10,113 @@ import (
 	"os"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
-
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-)
-
-// answer is how a request ends: a label of the metric, a status, and a few words.
-type answer struct {
-	result string
-	status int
-	text   string
-}
-
-// Answers. Their results are all the labels that the metric has.
-var (
-	answerTaken    = answer{"taken", http.StatusOK, ""}
-	answerKnown    = answer{"known", http.StatusOK, ""}
-	answerFailed   = answer{"failed", http.StatusServiceUnavailable, "not taken"}
-	answerLate     = answer{"late", http.StatusServiceUnavailable, "not taken in time"}
-	answerBusy     = answer{"busy", http.StatusServiceUnavailable, "too many events at once"}
-	answerNoCache  = answer{"cache_failed", http.StatusServiceUnavailable, "not taken"}
-	answerStopping = answer{"stopping", http.StatusServiceUnavailable, "stopping"}
-
-	answerWrongPath   = answer{"wrong_path", http.StatusNotFound, "not found"}
-	answerWrongMethod = answer{"wrong_method", http.StatusMethodNotAllowed, "only POST"}
-	answerStranger    = answer{"stranger", http.StatusUnauthorized, "unauthorized"}
-	answerTooLarge    = answer{"too_large", http.StatusRequestEntityTooLarge, "too large"}
-	answerSlow        = answer{"slow", http.StatusRequestTimeout, "too slow"}
-	answerCut         = answer{"cut", http.StatusBadRequest, "cut short"}
-	answerNoJSON      = answer{"no_json", http.StatusBadRequest, happyrobot.ErrNoJSON.Error()}
-	answerNoEvent     = answer{"no_event", http.StatusBadRequest, happyrobot.ErrNoEvent.Error()}
 )
 
 // retryAfter is what senders are asked to wait, in seconds.
 const retryAfter = "5"
 
-// webhookHandler turns requests into events. Whoever does not know the secret is
-// turned away before anything of the body is read.
-type webhookHandler struct {
-	path         string
-	secret       string
-	secretHeader string
-	timeout      time.Duration
-	maxBody      int
-	maxInFlight  int
+// Options say which requests are events.
+type Options struct {
+	Path         string
+	Secret       string
+	SecretHeader string
+	Timeout      time.Duration // how long a sender waits for the pipeline
+	MaxBody      int           // bytes
+	MaxInFlight  int           // events that wait for the pipeline
 
-	secretSum [sha256.Size]byte
-	slots     chan struct{}
-	events    deliveries
-	requests  *service.MetricCounter
+	// OnResult is called for each request, before it is answered.
+	OnResult func(Result)
 }
 
-func (h *webhookHandler) init(res *service.Resources) {
-	h.secretSum = sha256.Sum256([]byte(h.secret))
-	h.slots = make(chan struct{}, h.maxInFlight)
-	h.requests = res.Metrics().NewCounter("happyrobot_webhook_requests", "result")
-	s := &h.events
-	s.res, s.scope, s.timeout, s.texts = res, h.path, h.timeout, newTranscriptTexts(res, "content.messages")
-	s.queue, s.running = make(chan *delivery), map[string]*delivery{}
-	s.stopping, s.gone = make(chan struct{}), make(chan struct{})
+// Handler turns requests into events. Whoever does not know the secret is turned away
+// before anything of the body is read.
+type Handler struct {
+	o         Options
+	secretSum [sha256.Size]byte
+	slots     chan struct{}
+	events    *Deliveries
+}
+
+// NewHandler makes the handler of the requests whose events enter by deliveries.
+func NewHandler(o Options, events *Deliveries) *Handler {
+	return &Handler{o: o, secretSum: sha256.Sum256([]byte(o.Secret)), slots: make(chan struct{}, o.MaxInFlight), events: events}
 }
 
 // ServeHTTP answers a request.
-func (h *webhookHandler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	a := h.answer(w, req)
-	h.requests.Incr(1, a.result)
+func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	result := h.result(w, req)
+	h.o.OnResult(result)
+	a := answers[result]
 	switch {
 	case a.status == http.StatusOK:
 		w.WriteHeader(a.status)
 		return
 	case a.status == http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", retryAfter)
-	case a == answerWrongMethod:
+	case result == WrongMethod:
 		w.Header().Set("Allow", http.MethodPost)
 		fallthrough
 	default:
-		w.Header().Set("Connection", "close") // and read nothing more of it
+		w.Header().Set("Connection", "close") // and do not read the rest of the body
 	}
 	http.Error(w, a.text, a.status)
 }
 
-func (h *webhookHandler) answer(w http.ResponseWriter, req *http.Request) answer {
+func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 	switch {
-	case req.URL.Path != h.path:
-		return answerWrongPath
+	case req.URL.Path != h.o.Path:
+		return WrongPath
 	case req.Method != http.MethodPost:
-		return answerWrongMethod
-	case !h.knows(req.Header.Get(h.secretHeader)):
-		return answerStranger
-	case req.ContentLength > int64(h.maxBody):
-		return answerTooLarge
-	}
-	select {
-	case <-h.events.stopping:
-		return answerStopping
-	default:
+		return WrongMethod
+	case !h.knows(req.Header.Get(h.o.SecretHeader)):
+		return Stranger
+	case req.ContentLength > int64(h.o.MaxBody):
+		return TooLarge
+	case h.events.Stopped():
+		return Stopping
 	}
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	default:
-		return answerBusy
+		return Busy
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, int64(h.maxBody)))
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, int64(h.o.MaxBody)))
 	if err != nil {
 		return unreadBody(err)
 	}
 	// The time to read ends here: a deadline that passed later would end the
 	// request's context, and look like a sender that went.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
-		return answerCut
+		return Cut
 	}
 	event, err := happyrobot.ParseEvent(body)
 	switch {
 	case errors.Is(err, happyrobot.ErrNoJSON):
-		return answerNoJSON
+		return NoJSON
 	case err != nil:
-		return answerNoEvent
+		return NoEvent
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), h.timeout)
+	ctx, cancel := context.WithTimeout(req.Context(), h.o.Timeout)
 	defer cancel()
-	return h.events.take(ctx, event)
+	return h.events.Take(ctx, event)
 }
 
-func unreadBody(err error) answer {
+func unreadBody(err error) Result {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return answerTooLarge
+		return TooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return answerSlow
+		return Slow
 	}
-	return answerCut
+	return Cut
 }
 
 // knows compares digests: the time that it takes tells neither how much of a
 // guess is right, nor how long the secret is.
-func (h *webhookHandler) knows(shown string) bool {
+func (h *Handler) knows(shown string) bool {
 	sum := sha256.Sum256([]byte(shown))
 	return subtle.ConstantTimeCompare(sum[:], h.secretSum[:]) == 1
 }
