@@ -10,6 +10,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/webhook"
 )
 
 const ( // iw: input webhook
@@ -155,7 +156,7 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		closed: make(chan struct{}),
 	}
 	requests := res.Metrics().NewCounter("happyrobot_webhook_requests", "result")
-	options := Options{OnResult: func(r Result) { requests.Incr(1, string(r)) }}
+	options := webhook.Options{OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
 	var label string
 	for _, text := range []struct {
 		field string
@@ -203,8 +204,8 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		return nil, err
 	}
 	in.listen.Timeout, in.listen.Log, in.path = options.Timeout, in.log, options.Path
-	in.events = NewDeliveries(options.Path, taken, options.Timeout, in.log)
-	in.handler = NewHandler(options, in.events)
+	in.events = webhook.NewDeliveries(options.Path, taken, options.Timeout, in.log)
+	in.handler = webhook.NewHandler(options, in.events)
 	return in, nil
 }
 
@@ -233,15 +234,15 @@ func webhookTLS(conf *service.ParsedConfig) (*tls.Config, error) {
 
 // webhookInput receives events over HTTP.
 type webhookInput struct {
-	listen  ServerOptions
+	listen  webhook.ServerOptions
 	path    string
-	handler *Handler
-	events  *Deliveries
+	handler *webhook.Handler
+	events  *webhook.Deliveries
 	texts   *transcriptTexts
 	log     *service.Logger
 
 	mu     sync.Mutex
-	server *Server // nil while not connected
+	server *webhook.Server // nil while not connected
 	closed chan struct{}
 }
 
@@ -255,7 +256,7 @@ func (in *webhookInput) Connect(ctx context.Context) error {
 	if in.server != nil {
 		return nil
 	}
-	server, err := Listen(ctx, in.listen, in.handler)
+	server, err := webhook.Listen(ctx, in.listen, in.handler)
 	if err != nil {
 		return fmt.Errorf("%s: %w", iwFieldAddress, err)
 	}

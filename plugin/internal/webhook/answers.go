@@ -1,4 +1,7 @@
-package plugin
+// Package webhook is the HTTP door for call events: who may post them, that each is
+// taken once, and what its sender is told. It knows neither Benthos nor what becomes of
+// an event.
+package webhook
 
 import (
 	"net/http"
