@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,11 +16,11 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
-// Parts of a call that are read apart from it.
-const (
-	partTranscript = "transcript"
-	partRecording  = "recording"
-	partLogs       = "logs"
+const ( // cl: call lookup
+	clFieldWait         = "wait"
+	clFieldWaitTimeout  = "wait_timeout"
+	clFieldPollInterval = "poll_interval"
+	clFieldCache        = "cache"
 )
 
 // What a lookup waits for.
@@ -29,13 +30,39 @@ const (
 	waitTranscript = "transcript"
 )
 
-// Outcomes of a lookup.
+// Outcomes of a lookup, and reasons that are not an outcome as well.
 const (
 	lookupComplete = "complete"
 	lookupNotReady = "not_ready"
 	lookupNotFound = "not_found"
 	lookupRejected = "rejected"
+
+	reasonRefused    = "refused"
+	reasonUnreadable = "unreadable"
 )
+
+// lookupFields say what is read of a call, and when.
+func lookupFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		includeField("What to read besides the call itself").
+			Default([]any{partTranscript}),
+		service.NewStringAnnotatedEnumField(clFieldWait, map[string]string{
+			waitNone:       "Take the call as it is.",
+			waitFinished:   "Wait until the call is over.",
+			waitTranscript: "Wait until the call is over and its transcript is there.",
+		}).Description("What to wait for. Waiting holds the batch, so give the pipeline threads.").
+			Default(waitNone),
+		service.NewDurationField(clFieldWaitTimeout).
+			Description("The longest wait.").
+			Default("30m"),
+		service.NewDurationField(clFieldPollInterval).
+			Description("The time between two looks at a call that is waited for.").
+			Default("10s"),
+		service.NewStringField(clFieldCache).
+			Description("The label of a `cache` resource that keeps finished calls, so that each is read once. Recordings are never kept, since their URLs expire.").
+			Default(""),
+	}
+}
 
 // enrichment is what was found of a call. The result is shared by all messages
 // that ask for the call, and is not to be changed.
@@ -44,32 +71,6 @@ type enrichment struct {
 	reason  string
 	result  map[string]any
 	err     error
-}
-
-// callParts reads what belongs to a call.
-type callParts struct {
-	api     *happyrobot.Client
-	include []string
-	texts   *transcriptTexts
-}
-
-func includeField(what string) *service.ConfigField {
-	return service.NewStringListField(pcFieldInclude).
-		Description(what + ": `transcript`, `recording`, `logs`. The paths of recordings and logs are not documented by the API.").
-		LintRule(`root = if this.type() != "array" && !["transcript","recording","logs"].contains(this) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
-}
-
-func (p *callParts) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
-	p.texts = newTranscriptTexts(res, "transcript.messages")
-	if p.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
-		return err
-	}
-	for _, part := range p.include {
-		if part != partTranscript && part != partRecording && part != partLogs {
-			return fmt.Errorf("%s: %q is not one of transcript, recording, logs", pcFieldInclude, part)
-		}
-	}
-	return nil
 }
 
 // callLookup reads calls and their parts.
@@ -89,23 +90,23 @@ func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resourc
 	if err = l.callParts.fromParsed(conf, res); err != nil {
 		return err
 	}
-	if l.wait, err = choice(conf, pcFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
+	if l.wait, err = choice(conf, clFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
 		return err
 	}
 	if l.wait == waitTranscript && !slices.Contains(l.include, partTranscript) {
-		return fmt.Errorf("%s: transcript needs transcript in %s", pcFieldWait, pcFieldInclude)
+		return fmt.Errorf("%s: transcript needs transcript in %s", clFieldWait, fieldInclude)
 	}
-	if l.waitTimeout, err = positiveDuration(conf, pcFieldWaitTimeout); err != nil {
+	if l.waitTimeout, err = positiveDuration(conf, clFieldWaitTimeout); err != nil {
 		return err
 	}
-	if l.poll, err = positiveDuration(conf, pcFieldPollInterval); err != nil {
+	if l.poll, err = positiveDuration(conf, clFieldPollInterval); err != nil {
 		return err
 	}
-	if l.cache, err = conf.FieldString(pcFieldCache); err != nil {
+	if l.cache, err = conf.FieldString(clFieldCache); err != nil {
 		return err
 	}
 	if l.cache != "" && !res.HasCache(l.cache) {
-		return fmt.Errorf("%s: no cache resource is labelled %q", pcFieldCache, l.cache)
+		return fmt.Errorf("%s: no cache resource is labelled %q", clFieldCache, l.cache)
 	}
 	return nil
 }
@@ -183,66 +184,6 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 		return &enrichment{outcome: lookupNotReady, result: result}
 	}
 	return &enrichment{outcome: lookupComplete, result: result}
-}
-
-// callObject is a call as the API reports it.
-func callObject(call happyrobot.Call) (map[string]any, error) {
-	object, err := structured(call.Raw)
-	result, ok := object.(map[string]any)
-	if err != nil || !ok {
-		return nil, errors.New("the API's answer is not an object")
-	}
-	return result, nil
-}
-
-// addLasting adds the parts that stay as they are once the call is over, and says
-// whether they are all there.
-func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over bool, result map[string]any) (complete bool, err error) {
-	complete = over
-	if slices.Contains(p.include, partTranscript) && over {
-		transcript, err := p.api.GetTranscript(ctx, call.ID)
-		switch {
-		case happyrobot.IsNotFound(err), err == nil && len(transcript.Messages) == 0:
-			complete = !call.Status.ExpectsTranscript()
-		case err != nil:
-			return false, err
-		default:
-			object, err := structured(transcript.Raw)
-			if err != nil {
-				return false, err
-			}
-			if t, ok := object.(map[string]any); ok {
-				p.texts.add(t, transcript)
-				result[partTranscript] = t
-			}
-		}
-	}
-	if slices.Contains(p.include, partLogs) {
-		logs, err := p.api.GetCallLogs(ctx, call.ID)
-		if err != nil && !happyrobot.IsNotFound(err) {
-			return false, err
-		}
-		if err == nil {
-			if result[partLogs], err = structured(logs); err != nil {
-				return false, err
-			}
-		}
-	}
-	return complete, nil
-}
-
-// addRecording adds where the recording is. The URL expires, so it is asked for each time.
-func (p *callParts) addRecording(ctx context.Context, id string, result map[string]any) error {
-	if !slices.Contains(p.include, partRecording) {
-		return nil
-	}
-	recording, err := p.api.GetRecording(ctx, id)
-	if err == nil {
-		result["recording_url"] = recording.URL
-	} else if !happyrobot.IsNotFound(err) {
-		return err
-	}
-	return nil
 }
 
 func failedLookup(err error) *enrichment {
@@ -327,5 +268,46 @@ func (l *callLookup) keep(ctx context.Context, id string, result map[string]any)
 func (l *callLookup) noteCache(err error) {
 	if failing := err != nil; l.cacheFailing.Swap(failing) != failing && failing {
 		l.res.Logger().Warnf("The cache of finished calls fails; calls are read from the API: %v", err)
+	}
+}
+
+// flights lets batches that run side by side share the reading of a call.
+type flights struct {
+	mu      sync.Mutex
+	running map[string]*flight
+}
+
+type flight struct {
+	landed chan struct{}
+	result *enrichment // nil when the reader was stopped
+}
+
+func (f *flights) do(ctx context.Context, id string, read func() *enrichment) *enrichment {
+	for {
+		f.mu.Lock()
+		other := f.running[id]
+		if other == nil {
+			own := &flight{landed: make(chan struct{})}
+			f.running[id] = own
+			f.mu.Unlock()
+			result := read()
+			if ctx.Err() == nil {
+				own.result = result
+			}
+			f.mu.Lock()
+			delete(f.running, id)
+			f.mu.Unlock()
+			close(own.landed)
+			return result
+		}
+		f.mu.Unlock()
+		select {
+		case <-other.landed:
+			if other.result != nil {
+				return other.result
+			}
+		case <-ctx.Done():
+			return &enrichment{outcome: lookupRejected, err: errors.New("stopped")}
+		}
 	}
 }

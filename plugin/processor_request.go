@@ -19,14 +19,12 @@ const ( // pr: processor request
 	prFieldPath        = "path"
 )
 
-// Outcomes and reasons of a request that others do not have.
+// Outcomes and reasons of a request that a lookup does not have.
 const (
 	requestUnknown = "unknown"
 
-	reasonRefused    = "refused"
 	reasonGaveUp     = "gave_up"
 	reasonUnanswered = "unanswered"
-	reasonUnreadable = "unreadable"
 )
 
 func init() {
@@ -183,7 +181,7 @@ type requestProcessor struct {
 func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	mapping := batch.BloblangExecutor(p.argsMapping)
 	for i, msg := range batch {
-		args, err := p.arguments(batch, mapping, i)
+		args, err := requestArguments(p.operation, batch, mapping, i)
 		if err != nil {
 			p.fail(msg, lookupRejected, reasonOf(err), err)
 			continue
