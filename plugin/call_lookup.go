@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const ( // cl: call lookup
@@ -80,13 +81,19 @@ type callLookup struct {
 	waitTimeout time.Duration
 	poll        time.Duration
 
-	res          *service.Resources
-	cache        string // label, "" for none
-	cacheFailing atomic.Bool
+	cache   store.Store   // of finished calls; nil for none
+	trouble *pause.Notice // with the cache
+}
+
+// A cache that fails costs requests, not messages.
+var callCacheTrouble = pause.Wording{
+	Begins: "Finished-call cache unavailable; calls are read from the API: %v",
+	Lasts:  "Finished-call cache still unavailable, since %s; calls are read from the API: %v",
+	Ends:   "Finished-call cache available again after %v.",
 }
 
 func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
-	l.res = res
+	l.trouble = pause.NewNotice(res.Logger(), callCacheTrouble, nil)
 	if err = l.callParts.fromParsed(conf, res); err != nil {
 		return err
 	}
@@ -102,14 +109,19 @@ func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resourc
 	if l.poll, err = positiveDuration(conf, clFieldPollInterval); err != nil {
 		return err
 	}
-	if l.cache, err = conf.FieldString(clFieldCache); err != nil {
+	label, err := conf.FieldString(clFieldCache)
+	if err != nil || label == "" {
 		return err
 	}
-	if l.cache != "" && !res.HasCache(l.cache) {
-		return fmt.Errorf("%s: no cache resource is labelled %q", clFieldCache, l.cache)
+	if !res.HasCache(label) {
+		return fmt.Errorf("%s: no cache resource is labelled %q", clFieldCache, label)
 	}
+	l.cache = cacheResource{res: res, label: label}
 	return nil
 }
+
+// close ends what the lookup reports by itself.
+func (l *callLookup) close() { l.trouble.Stop() }
 
 // find looks a call up, waiting for it as configured. A slot is held during
 // requests, not during waits.
@@ -125,11 +137,7 @@ func (l *callLookup) find(ctx context.Context, slots chan struct{}, id string) *
 			e.reason, e.err = lookupNotReady, fmt.Errorf("after %v %s still missing", l.waitTimeout, l.missing(e))
 			return e
 		}
-		timer := time.NewTimer(min(l.poll, left))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.Sleep(ctx, min(l.poll, left)) != nil {
 			return e
 		}
 	}
@@ -211,19 +219,14 @@ func (l *callLookup) key(id string) string {
 	return "happyrobot_call/1/" + strings.Join(slices.Compact(parts), "+") + "/" + id
 }
 
-// kept gets a finished call from the cache. A cache that fails costs requests,
-// not messages.
+// kept gets a finished call from the cache.
 func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool) {
-	if l.cache == "" {
+	if l.cache == nil {
 		return nil, false
 	}
-	var value []byte
-	var err error
-	if aerr := l.res.AccessCache(ctx, l.cache, func(c service.Cache) { value, err = c.Get(ctx, l.key(id)) }); aerr != nil {
-		err = aerr
-	}
-	if !errors.Is(err, service.ErrKeyNotFound) {
-		l.noteCache(err)
+	value, err := l.cache.Get(ctx, l.key(id))
+	if !errors.Is(err, store.ErrNotFound) {
+		l.noteCache(ctx, err)
 	}
 	if err != nil {
 		return nil, false
@@ -253,21 +256,23 @@ func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool)
 func isOf(member any, id string) bool { return member == nil || member == "" || member == id }
 
 func (l *callLookup) keep(ctx context.Context, id string, result map[string]any) {
-	if l.cache == "" {
+	if l.cache == nil {
 		return
 	}
 	value, err := json.Marshal(result)
 	if err == nil {
-		if aerr := l.res.AccessCache(ctx, l.cache, func(c service.Cache) { err = c.Set(ctx, l.key(id), value, nil) }); aerr != nil {
-			err = aerr
-		}
+		err = l.cache.Set(ctx, l.key(id), value, nil)
 	}
-	l.noteCache(err)
+	l.noteCache(ctx, err)
 }
 
-func (l *callLookup) noteCache(err error) {
-	if failing := err != nil; l.cacheFailing.Swap(failing) != failing && failing {
-		l.res.Logger().Warnf("The cache of finished calls fails; calls are read from the API: %v", err)
+func (l *callLookup) noteCache(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil: // the pipeline stops
+	case err == nil:
+		l.trouble.Recovered()
+	default:
+		l.trouble.Trouble(err)
 	}
 }
 

@@ -192,5 +192,8 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 }
 
-// Close has nothing to end: reads end with ProcessBatch.
-func (p *callProcessor) Close(context.Context) error { return nil }
+// Close ends the lookup's notices. Reads end with ProcessBatch.
+func (p *callProcessor) Close(context.Context) error {
+	p.lookup.close()
+	return nil
+}
