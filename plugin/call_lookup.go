@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -70,7 +71,7 @@ func lookupFields() []*service.ConfigField {
 type enrichment struct {
 	outcome string
 	reason  string
-	result  map[string]any
+	result  *gabs.Container // an object; nil when nothing was found
 	err     error
 }
 
@@ -157,7 +158,7 @@ func (l *callLookup) missing(e *enrichment) string {
 
 // statusOf is the status of the call that was found, "" for none.
 func statusOf(e *enrichment) happyrobot.Status {
-	s, _ := e.result["status"].(string)
+	s, _ := e.result.S("status").Data().(string)
 	return happyrobot.Status(s)
 }
 
@@ -220,7 +221,7 @@ func (l *callLookup) key(id string) string {
 }
 
 // kept gets a finished call from the cache.
-func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool) {
+func (l *callLookup) kept(ctx context.Context, id string) (*gabs.Container, bool) {
 	if l.cache == nil {
 		return nil, false
 	}
@@ -231,39 +232,32 @@ func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool)
 	if err != nil {
 		return nil, false
 	}
-	object, err := structured(value)
-	result, ok := object.(map[string]any)
-	if err != nil || !ok || !isOf(result["id"], id) {
+	result, err := jsonObject(value)
+	if err != nil || !isOf(result.S("id"), id) {
 		return nil, false
 	}
 	// Earlier versions kept whatever came, another call's transcript included, and
 	// made texts by other rules.
-	if transcript, ok := result[partTranscript].(map[string]any); ok {
-		if !isOf(transcript["call_id"], id) {
-			return nil, false
-		}
-		written, err := json.Marshal(transcript)
+	if transcript := result.S(partTranscript); isObject(transcript) {
 		var known happyrobot.Transcript
-		if err != nil || json.Unmarshal(written, &known) != nil {
+		if !isOf(transcript.S("call_id"), id) || json.Unmarshal(transcript.Bytes(), &known) != nil || l.texts.add(transcript, known) != nil {
 			return nil, false
 		}
-		l.texts.add(transcript, known)
 	}
 	return result, true
 }
 
 // isOf reports whether a member with an id names the call, or no call.
-func isOf(member any, id string) bool { return member == nil || member == "" || member == id }
+func isOf(member *gabs.Container, id string) bool {
+	value := member.Data()
+	return value == nil || value == "" || value == id
+}
 
-func (l *callLookup) keep(ctx context.Context, id string, result map[string]any) {
+func (l *callLookup) keep(ctx context.Context, id string, result *gabs.Container) {
 	if l.cache == nil {
 		return
 	}
-	value, err := json.Marshal(result)
-	if err == nil {
-		err = l.cache.Set(ctx, l.key(id), value, nil)
-	}
-	l.noteCache(ctx, err)
+	l.noteCache(ctx, l.cache.Set(ctx, l.key(id), result.Bytes(), nil))
 }
 
 func (l *callLookup) noteCache(ctx context.Context, err error) {

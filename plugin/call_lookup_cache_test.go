@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
@@ -61,7 +62,7 @@ func TestTroubleWithTheCacheOfCallsIsReported(t *testing.T) {
 		read := func(ctx context.Context) {
 			_, kept := l.kept(ctx, "a")
 			assert.False(t, kept)
-			l.keep(ctx, "a", map[string]any{"id": "a"})
+			l.keep(ctx, "a", gabs.Wrap(map[string]any{"id": "a"}))
 		}
 		read(t.Context())
 		assert.Empty(t, log.next(), "silence when all is well")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -47,61 +48,89 @@ func (p *callParts) fromParsed(conf *service.ParsedConfig, res *service.Resource
 }
 
 // callObject is a call as the API reports it.
-func callObject(call happyrobot.Call) (map[string]any, error) {
-	object, err := structured(call.Raw)
-	result, ok := object.(map[string]any)
-	if err != nil || !ok {
+func callObject(call happyrobot.Call) (*gabs.Container, error) { return jsonObject(call.Raw) }
+
+// jsonObject parses a JSON object, which is the caller's to change.
+func jsonObject(raw []byte) (*gabs.Container, error) {
+	parsed, err := structured(raw)
+	object := gabs.Wrap(parsed)
+	if err != nil || !isObject(object) {
 		return nil, errors.New("the API's answer is not an object")
 	}
-	return result, nil
+	return object, nil
+}
+
+func isObject(value *gabs.Container) bool {
+	_, is := value.Data().(map[string]any)
+	return is
 }
 
 // addLasting adds the parts that stay as they are once the call is over, and says
 // whether they are all there.
-func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over bool, result map[string]any) (complete bool, err error) {
+func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over bool, result *gabs.Container) (complete bool, err error) {
 	complete = over
 	if slices.Contains(p.include, partTranscript) && over {
-		transcript, err := p.api.GetTranscript(ctx, call.ID)
-		switch {
-		case happyrobot.IsNotFound(err), err == nil && len(transcript.Messages) == 0:
-			complete = !call.Status.ExpectsTranscript()
-		case err != nil:
+		if complete, err = p.addTranscript(ctx, call, result); err != nil {
 			return false, err
-		default:
-			object, err := structured(transcript.Raw)
-			if err != nil {
-				return false, err
-			}
-			if t, ok := object.(map[string]any); ok {
-				p.texts.add(t, transcript)
-				result[partTranscript] = t
-			}
 		}
 	}
 	if slices.Contains(p.include, partLogs) {
-		logs, err := p.api.GetCallLogs(ctx, call.ID)
-		if err != nil && !happyrobot.IsNotFound(err) {
+		if err := p.addLogs(ctx, call.ID, result); err != nil {
 			return false, err
-		}
-		if err == nil {
-			if result[partLogs], err = structured(logs); err != nil {
-				return false, err
-			}
 		}
 	}
 	return complete, nil
 }
 
+// addTranscript says whether the transcript is there, or is not to be waited for.
+func (p *callParts) addTranscript(ctx context.Context, call happyrobot.Call, result *gabs.Container) (complete bool, err error) {
+	transcript, err := p.api.GetTranscript(ctx, call.ID)
+	switch {
+	case happyrobot.IsNotFound(err), err == nil && len(transcript.Messages) == 0:
+		return !call.Status.ExpectsTranscript(), nil
+	case err != nil:
+		return false, err
+	}
+	object, err := jsonObject(transcript.Raw)
+	if err != nil {
+		return false, err
+	}
+	if err := p.texts.add(object, transcript); err != nil {
+		return false, err
+	}
+	_, err = result.Set(object.Data(), partTranscript)
+	return true, err
+}
+
+// addLogs adds what the call's log has, in whatever form the API has it.
+func (p *callParts) addLogs(ctx context.Context, id string, result *gabs.Container) error {
+	raw, err := p.api.GetCallLogs(ctx, id)
+	if happyrobot.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	logs, err := structured(raw)
+	if err != nil {
+		return err
+	}
+	_, err = result.Set(logs, partLogs)
+	return err
+}
+
 // addRecording adds where the recording is. The URL expires, so it is asked for each time.
-func (p *callParts) addRecording(ctx context.Context, id string, result map[string]any) error {
+func (p *callParts) addRecording(ctx context.Context, id string, result *gabs.Container) error {
 	if !slices.Contains(p.include, partRecording) {
 		return nil
 	}
 	recording, err := p.api.GetRecording(ctx, id)
-	if err == nil {
-		result["recording_url"] = recording.URL
-	} else if !happyrobot.IsNotFound(err) {
+	if happyrobot.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return nil
+	_, err = result.Set(recording.URL, "recording_url")
+	return err
 }

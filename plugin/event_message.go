@@ -50,9 +50,11 @@ func withTranscript(e happyrobot.Event, texts *transcriptTexts) []byte {
 	if err != nil || event.Exists(partTranscript) || end < 0 {
 		return e.Raw
 	}
-	transcript := map[string]any{"call_id": e.CallID}
-	texts.add(transcript, *e.Transcript)
-	added := gabs.Wrap(map[string]any{partTranscript: transcript}).Bytes()[1:] // without the brace that opens it
+	transcript := gabs.Wrap(map[string]any{"call_id": e.CallID})
+	if texts.add(transcript, *e.Transcript) != nil {
+		return e.Raw
+	}
+	added := gabs.Wrap(map[string]any{partTranscript: transcript.Data()}).Bytes()[1:] // without the brace that opens it
 	whole := append(make([]byte, 0, len(e.Raw)+len(added)+1), e.Raw[:end]...)
 	whole = append(append(whole, ','), added...)
 	return append(whole, e.Raw[end+1:]...)

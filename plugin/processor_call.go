@@ -182,7 +182,7 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 	err := e.err
 	if err == nil {
-		err = overlay(msg, e.result, p.resultMap)
+		err = overlay(msg, e.result.Data(), p.resultMap)
 	} else {
 		msg.MetaSetMut(metaReason, e.reason)
 		err = fmt.Errorf("%s: %s: %w", e.outcome, e.reason, err)
