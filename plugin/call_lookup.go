@@ -58,7 +58,7 @@ func lookupFields() []*service.ConfigField {
 			Description("The longest wait.").
 			Default("30m"),
 		service.NewDurationField(clFieldPollInterval).
-			Description("The time between two looks at a call that is waited for.").
+			Description("The time after which a call that is waited for is read again.").
 			Default("10s"),
 		service.NewStringField(clFieldCache).
 			Description("The label of a `cache` resource that keeps finished calls, so that each is read once. Recordings are never kept, since their URLs expire.").

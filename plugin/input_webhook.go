@@ -95,19 +95,19 @@ The API signs nothing, so anybody who knows the address could make up events: th
 				Description("The label of a `cache` resource that remembers the ids of events that were taken, for as long as its own expiry says; a few days are plenty. Pipelines that share a cache and a `path` share the events. Empty remembers none.").
 				Default(""),
 			service.NewDurationField(iwFieldTimeout).
-				Description("The longest that a request waits for the pipeline. The event stays in the pipeline when it passes, and the sender's next try waits on.").
+				Description("The longest that a request waits for the pipeline. After that the event stays in the pipeline, and the sender's next try waits for the same event.").
 				Default("10s"),
 			service.NewObjectField(iwFieldTLS,
 				service.NewStringField(iwFieldCertFile).
-					Description("A file with the certificate, and those that lead to its root, in PEM form.").
+					Description("A PEM file with the certificate and its intermediate certificates.").
 					Default(""),
 				service.NewStringField(iwFieldKeyFile).
-					Description("A file with the certificate's key in PEM form.").
+					Description("A PEM file with the certificate's key.").
 					Default(""),
 			).Description("The server's certificate. Without one, events and secret travel in the clear.").
 				LintRule(`root = if ((this.cert_file | "") == "") != ((this.key_file | "") == "") { [ "`+"`tls`"+` needs both cert_file and key_file" ] }`),
 			service.NewIntField(iwFieldMaxBody).
-				Description("The largest body that is taken, in bytes.").
+				Description("The largest body that is accepted, in bytes.").
 				Default(1<<20).
 				Advanced().
 				LintRule(`root = if this < 1 { [ "`+"`max_body_bytes`"+` must be at least 1" ] }`),

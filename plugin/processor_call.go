@@ -58,7 +58,7 @@ The header values of webhooks, which the API embeds in calls, are removed.`).
 		Fields(lookupFields()...).
 		Fields(
 			service.NewIntField(pcFieldParallelism).
-				Description("The most requests of a batch at the same time.").
+				Description("The most requests for one batch at the same time.").
 				Default(16).
 				LintRule(`root = if this < 1 { [ "`+"`parallelism`"+` must be at least 1" ] }`),
 			resultMapField("the call as the API reports it, with `transcript` (as the API reports it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),

@@ -191,7 +191,7 @@ func (s *Deliveries) remember(ctx context.Context, key string) {
 func (s *Deliveries) note(ctx context.Context, err error) {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return // the sender or the pipeline went
+		return // the sender left or the pipeline stops
 	case err == nil:
 		s.trouble.Recovered()
 	default:

@@ -87,7 +87,7 @@ func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 		return unreadBody(err)
 	}
 	// The time to read ends here: a deadline that passed later would end the
-	// request's context, and look like a sender that went.
+	// request's context, and look like a sender that left.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
 		return Cut
 	}
@@ -114,8 +114,8 @@ func unreadBody(err error) Result {
 	return Cut
 }
 
-// knows compares digests: the time that it takes tells neither how much of a
-// guess is right, nor how long the secret is.
+// knows compares digests: the time it takes reveals neither how much of a guess is
+// right, nor how long the secret is.
 func (h *Handler) knows(shown string) bool {
 	sum := sha256.Sum256([]byte(shown))
 	return subtle.ConstantTimeCompare(sum[:], h.secretSum[:]) == 1

@@ -92,7 +92,7 @@ func (s *Server) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		s.Abort() // somebody reads or writes very slowly
+		s.Abort() // a client reads or writes very slowly
 	}
 	<-s.ended
 }
