@@ -305,6 +305,9 @@ func TestSaysThatItIsClosed(t *testing.T) {
 	assert.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), ErrClosed)
 	assert.ErrorIs(t, cache.Delete(t.Context(), "a"), ErrClosed)
 
+	_, err = cache.file.Bucket("another", 0)
+	assert.ErrorIs(t, err, ErrClosed)
+
 	// An operation that began just before Close.
 	assert.ErrorIs(t, file.write(t.Context(), func(*bbolt.Tx) error { return nil }), ErrClosed)
 	assert.ErrorIs(t, file.read(func(*bbolt.Tx) error { return nil }), ErrClosed)

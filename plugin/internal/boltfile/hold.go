@@ -52,6 +52,9 @@ func (f *File) Close(ctx context.Context) error {
 // is not there. An item that is written without a TTL is kept for defaultTTL, and until
 // it is deleted when that is zero.
 func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
+	if f.closed.Load() {
+		return nil, ErrClosed
+	}
 	b := &Bucket{file: f, name: bucketName(name), defaultTTL: defaultTTL}
 	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) error {
 		if err := b.name.create(tx); err != nil {
