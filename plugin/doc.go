@@ -6,7 +6,7 @@
 //	dial.go              config and engine of both dials
 //	output_dial.go       place the call in each message
 //	processor_dial.go    the same, mid-pipeline
-//	processor_call.go    look a call up and attach it; call_lookup.go reads it
+//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages, internal/webhook answers and delivers once
 //	input_calls.go       calls that are over, behind a cursor; calls_cursor.go keeps it
