@@ -124,6 +124,12 @@ var above = map[string][]string{
 	"ledger_open.go": {"dial.go", "cache_bbolt.go"},
 	"cache.go":       {"dial.go", "ledger_open.go", "calls_cursor.go"},
 	"batcherror.go":  {"output_dial.go"},
+	"cache_bbolt.go": {"dial.go", "ledger_open.go"},
+	// What the components are made of.
+	"call_lookup.go":   {"processor_call.go"},
+	"call_parts.go":    {"call_lookup.go", "processor_call.go", "input_calls.go"},
+	"request_args.go":  {"processor_request.go"},
+	"event_message.go": {"input_webhook.go"},
 	// What the mapping of messages is made of.
 	"message_shape.go": {"message.go"},
 	"call_members.go":  {"message.go"},

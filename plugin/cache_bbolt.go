@@ -2,19 +2,16 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
-	"go.etcd.io/bbolt"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/boltfile"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -134,193 +131,58 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 	if err != nil {
 		return nil, err
 	}
-	mgr.SetGeneric(singleProcessCache(mgr.Label()), store.Batcher(cache))
+	mgr.SetGeneric(singleProcessCache(mgr.Label()), store.Batcher(cache.bucket))
 	return cache, nil
 }
 
-var errBboltClosed = errors.New("the bbolt cache is closed")
-
-// bboltCache is one bucket of a file that other caches of this process may share.
+// bboltCache is a bucket of a file as a Benthos cache.
 type bboltCache struct {
-	file       *boltFile
-	bucket     boltBucket
-	defaultTTL time.Duration
-
-	closed    atomic.Bool
-	closeOnce sync.Once
-	released  <-chan struct{}
+	file   *boltfile.File
+	bucket *boltfile.Bucket
 }
 
-func newBboltCache(conf bboltConfig, log *service.Logger) (*bboltCache, error) {
-	file, err := openBoltFiles.acquire(conf.path, conf.fileMode, log)
+func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
+	file, err := boltfile.Open(conf.path, conf.fileMode, log)
 	if err != nil {
 		return nil, fmt.Errorf("field %s: %w", cbFieldPath, err)
 	}
-	c := &bboltCache{file: file, bucket: boltBucket(conf.bucket), defaultTTL: conf.defaultTTL}
-	err = file.write(context.Background(), func(tx *bbolt.Tx) error {
-		if err := c.bucket.create(tx); err != nil {
-			return err
-		}
-		file.swept[c.bucket] = struct{}{}
-		return nil
-	})
+	bucket, err := file.Bucket(conf.bucket, conf.defaultTTL)
 	if err != nil {
-		_ = c.Close(context.Background())
-		return nil, fmt.Errorf("creating bucket %q (field %s) in %q: %w", conf.bucket, cbFieldBucket, file.path, err)
+		_ = file.Close(context.Background())
+		return nil, fmt.Errorf("field %s: %w", cbFieldBucket, err)
 	}
-	return c, nil
+	return &bboltCache{file: file, bucket: bucket}, nil
 }
 
-// Get returns the value of a key. A record that did not come from this cache is returned as it is found.
+// Get returns the value of a key.
 func (c *bboltCache) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := c.usable(ctx); err != nil {
-		return nil, err
-	}
-	var value []byte
-	err := c.file.read(func(tx *bbolt.Tx) error {
-		found, ok := c.bucket.get(tx, key, time.Now())
-		if !ok {
-			return service.ErrKeyNotFound
-		}
-		value = append([]byte{}, found...) // the file's memory is only valid inside the transaction
-		return nil
-	})
-	return value, err
+	value, err := c.bucket.Get(ctx, key)
+	return value, ofCache(err)
 }
 
-// Set stores a value. When ctx ends first its error is returned and the write may still happen.
+// Set stores a value.
 func (c *bboltCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return c.SetMulti(ctx, service.CacheItem{Key: key, Value: value, TTL: ttl})
+	return c.bucket.Set(ctx, key, value, ttl)
 }
 
-// SetMulti stores all items in one transaction: after a crash either all of them are there or none.
+// SetMulti stores all items in one transaction.
 func (c *bboltCache) SetMulti(ctx context.Context, items ...service.CacheItem) error {
-	if err := c.usable(ctx); err != nil {
-		return err
-	}
-	if len(items) == 0 {
-		return nil
-	}
-	records := make([]boltRecord, len(items))
+	all := make([]store.Item, len(items))
 	for i, item := range items {
-		var err error
-		if records[i], err = c.record(item.Key, item.Value, item.TTL); err != nil {
-			return err
-		}
+		all[i] = store.Item(item)
 	}
-	return c.file.write(ctx, func(tx *bbolt.Tx) error {
-		for _, record := range records {
-			if err := c.bucket.put(tx, record); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return c.bucket.SetAll(ctx, all)
 }
 
-// Add stores a value unless the key is present. When ctx ends first its error is returned and the write may still happen.
+// Add stores a value unless the key is present.
 func (c *bboltCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	if err := c.usable(ctx); err != nil {
-		return err
-	}
-	record, err := c.record(key, value, ttl)
-	if err != nil {
-		return err
-	}
-	return c.file.write(ctx, func(tx *bbolt.Tx) error {
-		if _, ok := c.bucket.get(tx, key, time.Now()); ok {
-			return service.ErrKeyAlreadyExists
-		}
-		return c.bucket.put(tx, record)
-	})
+	return ofCache(c.bucket.Add(ctx, key, value, ttl))
 }
 
-// AddAll adds many items in one transaction, and answers for each as Add would.
-func (c *bboltCache) AddAll(ctx context.Context, items []store.Item) []error {
-	errs := make([]error, len(items))
-	fail := func(err error) []error {
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
-	if err := c.usable(ctx); err != nil {
-		return fail(err)
-	}
-	records := make([]boltRecord, len(items))
-	for i, item := range items {
-		records[i], errs[i] = c.record(item.Key, item.Value, item.TTL)
-	}
-	refused := slices.Clone(errs) // of the transaction, which may outlive this call
-	err := c.file.write(ctx, func(tx *bbolt.Tx) error {
-		now := time.Now()
-		for i, item := range items {
-			if refused[i] != nil {
-				continue
-			}
-			if _, ok := c.bucket.get(tx, item.Key, now); ok {
-				refused[i] = store.ErrExists
-				continue
-			}
-			if err := c.bucket.put(tx, records[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fail(err)
-	}
-	return refused
-}
-
-// SetAll stores all items in one transaction.
-func (c *bboltCache) SetAll(ctx context.Context, items []store.Item) error {
-	cached := make([]service.CacheItem, len(items))
-	for i, item := range items {
-		cached[i] = service.CacheItem(item)
-	}
-	return c.SetMulti(ctx, cached...)
-}
-
-// Delete removes a key; that it was absent is no error. When ctx ends first its error is returned and the key may still go.
+// Delete removes a key; that it was absent is no error.
 func (c *bboltCache) Delete(ctx context.Context, key string) error {
-	if err := c.usable(ctx); err != nil {
-		return err
-	}
-	return c.file.write(ctx, func(tx *bbolt.Tx) error { return c.bucket.delete(tx, key) })
+	return c.bucket.Delete(ctx, key)
 }
 
-// record prepares what is stored. The bytes are copied here, before a write is queued, because a caller whose context
-// ends may use its buffer again while the write still waits.
-func (c *bboltCache) record(key string, value []byte, ttl *time.Duration) (boltRecord, error) {
-	lifetime := c.defaultTTL
-	if ttl != nil {
-		lifetime = *ttl
-	}
-	if lifetime < 0 {
-		return boltRecord{}, fmt.Errorf("storing an item: its ttl is negative (%s)", lifetime)
-	}
-	return newBoltRecord(key, value, lifetime, time.Now())
-}
-
-func (c *bboltCache) usable(ctx context.Context) error {
-	if c.closed.Load() {
-		return errBboltClosed
-	}
-	return ctx.Err()
-}
-
-// Close lets writes that wait finish, then closes the file unless another cache still uses it.
-func (c *bboltCache) Close(ctx context.Context) error {
-	c.closeOnce.Do(func() {
-		c.closed.Store(true)
-		c.released = openBoltFiles.release(c.file)
-	})
-	select {
-	case <-c.released:
-		return c.file.closeError()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// Close lets writes that wait finish, and gives up the file.
+func (c *bboltCache) Close(ctx context.Context) error { return c.file.Close(ctx) }

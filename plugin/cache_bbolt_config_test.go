@@ -14,6 +14,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/boltfile"
 )
 
 func TestBboltLintAndParserNameTheField(t *testing.T) {
@@ -95,10 +98,53 @@ func TestBboltDefaultTTLAndBucketApplyThroughYAML(t *testing.T) {
 		}, 10*time.Second, time.Millisecond, "an expired key can be added again")
 	}))
 	require.NoError(t, built.AccessCache(t.Context(), "kept", func(cache service.Cache) {
-		assertValue(t, cache, "a", "kept")
+		value, err := cache.Get(t.Context(), "a")
+		require.NoError(t, err)
+		assert.Equal(t, "kept", string(value))
 		assert.ErrorIs(t, cache.Add(t.Context(), "a", nil, nil), service.ErrKeyAlreadyExists)
 	}))
 	require.NoError(t, closeAll(t.Context()))
+}
+
+// What a bucket answers is what Benthos and its components know a cache by.
+func TestBboltAnswersAsACacheDoes(t *testing.T) {
+	conf := bboltConfig{path: filepath.Join(t.TempDir(), "ledger.db"), bucket: "cache", fileMode: 0o600}
+	cache, err := newBboltCache(conf, nil)
+	require.NoError(t, err)
+	_, err = cache.Get(t.Context(), "a")
+	assert.Equal(t, service.ErrKeyNotFound, err)
+	require.NoError(t, cache.Delete(t.Context(), "a"), "an absent key is no error")
+	require.NoError(t, cache.Add(t.Context(), "a", []byte("1"), nil))
+	assert.Equal(t, service.ErrKeyAlreadyExists, cache.Add(t.Context(), "a", nil, nil))
+	ttl := time.Hour
+	require.NoError(t, cache.SetMulti(t.Context(), service.CacheItem{Key: "a", Value: []byte("2"), TTL: &ttl}, service.CacheItem{Key: "b"}))
+	value, err := cache.Get(t.Context(), "a")
+	require.NoError(t, err)
+	assert.Equal(t, "2", string(value))
+	require.NoError(t, cache.Set(t.Context(), "b", []byte("3"), nil))
+	require.NoError(t, cache.Close(t.Context()))
+	require.NoError(t, cache.Close(t.Context()), "closes twice")
+	assert.ErrorIs(t, cache.Set(t.Context(), "a", nil, nil), boltfile.ErrClosed)
+}
+
+func TestBboltNamesTheFieldItCannotUse(t *testing.T) {
+	folder := t.TempDir()
+	foreign := filepath.Join(folder, "foreign.db")
+	db, err := bbolt.Open(foreign, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
+		top, err := tx.CreateBucket([]byte("cache"))
+		if err != nil {
+			return err
+		}
+		return top.Put([]byte("records"), []byte("of something else"))
+	}))
+	require.NoError(t, db.Close())
+	for field, path := range map[string]string{"path": folder, "bucket": foreign} {
+		_, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+		require.ErrorContains(t, err, "field "+field+": ")
+		assert.ErrorContains(t, err, path)
+	}
 }
 
 func TestBboltDeduplicatesAcrossStreamsAndRestarts(t *testing.T) {

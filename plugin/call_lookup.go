@@ -7,20 +7,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// Parts of a call that are read apart from it.
-const (
-	partTranscript = "transcript"
-	partRecording  = "recording"
-	partLogs       = "logs"
+const ( // cl: call lookup
+	clFieldWait         = "wait"
+	clFieldWaitTimeout  = "wait_timeout"
+	clFieldPollInterval = "poll_interval"
+	clFieldCache        = "cache"
 )
 
 // What a lookup waits for.
@@ -30,39 +33,36 @@ const (
 	waitTranscript = "transcript"
 )
 
+// lookupFields say what is read of a call, and when.
+func lookupFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		includeField("What to read besides the call itself").
+			Default([]any{partTranscript}),
+		service.NewStringAnnotatedEnumField(clFieldWait, map[string]string{
+			waitNone:       "Take the call as it is.",
+			waitFinished:   "Wait until the call is over.",
+			waitTranscript: "Wait until the call is over and its transcript is there.",
+		}).Description("What to wait for. Waiting holds the batch, so give the pipeline threads.").
+			Default(waitNone),
+		service.NewDurationField(clFieldWaitTimeout).
+			Description("The longest wait.").
+			Default("30m"),
+		service.NewDurationField(clFieldPollInterval).
+			Description("The time after which a call that is waited for is read again.").
+			Default("10s"),
+		service.NewStringField(clFieldCache).
+			Description("The label of a `cache` resource that keeps finished calls, so that each is read once. Recordings are never kept, since their URLs expire.").
+			Default(""),
+	}
+}
+
 // enrichment is what was found of a call. The result is shared by all messages
 // that ask for the call, and is not to be changed.
 type enrichment struct {
 	outcome string
 	reason  string
-	result  map[string]any
+	result  *gabs.Container // an object; nil when nothing was found
 	err     error
-}
-
-// callParts reads what belongs to a call.
-type callParts struct {
-	api     *happyrobot.Client
-	include []string
-	texts   *transcriptTexts
-}
-
-func includeField(what string) *service.ConfigField {
-	return service.NewStringListField(pcFieldInclude).
-		Description(what + ": `transcript`, `recording`, `logs`. The paths of recordings and logs are not documented by the API.").
-		LintRule(`root = if this.type() != "array" && !["transcript","recording","logs"].contains(this) { [ "` + "`include`" + ` can hold transcript, recording and logs" ] }`)
-}
-
-func (p *callParts) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
-	p.texts = newTranscriptTexts(res, "transcript.messages")
-	if p.include, err = conf.FieldStringList(pcFieldInclude); err != nil {
-		return err
-	}
-	for _, part := range p.include {
-		if part != partTranscript && part != partRecording && part != partLogs {
-			return fmt.Errorf("%s: %q is not one of transcript, recording, logs", pcFieldInclude, part)
-		}
-	}
-	return nil
 }
 
 // callLookup reads calls and their parts.
@@ -72,36 +72,47 @@ type callLookup struct {
 	waitTimeout time.Duration
 	poll        time.Duration
 
-	res          *service.Resources
-	cache        string // label, "" for none
-	cacheFailing atomic.Bool
+	cache   store.Store   // of finished calls; nil for none
+	trouble *pause.Notice // with the cache
+}
+
+// A cache that fails costs requests, not messages.
+var callCacheTrouble = pause.Wording{
+	Begins: "Finished-call cache unavailable; calls are read from the API: %v",
+	Lasts:  "Finished-call cache still unavailable, since %s; calls are read from the API: %v",
+	Ends:   "Finished-call cache available again after %v.",
 }
 
 func (l *callLookup) fromParsed(conf *service.ParsedConfig, res *service.Resources) (err error) {
-	l.res = res
+	l.trouble = pause.NewNotice(res.Logger(), callCacheTrouble, nil)
 	if err = l.callParts.fromParsed(conf, res); err != nil {
 		return err
 	}
-	if l.wait, err = choice(conf, pcFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
+	if l.wait, err = choice(conf, clFieldWait, waitNone, waitFinished, waitTranscript); err != nil {
 		return err
 	}
 	if l.wait == waitTranscript && !slices.Contains(l.include, partTranscript) {
-		return fmt.Errorf("%s: transcript needs transcript in %s", pcFieldWait, pcFieldInclude)
+		return fmt.Errorf("%s: transcript needs transcript in %s", clFieldWait, fieldInclude)
 	}
-	if l.waitTimeout, err = positiveDuration(conf, pcFieldWaitTimeout); err != nil {
+	if l.waitTimeout, err = positiveDuration(conf, clFieldWaitTimeout); err != nil {
 		return err
 	}
-	if l.poll, err = positiveDuration(conf, pcFieldPollInterval); err != nil {
+	if l.poll, err = positiveDuration(conf, clFieldPollInterval); err != nil {
 		return err
 	}
-	if l.cache, err = conf.FieldString(pcFieldCache); err != nil {
+	label, err := conf.FieldString(clFieldCache)
+	if err != nil || label == "" {
 		return err
 	}
-	if l.cache != "" && !res.HasCache(l.cache) {
-		return fmt.Errorf("%s: no cache resource is labelled %q", pcFieldCache, l.cache)
+	if !res.HasCache(label) {
+		return fmt.Errorf("%s: no cache resource is labelled %q", clFieldCache, label)
 	}
+	l.cache = cacheResource{res: res, label: label}
 	return nil
 }
+
+// close ends what the lookup reports by itself.
+func (l *callLookup) close() { l.trouble.Stop() }
 
 // find looks a call up, waiting for it as configured. A slot is held during
 // requests, not during waits.
@@ -117,11 +128,7 @@ func (l *callLookup) find(ctx context.Context, slots chan struct{}, id string) *
 			e.reason, e.err = words.NotReady, fmt.Errorf("after %v %s still missing", l.waitTimeout, l.missing(e))
 			return e
 		}
-		timer := time.NewTimer(min(l.poll, left))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.Sleep(ctx, min(l.poll, left)) != nil {
 			return e
 		}
 	}
@@ -141,7 +148,7 @@ func (l *callLookup) missing(e *enrichment) string {
 
 // statusOf is the status of the call that was found, "" for none.
 func statusOf(e *enrichment) happyrobot.Status {
-	s, _ := e.result["status"].(string)
+	s, _ := e.result.S("status").Data().(string)
 	return happyrobot.Status(s)
 }
 
@@ -178,66 +185,6 @@ func (l *callLookup) once(ctx context.Context, slots chan struct{}, id string) *
 	return &enrichment{outcome: words.Complete, result: result}
 }
 
-// callObject is a call as the API reports it.
-func callObject(call happyrobot.Call) (map[string]any, error) {
-	object, err := structured(call.Raw)
-	result, ok := object.(map[string]any)
-	if err != nil || !ok {
-		return nil, errors.New("the API's answer is not an object")
-	}
-	return result, nil
-}
-
-// addLasting adds the parts that stay as they are once the call is over, and says
-// whether they are all there.
-func (p *callParts) addLasting(ctx context.Context, call happyrobot.Call, over bool, result map[string]any) (complete bool, err error) {
-	complete = over
-	if slices.Contains(p.include, partTranscript) && over {
-		transcript, err := p.api.GetTranscript(ctx, call.ID)
-		switch {
-		case happyrobot.IsNotFound(err), err == nil && len(transcript.Messages) == 0:
-			complete = !call.Status.ExpectsTranscript()
-		case err != nil:
-			return false, err
-		default:
-			object, err := structured(transcript.Raw)
-			if err != nil {
-				return false, err
-			}
-			if t, ok := object.(map[string]any); ok {
-				p.texts.add(t, transcript)
-				result[partTranscript] = t
-			}
-		}
-	}
-	if slices.Contains(p.include, partLogs) {
-		logs, err := p.api.GetCallLogs(ctx, call.ID)
-		if err != nil && !happyrobot.IsNotFound(err) {
-			return false, err
-		}
-		if err == nil {
-			if result[partLogs], err = structured(logs); err != nil {
-				return false, err
-			}
-		}
-	}
-	return complete, nil
-}
-
-// addRecording adds where the recording is. The URL expires, so it is asked for each time.
-func (p *callParts) addRecording(ctx context.Context, id string, result map[string]any) error {
-	if !slices.Contains(p.include, partRecording) {
-		return nil
-	}
-	recording, err := p.api.GetRecording(ctx, id)
-	if err == nil {
-		result["recording_url"] = recording.URL
-	} else if !happyrobot.IsNotFound(err) {
-		return err
-	}
-	return nil
-}
-
 func failedLookup(err error) *enrichment {
 	if happyrobot.IsNotFound(err) {
 		return &enrichment{outcome: words.NotFound, reason: words.NotFound, err: err}
@@ -256,62 +203,93 @@ func (l *callLookup) key(id string) string {
 	return "happyrobot_call/1/" + strings.Join(slices.Compact(parts), "+") + "/" + id
 }
 
-// kept gets a finished call from the cache. A cache that fails costs requests,
-// not messages.
-func (l *callLookup) kept(ctx context.Context, id string) (map[string]any, bool) {
-	if l.cache == "" {
+// kept gets a finished call from the cache.
+func (l *callLookup) kept(ctx context.Context, id string) (*gabs.Container, bool) {
+	if l.cache == nil {
 		return nil, false
 	}
-	var value []byte
-	var err error
-	if aerr := l.res.AccessCache(ctx, l.cache, func(c service.Cache) { value, err = c.Get(ctx, l.key(id)) }); aerr != nil {
-		err = aerr
-	}
-	if !errors.Is(err, service.ErrKeyNotFound) {
-		l.noteCache(err)
+	value, err := l.cache.Get(ctx, l.key(id))
+	if !errors.Is(err, store.ErrNotFound) {
+		l.noteCache(ctx, err)
 	}
 	if err != nil {
 		return nil, false
 	}
-	object, err := structured(value)
-	result, ok := object.(map[string]any)
-	if err != nil || !ok || !isOf(result["id"], id) {
+	result, err := jsonObject(value)
+	if err != nil || !isOf(result.S("id"), id) {
 		return nil, false
 	}
 	// Earlier versions kept whatever came, another call's transcript included, and
 	// made texts by other rules.
-	if transcript, ok := result[partTranscript].(map[string]any); ok {
-		if !isOf(transcript["call_id"], id) {
-			return nil, false
-		}
-		written, err := json.Marshal(transcript)
+	if transcript := result.S(partTranscript); isObject(transcript) {
 		var known happyrobot.Transcript
-		if err != nil || json.Unmarshal(written, &known) != nil {
+		if !isOf(transcript.S("call_id"), id) || json.Unmarshal(transcript.Bytes(), &known) != nil || l.texts.add(transcript, known) != nil {
 			return nil, false
 		}
-		l.texts.add(transcript, known)
 	}
 	return result, true
 }
 
 // isOf reports whether a member with an id names the call, or no call.
-func isOf(member any, id string) bool { return member == nil || member == "" || member == id }
-
-func (l *callLookup) keep(ctx context.Context, id string, result map[string]any) {
-	if l.cache == "" {
-		return
-	}
-	value, err := json.Marshal(result)
-	if err == nil {
-		if aerr := l.res.AccessCache(ctx, l.cache, func(c service.Cache) { err = c.Set(ctx, l.key(id), value, nil) }); aerr != nil {
-			err = aerr
-		}
-	}
-	l.noteCache(err)
+func isOf(member *gabs.Container, id string) bool {
+	value := member.Data()
+	return value == nil || value == "" || value == id
 }
 
-func (l *callLookup) noteCache(err error) {
-	if failing := err != nil; l.cacheFailing.Swap(failing) != failing && failing {
-		l.res.Logger().Warnf("The cache of finished calls fails; calls are read from the API: %v", err)
+func (l *callLookup) keep(ctx context.Context, id string, result *gabs.Container) {
+	if l.cache == nil {
+		return
+	}
+	l.noteCache(ctx, l.cache.Set(ctx, l.key(id), result.Bytes(), nil))
+}
+
+func (l *callLookup) noteCache(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil: // the pipeline stops
+	case err == nil:
+		l.trouble.Recovered()
+	default:
+		l.trouble.Trouble(err)
+	}
+}
+
+// flights lets batches that run side by side share the reading of a call.
+type flights struct {
+	mu      sync.Mutex
+	running map[string]*flight
+}
+
+type flight struct {
+	landed chan struct{}
+	result *enrichment // nil when the reader was stopped
+}
+
+func (f *flights) do(ctx context.Context, id string, read func() *enrichment) *enrichment {
+	for {
+		f.mu.Lock()
+		other := f.running[id]
+		if other == nil {
+			own := &flight{landed: make(chan struct{})}
+			f.running[id] = own
+			f.mu.Unlock()
+			result := read()
+			if ctx.Err() == nil {
+				own.result = result
+			}
+			f.mu.Lock()
+			delete(f.running, id)
+			f.mu.Unlock()
+			close(own.landed)
+			return result
+		}
+		f.mu.Unlock()
+		select {
+		case <-other.landed:
+			if other.result != nil {
+				return other.result
+			}
+		case <-ctx.Done():
+			return &enrichment{outcome: words.Rejected, err: errors.New("stopped")}
+		}
 	}
 }

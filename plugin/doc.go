@@ -6,11 +6,11 @@
 //
 //	output_dial.go       place the call in each message
 //	processor_dial.go    the same, mid-pipeline; dial.go is the config and engine of both
-//	processor_call.go    look a call up and attach it; call_lookup.go reads it
+//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
-//	input_calls.go       calls that are over; calls_cursor.go keeps how far it came
-//	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
-//	cache_bbolt*.go      a durable local cache
+//	input_calls.go       calls that are over; cursor.go keeps how far it came
+//	input_webhook.go     call events over HTTP; event_message.go makes their messages
+//	cache_bbolt.go       a durable local cache
 //	scanner_leads.go     a file of leads, one JSON object a line
 //	bloblang_*.go        parse_phone_number, parse_dial_error
 //
@@ -33,6 +33,8 @@
 //	internal/dialer      what becomes of each dial
 //	internal/ledger      its memory
 //	internal/callfeed    calls that are over, each once
+//	internal/webhook     the door for events: who may post, and each event once
+//	internal/boltfile    the durable file
 //	internal/phone       which number a text means
 //	internal/words       every outcome, reason, metadata and metric name
 //	internal/store       what a ledger and a cursor want of a cache

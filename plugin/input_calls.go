@@ -362,7 +362,7 @@ func (in *callsInput) readParts(ctx context.Context, call happyrobot.Call) (any,
 	if err == nil && complete {
 		err = in.parts.addRecording(ctx, call.ID, result)
 	}
-	return result, complete, err
+	return result.Data(), complete, err
 }
 
 // Close ends the feed, after what was acknowledged is saved.

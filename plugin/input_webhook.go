@@ -3,17 +3,15 @@ package plugin
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"log"
-	"net"
-	"net/http"
 	"regexp"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/webhook"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 const ( // iw: input webhook
@@ -29,13 +27,6 @@ const ( // iw: input webhook
 	iwFieldTLS          = "tls"
 	iwFieldCertFile     = "cert_file"
 	iwFieldKeyFile      = "key_file"
-)
-
-const (
-	webhookIdle     = 60 * time.Second // of a connection without requests
-	webhookGrace    = 5 * time.Second  // for answers to be written at the end
-	maxHeaderBytes  = 16 << 10
-	webhookLogStart = "Listening for events at "
 )
 
 func init() {
@@ -69,19 +60,19 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Description("The label of a `cache` resource that remembers the ids of events that were taken, for as long as its own expiry says; a few days are plenty. Pipelines that share a cache and a `path` share the events. Empty remembers none.").
 				Default(""),
 			service.NewDurationField(iwFieldTimeout).
-				Description("The longest that a request waits for the pipeline. The event stays in the pipeline when it passes, and the sender's next try waits on.").
+				Description("The longest that a request waits for the pipeline. After that the event stays in the pipeline, and the sender's next try waits for the same event.").
 				Default("10s"),
 			service.NewObjectField(iwFieldTLS,
 				service.NewStringField(iwFieldCertFile).
-					Description("A file with the certificate, and those that lead to its root, in PEM form.").
+					Description("A PEM file with the certificate and its intermediate certificates.").
 					Default(""),
 				service.NewStringField(iwFieldKeyFile).
-					Description("A file with the certificate's key in PEM form.").
+					Description("A PEM file with the certificate's key.").
 					Default(""),
 			).Description("The server's certificate. Without one, events and secret travel in the clear.").
 				LintRule(`root = if ((this.cert_file | "") == "") != ((this.key_file | "") == "") { [ "`+"`tls`"+` needs both cert_file and key_file" ] }`),
 			service.NewIntField(iwFieldMaxBody).
-				Description("The largest body that is taken, in bytes.").
+				Description("The largest body that is accepted, in bytes.").
 				Default(1<<20).
 				Advanced().
 				LintRule(`root = if this < 1 { [ "`+"`max_body_bytes`"+` must be at least 1" ] }`),
@@ -126,20 +117,23 @@ var (
 func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.Input, error) {
 	in := &webhookInput{
 		log:    res.Logger(),
+		texts:  newTranscriptTexts(res, "content.messages"),
 		closed: make(chan struct{}),
 	}
-	h := &in.handler
+	requests := res.Metrics().NewCounter(words.MetricWebhookRequests, "result")
+	options := webhook.Options{OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
+	var label string
 	for _, text := range []struct {
 		field string
 		into  *string
 		good  *regexp.Regexp
 		must  string
 	}{
-		{iwFieldAddress, &in.address, nil, ""},
-		{iwFieldPath, &h.path, webhookPath, "must begin with a slash, and have no blanks, query or fragment"},
-		{iwFieldSecret, &h.secret, webhookSecret, "must be printable ASCII, not empty, without blanks around it"},
-		{iwFieldSecretHeader, &h.secretHeader, webhookHeader, "must be the name of a header"},
-		{iwFieldCache, &h.events.cache, nil, ""},
+		{iwFieldAddress, &in.listen.Address, nil, ""},
+		{iwFieldPath, &options.Path, webhookPath, "must begin with a slash, and have no blanks, query or fragment"},
+		{iwFieldSecret, &options.Secret, webhookSecret, "must be printable ASCII, not empty, without blanks around it"},
+		{iwFieldSecretHeader, &options.SecretHeader, webhookHeader, "must be the name of a header"},
+		{iwFieldCache, &label, nil, ""},
 	} {
 		var err error
 		if *text.into, err = conf.FieldString(text.field); err != nil {
@@ -149,17 +143,21 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 			return nil, fmt.Errorf("%s: %s", text.field, text.must)
 		}
 	}
-	if label := h.events.cache; label != "" && !res.HasCache(label) {
-		return nil, fmt.Errorf("%s: no cache resource is labelled %q", iwFieldCache, label)
+	var taken store.Store
+	if label != "" {
+		if !res.HasCache(label) {
+			return nil, fmt.Errorf("%s: no cache resource is labelled %q", iwFieldCache, label)
+		}
+		taken = cacheResource{res: res, label: label}
 	}
 	var err error
-	if h.timeout, err = positiveDuration(conf, iwFieldTimeout); err != nil {
+	if options.Timeout, err = positiveDuration(conf, iwFieldTimeout); err != nil {
 		return nil, err
 	}
-	if in.readTimeout, err = positiveDuration(conf, iwFieldReadTimeout); err != nil {
+	if in.listen.ReadTimeout, err = positiveDuration(conf, iwFieldReadTimeout); err != nil {
 		return nil, err
 	}
-	for field, into := range map[string]*int{iwFieldMaxBody: &h.maxBody, iwFieldMaxInFlight: &h.maxInFlight} {
+	for field, into := range map[string]*int{iwFieldMaxBody: &options.MaxBody, iwFieldMaxInFlight: &options.MaxInFlight} {
 		if *into, err = conf.FieldInt(field); err != nil {
 			return nil, err
 		}
@@ -167,10 +165,12 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 			return nil, fmt.Errorf("%s: must be at least 1", field)
 		}
 	}
-	if in.tls, err = webhookTLS(conf); err != nil {
+	if in.listen.TLS, err = webhookTLS(conf); err != nil {
 		return nil, err
 	}
-	h.init(res)
+	in.listen.Timeout, in.listen.Log, in.path = options.Timeout, in.log, options.Path
+	in.events = webhook.NewDeliveries(options.Path, taken, options.Timeout, in.log)
+	in.handler = webhook.NewHandler(options, in.events)
 	return in, nil
 }
 
@@ -199,15 +199,15 @@ func webhookTLS(conf *service.ParsedConfig) (*tls.Config, error) {
 
 // webhookInput receives events over HTTP.
 type webhookInput struct {
-	address     string
-	tls         *tls.Config // nil for none
-	readTimeout time.Duration
-	log         *service.Logger
-	handler     webhookHandler
+	listen  webhook.ServerOptions
+	path    string
+	handler *webhook.Handler
+	events  *webhook.Deliveries
+	texts   *transcriptTexts
+	log     *service.Logger
 
 	mu     sync.Mutex
-	server *http.Server  // nil while not connected
-	ended  chan struct{} // when the server stopped serving
+	server *webhook.Server // nil while not connected
 	closed chan struct{}
 }
 
@@ -215,84 +215,61 @@ type webhookInput struct {
 func (in *webhookInput) Connect(ctx context.Context) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	select {
-	case <-in.closed:
+	if in.isClosed() {
 		return service.ErrEndOfInput
-	default:
 	}
 	if in.server != nil {
 		return nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", in.address)
+	server, err := webhook.Listen(ctx, in.listen, in.handler)
 	if err != nil {
 		return fmt.Errorf("%s: %w", iwFieldAddress, err)
 	}
-	// HTTP/1.1 only, as the client: one request at a time and connection is easy
-	// to bound.
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	server := &http.Server{
-		Handler:           &in.handler,
-		TLSConfig:         in.tls,
-		Protocols:         &protocols,
-		ReadHeaderTimeout: in.readTimeout,
-		ReadTimeout:       in.readTimeout,
-		WriteTimeout:      in.readTimeout + in.handler.timeout + webhookGrace,
-		IdleTimeout:       webhookIdle,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(debugLog{in.log}, "", 0),
-	}
-	ended := make(chan struct{})
-	scheme, serve := "http", server.Serve
-	if in.tls != nil {
-		scheme = "https"
-		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-	}
-	in.server, in.ended = server, ended
-	in.log.Infof("%s%s://%s%s", webhookLogStart, scheme, listener.Addr(), in.handler.path)
-	go func() {
-		defer close(ended)
-		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			in.log.Errorf("Listening for events ended: %v", err)
-		}
-	}()
+	in.server = server
+	in.log.Infof("Listening for events at %s%s", server.URL(), in.path)
 	return nil
+}
+
+func (in *webhookInput) isClosed() bool {
+	select {
+	case <-in.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // Read hands the next event to the pipeline.
 func (in *webhookInput) Read(ctx context.Context) (*service.Message, service.AckFunc, error) {
 	in.mu.Lock()
-	ended := in.ended
+	server := in.server
 	in.mu.Unlock()
-	if ended == nil {
+	if server == nil {
 		return nil, nil, service.ErrNotConnected
 	}
-	events := &in.handler.events
 	select {
-	case d := <-events.queue:
-		return events.eventMessage(d.event), func(ctx context.Context, err error) error {
-			events.settle(ctx, d, err)
+	case d := <-in.events.Queue():
+		return eventMessage(d.Event, in.texts), func(ctx context.Context, err error) error {
+			in.events.Settle(ctx, d, err)
 			return nil
 		}, nil
 	case <-ctx.Done():
 		// The pipeline stops. It still acknowledges what it has, for which the
 		// server is kept until Close.
-		events.stop()
+		in.events.Stop()
 		return nil, nil, ctx.Err()
 	case <-in.closed:
 		return nil, nil, service.ErrEndOfInput
-	case <-ended:
+	case <-server.Ended():
+		server.Abort()
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		select {
-		case <-in.closed:
+		if in.isClosed() {
 			return nil, nil, service.ErrEndOfInput
-		default:
 		}
-		if in.server != nil {
-			_ = in.server.Close()
+		if in.server == server {
+			in.server = nil
 		}
-		in.server, in.ended = nil, nil
 		return nil, nil, service.ErrNotConnected
 	}
 }
@@ -300,31 +277,14 @@ func (in *webhookInput) Read(ctx context.Context) (*service.Message, service.Ack
 // Close answers what waits, and stops listening.
 func (in *webhookInput) Close(ctx context.Context) error {
 	in.mu.Lock()
-	server, ended := in.server, in.ended
-	select {
-	case <-in.closed:
-	default:
+	server := in.server
+	if !in.isClosed() {
 		close(in.closed)
 	}
 	in.mu.Unlock()
-	in.handler.events.abandon()
-	if server == nil {
-		return nil
+	in.events.Abandon()
+	if server != nil {
+		server.Close(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, webhookGrace)
-	defer cancel()
-	if server.Shutdown(ctx) != nil {
-		_ = server.Close() // somebody reads or writes very slowly
-	}
-	<-ended
 	return nil
-}
-
-// debugLog takes what net/http has to say of single connections: strangers must
-// not be able to fill the log.
-type debugLog struct{ log *service.Logger }
-
-func (l debugLog) Write(p []byte) (int, error) {
-	l.log.Debug(strings.TrimSpace(string(p)))
-	return len(p), nil
 }

@@ -479,7 +479,7 @@ func TestWithoutItsCacheNoEventIsTaken(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, got.status)
 		assert.NotEmpty(t, got.header.Get("Retry-After"))
 	}
-	assert.Equal(t, 1, strings.Count(h.logs.String(), "The cache of event ids fails"), "told once")
+	assert.Equal(t, 1, strings.Count(h.logs.String(), "Event-id cache unavailable"), "told once")
 	select {
 	case <-h.arrived:
 		t.Error("an event entered that nobody can remember")

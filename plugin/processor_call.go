@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,13 +14,8 @@ import (
 )
 
 const ( // pc: processor call
-	pcFieldCallID       = "call_id"
-	pcFieldInclude      = "include"
-	pcFieldWait         = "wait"
-	pcFieldWaitTimeout  = "wait_timeout"
-	pcFieldPollInterval = "poll_interval"
-	pcFieldCache        = "cache"
-	pcFieldParallelism  = "parallelism"
+	pcFieldCallID      = "call_id"
+	pcFieldParallelism = "parallelism"
 )
 
 func init() {
@@ -39,25 +33,11 @@ func processorCallSpec() *service.ConfigSpec {
 				Description("The id of the call.").
 				Example(`${! json("call_id") }`).
 				Example(`${! meta("happyrobot_call_id") }`),
-			includeField("What to read besides the call itself").
-				Default([]any{partTranscript}),
-			service.NewStringAnnotatedEnumField(pcFieldWait, map[string]string{
-				waitNone:       "Take the call as it is.",
-				waitFinished:   "Wait until the call is over.",
-				waitTranscript: "Wait until the call is over and its transcript is there.",
-			}).Description("What to wait for. Waiting holds the batch, so give the pipeline threads.").
-				Default(waitNone),
-			service.NewDurationField(pcFieldWaitTimeout).
-				Description("The longest wait.").
-				Default("30m"),
-			service.NewDurationField(pcFieldPollInterval).
-				Description("The time between two looks at a call that is waited for.").
-				Default("10s"),
-			service.NewStringField(pcFieldCache).
-				Description("The label of a `cache` resource that keeps finished calls, so that each is read once. Recordings are never kept, since their URLs expire.").
-				Default(""),
+		).
+		Fields(lookupFields()...).
+		Fields(
 			service.NewIntField(pcFieldParallelism).
-				Description("The most requests of a batch at the same time.").
+				Description("The most requests for one batch at the same time.").
 				Default(16).
 				LintRule(`root = if this < 1 { [ "`+"`parallelism`"+` must be at least 1" ] }`),
 			resultMapField("the call as the API reports it, with `transcript` (as the API reports it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),
@@ -77,7 +57,7 @@ pipeline:
 }
 
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter(words.MetricCallLookups, "outcome")}
+	p := &callProcessor{outcomes: res.Metrics().NewCounter(words.MetricCallLookups, "outcome")}
 	var err error
 	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
@@ -112,7 +92,6 @@ type callProcessor struct {
 	parallelism int
 	lookup      callLookup
 	flights     flights
-	log         *service.Logger
 	outcomes    *service.MetricCounter
 }
 
@@ -183,7 +162,7 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 	err := e.err
 	if err == nil {
-		err = overlay(msg, e.result, p.resultMap)
+		err = overlay(msg, e.result.Data(), p.resultMap)
 	} else {
 		msg.MetaSetMut(words.MetaReason, e.reason)
 		err = fmt.Errorf("%s: %s: %w", e.outcome, e.reason, err)
@@ -193,49 +172,9 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 }
 
-// Close ends no read: they end with ProcessBatch.
+// Close ends the reminders of trouble that lasts. Reads end with ProcessBatch.
 func (p *callProcessor) Close(context.Context) error {
+	p.lookup.close()
 	p.client.close()
 	return nil
-}
-
-// flights lets batches that run side by side share the reading of a call.
-type flights struct {
-	mu      sync.Mutex
-	running map[string]*flight
-}
-
-type flight struct {
-	landed chan struct{}
-	result *enrichment // nil when the reader was stopped
-}
-
-func (f *flights) do(ctx context.Context, id string, read func() *enrichment) *enrichment {
-	for {
-		f.mu.Lock()
-		other := f.running[id]
-		if other == nil {
-			own := &flight{landed: make(chan struct{})}
-			f.running[id] = own
-			f.mu.Unlock()
-			result := read()
-			if ctx.Err() == nil {
-				own.result = result
-			}
-			f.mu.Lock()
-			delete(f.running, id)
-			f.mu.Unlock()
-			close(own.landed)
-			return result
-		}
-		f.mu.Unlock()
-		select {
-		case <-other.landed:
-			if other.result != nil {
-				return other.result
-			}
-		case <-ctx.Done():
-			return &enrichment{outcome: words.Rejected, err: errors.New("stopped")}
-		}
-	}
 }

@@ -153,7 +153,7 @@ type requestProcessor struct {
 func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	mapping := batch.BloblangExecutor(p.argsMapping)
 	for i, msg := range batch {
-		args, err := p.arguments(batch, mapping, i)
+		args, err := requestArguments(p.operation, batch, mapping, i)
 		if err != nil {
 			p.fail(msg, words.Rejected, reasonOf(err), err)
 			continue

@@ -18,9 +18,9 @@ import (
 // table of calls in Base64.
 const maxRequestBytes = 4 << 20
 
-// arguments makes the arguments that a message gives to the operation. Its errors
-// name the field and the problem, never the value.
-func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *service.MessageBatchBloblangExecutor, i int) (args happyrobot.Arguments, err error) {
+// requestArguments makes the arguments that message i of a batch gives to an operation.
+// Its errors name the field and the problem, never the value.
+func requestArguments(op happyrobot.Operation, batch service.MessageBatch, mapping *service.MessageBatchBloblangExecutor, i int) (args happyrobot.Arguments, err error) {
 	mapped, err := mapping.Query(i)
 	if err != nil {
 		if _, jsonErr := batch[i].AsStructured(); jsonErr != nil {
@@ -41,7 +41,7 @@ func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *servic
 			return args, badInput(words.InvalidField, "args_mapping: %s: is none of path, query and body", name)
 		}
 	}
-	if args.Path, err = p.pathArguments(object["path"]); err != nil {
+	if args.Path, err = pathArguments(op, object["path"]); err != nil {
 		return args, err
 	}
 	if args.Query, err = queryArguments(object["query"]); err != nil {
@@ -58,14 +58,14 @@ func (p *requestProcessor) arguments(batch service.MessageBatch, mapping *servic
 	return args, nil
 }
 
-func (p *requestProcessor) pathArguments(given any) (map[string]string, error) {
+func pathArguments(op happyrobot.Operation, given any) (map[string]string, error) {
 	object, ok := given.(map[string]any)
 	if !ok && given != nil {
 		return nil, badInput(words.InvalidField, "args_mapping: path: must be an object")
 	}
-	for _, name := range p.operation.PathParameters() {
+	for _, name := range op.PathParameters() {
 		if v := object[name]; v == nil || v == "" {
-			return nil, badInput(words.MissingField, "args_mapping: path.%s: is missing; %s needs it", name, p.operation.ID)
+			return nil, badInput(words.MissingField, "args_mapping: path.%s: is missing; %s needs it", name, op.ID)
 		}
 	}
 	parameters := make(map[string]string, len(object))

@@ -3,6 +3,7 @@ package plugin
 import (
 	"sync"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -37,16 +38,21 @@ func newTranscriptTexts(res *service.Resources, messages string) *transcriptText
 }
 
 // add gives the JSON object of a transcript its text.
-func (t *transcriptTexts) add(object map[string]any, transcript happyrobot.Transcript) {
+func (t *transcriptTexts) add(object *gabs.Container, transcript happyrobot.Transcript) error {
 	text, note := transcript.Text(), ""
-	object[transcriptText] = text
-	delete(object, transcriptNote)
+	if _, err := object.Set(text, transcriptText); err != nil {
+		return err
+	}
+	_ = object.Delete(transcriptNote) // an error says that there was none
 	if text == "" {
 		note = transcript.TextNote()
-		object[transcriptNote] = note
+		if _, err := object.Set(note, transcriptNote); err != nil {
+			return err
+		}
 		t.empty.Incr(1)
 	}
 	t.tell(note, transcript.UnknownRoles())
+	return nil
 }
 
 func (t *transcriptTexts) tell(note string, unknown []string) {

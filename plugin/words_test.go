@@ -43,11 +43,15 @@ func allWords() (known map[string]bool) {
 // alike are literals that only look like a word of ours, by file and literal. A folder
 // stands for the files in it.
 var alike = map[string]map[string]string{
-	"plugin/output_dial.go":             {"receipts": "a field's name", "failures": "a field's name"},
-	"plugin/dial.go":                    {"dry_run": "a field's name"},
-	"plugin/ledger_open.go":             {"ledger": "a field's name"},
-	"plugin/dedupe_key.go":              {"deleted": "a function of Bloblang"},
-	"plugin/webhook_handler.go":         {"too_large": "an answer to a sender, not a reason"},
+	"plugin/output_dial.go":              {"receipts": "a field's name", "failures": "a field's name"},
+	"plugin/dial.go":                     {"dry_run": "a field's name"},
+	"plugin/ledger_open.go":              {"ledger": "a field's name"},
+	"plugin/dedupe_key.go":               {"deleted": "a function of Bloblang"},
+	"plugin/internal/webhook/answers.go": {"too_large": "an answer to a sender, not a reason"},
+	"plugin/happyrobot/class.go": {
+		"setup": "a class of answers, whatever is made of it", "refused": "likewise", "not_found": "likewise",
+		"unknown": "likewise", "unreadable": "likewise", "too_large": "likewise",
+	},
 	"plugin/internal/ledger/record.go":  {"held": "what records on disk say, whatever the outcome is called"},
 	"plugin/internal/phone/vanity.go":   {"unknown": "what people write for a number", "refused": "likewise", "deleted": "likewise"},
 	"plugin/internal/phone/types.go":    {"unknown": "a type of number"},

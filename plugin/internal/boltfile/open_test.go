@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"bytes"
@@ -13,62 +13,62 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-func TestBboltCachesOfOneProcessShareAFile(t *testing.T) {
+func TestCachesOfOneProcessShareAFile(t *testing.T) {
 	folder := t.TempDir()
 	real, link := filepath.Join(folder, "real.db"), filepath.Join(folder, "link.db")
-	first := openTestBbolt(t, atPath(real))
+	first := openTest(t, atPath(real))
 	require.NoError(t, os.Symlink(real, link))
-	same := openTestBbolt(t, atPath(link))
-	other := openTestBbolt(t, atPath(real), inBucket("other"))
+	same := openTest(t, atPath(link))
+	other := openTest(t, atPath(real), inBucket("other"))
 
 	require.NoError(t, first.Set(t.Context(), "a", []byte("1"), nil))
 	assertValue(t, same, "a", "1")
 	assertAbsent(t, other, "a")
 
-	closeTestBbolt(t, first)
-	closeTestBbolt(t, first) // twice: the others' hold on the file must not be given up
+	closeTest(t, first)
+	closeTest(t, first) // twice: the others' hold on the file must not be given up
 	require.NoError(t, other.Set(t.Context(), "a", []byte("2"), nil))
 	assertValue(t, same, "a", "1")
 	_, err := first.Get(t.Context(), "a")
-	assert.ErrorIs(t, err, errBboltClosed)
-	closeTestBbolt(t, same)
-	closeTestBbolt(t, other)
+	assert.ErrorIs(t, err, ErrClosed)
+	closeTest(t, same)
+	closeTest(t, other)
 
-	again := openTestBbolt(t, atPath(link))
+	again := openTest(t, atPath(link))
 	assertValue(t, again, "a", "1")
 }
 
-func TestBboltOpensWhileItsLastUserCloses(t *testing.T) {
+func TestOpensWhileItsLastUserCloses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "busy.db")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for n := range 20 {
-				cache, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+				cache, err := open(testConfig{path: path})
 				if !assert.NoError(t, err) {
 					return
 				}
 				assert.NoError(t, cache.Set(context.Background(), "a", []byte{byte(n)}, nil))
-				assert.NoError(t, cache.Close(context.Background()))
+				assert.NoError(t, cache.file.Close(context.Background()))
 			}
 		})
 	}
 	wg.Wait()
-	openBoltFiles.mu.Lock()
-	defer openBoltFiles.mu.Unlock()
-	assert.NotContains(t, openBoltFiles.byPath, path)
+	openFiles.mu.Lock()
+	defer openFiles.mu.Unlock()
+	assert.NotContains(t, openFiles.byPath, path)
 }
 
-func TestBboltCreatesTheFileAndItsFolders(t *testing.T) {
+func TestCreatesTheFileAndItsFolders(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "some", "state")
-	cache := openTestBbolt(t, atPath(filepath.Join(folder, "ledger.db")))
+	cache := openTest(t, atPath(filepath.Join(folder, "ledger.db")))
 	require.NoError(t, cache.Set(t.Context(), "a", nil, nil))
-	assertMode(t, cache.file.path, 0o600)
+	assertMode(t, cache.file.shared.path, 0o600)
 	assertMode(t, folder, 0o700)
 
-	group := openTestBbolt(t, atPath(filepath.Join(t.TempDir(), "state", "ledger.db")), func(c *bboltConfig) { c.fileMode = 0o640 })
-	assertMode(t, group.file.path, 0o640)
-	assertMode(t, filepath.Dir(group.file.path), 0o750)
+	group := openTest(t, atPath(filepath.Join(t.TempDir(), "state", "ledger.db")), func(c *testConfig) { c.fileMode = 0o640 })
+	assertMode(t, group.file.shared.path, 0o640)
+	assertMode(t, filepath.Dir(group.file.shared.path), 0o750)
 }
 
 func assertMode(t *testing.T, path string, want os.FileMode) {
@@ -78,13 +78,13 @@ func assertMode(t *testing.T, path string, want os.FileMode) {
 	assert.Equal(t, want.String(), info.Mode().Perm().String(), path)
 }
 
-func TestBboltPathIsResolvedFromTheWorkingDirectory(t *testing.T) {
+func TestPathIsResolvedFromTheWorkingDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
-	openTestBbolt(t, atPath("ledger.db"))
+	openTest(t, atPath("ledger.db"))
 	assert.FileExists(t, "ledger.db")
 }
 
-func TestBboltNamesThePathItCannotUse(t *testing.T) {
+func TestNamesThePathItCannotUse(t *testing.T) {
 	folder := t.TempDir()
 	inFolder := func(name string, content []byte) string {
 		path := filepath.Join(folder, name)
@@ -99,14 +99,13 @@ func TestBboltNamesThePathItCannotUse(t *testing.T) {
 		{"a file where a folder should be", filepath.Join(inFolder("file", nil), "ledger.db"), "not a directory"},
 		{"a short text", inFolder("short", []byte("hello")), "not a usable bbolt file"},
 		{"a long text", inFolder("long", bytes.Repeat([]byte("hello"), 20_000)), "not a usable bbolt file"},
-		{"a file cut after its head", inFolder("cut", boltFileOf(t, 8<<10)), "not a usable bbolt file"},
-		{"a file cut in the middle", inFolder("half", boltFileOf(t, 200<<10)), "not a usable bbolt file"},
+		{"a file cut after its head", inFolder("cut", bytesOfAFile(t, 8<<10)), "not a usable bbolt file"},
+		{"a file cut in the middle", inFolder("half", bytesOfAFile(t, 200<<10)), "not a usable bbolt file"},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			for range 2 { // a failure must not leave the file locked or remembered
-				_, err := newBboltCache(bboltConfig{path: tc.path, bucket: "cache", fileMode: 0o600}, nil)
-				require.ErrorContains(t, err, "field path: ")
+				_, err := open(testConfig{path: tc.path})
 				assert.ErrorContains(t, err, tc.path)
 				assert.ErrorContains(t, err, tc.reason)
 			}
@@ -114,32 +113,31 @@ func TestBboltNamesThePathItCannotUse(t *testing.T) {
 	}
 }
 
-// boltFileOf returns the first bytes of a proper file that is larger.
-func boltFileOf(t *testing.T, size int) []byte {
+// bytesOfAFile returns the first bytes of a proper file that is larger.
+func bytesOfAFile(t *testing.T, size int) []byte {
 	t.Helper()
-	cache := openTestBbolt(t)
+	cache := openTest(t)
 	for range 3 {
 		require.NoError(t, cache.Set(t.Context(), "a", make([]byte, 300<<10), nil))
 	}
-	closeTestBbolt(t, cache)
-	content, err := os.ReadFile(cache.file.path)
+	closeTest(t, cache)
+	content, err := os.ReadFile(cache.file.shared.path)
 	require.NoError(t, err)
 	return content[:size]
 }
 
-func TestBboltSaysWhichFileItMayNotOpen(t *testing.T) {
+func TestSaysWhichFileItMayNotOpen(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may open any file")
 	}
-	cache := openTestBbolt(t)
-	closeTestBbolt(t, cache)
-	require.NoError(t, os.Chmod(cache.file.path, 0))
-	_, err := newBboltCache(bboltConfig{path: cache.file.path, bucket: "cache", fileMode: 0o600}, nil)
-	require.ErrorContains(t, err, "field path: ")
+	cache := openTest(t)
+	closeTest(t, cache)
+	require.NoError(t, os.Chmod(cache.file.shared.path, 0))
+	_, err := open(testConfig{path: cache.file.shared.path})
 	assert.ErrorContains(t, err, "may not read and write")
 }
 
-func TestBboltNamesABucketThatIsSomethingElse(t *testing.T) {
+func TestNamesABucketThatIsSomethingElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "foreign.db")
 	db, err := bbolt.Open(path, 0o600, nil)
 	require.NoError(t, err)
@@ -148,10 +146,10 @@ func TestBboltNamesABucketThatIsSomethingElse(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return foreign.Put(boltRecords, []byte("a value"))
+		return foreign.Put(recordsTree, []byte("a value"))
 	}))
 	require.NoError(t, db.Close())
-	_, err = newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
-	assert.ErrorContains(t, err, "field bucket")
+	_, err = open(testConfig{path: path})
+	assert.ErrorContains(t, err, `creating bucket "cache"`)
 	assert.ErrorContains(t, err, path)
 }

@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"bufio"
@@ -12,23 +12,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 const (
-	bboltChildPath = "BBOLT_TEST_CHILD_PATH"
-	bboltChildRun  = "BBOLT_TEST_CHILD_RUN"
+	childPath = "BOLTFILE_TEST_CHILD_PATH"
+	childRun  = "BOLTFILE_TEST_CHILD_RUN"
 )
 
-// TestBboltChildProcess is the program of startBboltChild: it writes until it is killed and prints what is acknowledged.
-func TestBboltChildProcess(t *testing.T) {
-	path, run := os.Getenv(bboltChildPath), os.Getenv(bboltChildRun)
+// TestChildProcess is the program of startChild: it writes until it is killed and prints what is acknowledged.
+func TestChildProcess(t *testing.T) {
+	path, run := os.Getenv(childPath), os.Getenv(childRun)
 	if path == "" {
 		t.Skip("runs as a child process of other tests")
 	}
-	cache, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+	cache, err := open(testConfig{path: path})
 	require.NoError(t, err)
 	fmt.Println("open")
 	for writer := range 16 {
@@ -37,7 +38,7 @@ func TestBboltChildProcess(t *testing.T) {
 				key := fmt.Sprintf("%s-%d-%d", run, writer, n)
 				var err error
 				if n%4 == 3 {
-					err = cache.SetMulti(context.Background(), service.CacheItem{Key: key, Value: []byte(key)}, service.CacheItem{Key: key + "-twin", Value: []byte(key)})
+					err = cache.SetAll(context.Background(), []store.Item{{Key: key, Value: []byte(key)}, {Key: key + "-twin", Value: []byte(key)}})
 				} else {
 					err = cache.Add(context.Background(), key, []byte(key), nil)
 				}
@@ -51,10 +52,10 @@ func TestBboltChildProcess(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent, should it die first
 }
 
-func startBboltChild(t *testing.T, path, run string) (*exec.Cmd, *bufio.Scanner) {
+func startChild(t *testing.T, path, run string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^TestBboltChildProcess$", "-test.v")
-	child.Env = append(os.Environ(), bboltChildPath+"="+path, bboltChildRun+"="+run)
+	child := exec.Command(os.Args[0], "-test.run=^TestChildProcess$", "-test.v")
+	child.Env = append(os.Environ(), childPath+"="+path, childRun+"="+run)
 	child.Stderr = os.Stderr
 	_, err := child.StdinPipe()
 	require.NoError(t, err)
@@ -75,11 +76,11 @@ func startBboltChild(t *testing.T, path, run string) (*exec.Cmd, *bufio.Scanner)
 	return nil, nil
 }
 
-func TestBboltKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
+func TestKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	var acknowledged []string
 	for run := range 5 {
-		child, lines := startBboltChild(t, path, fmt.Sprint("run", run))
+		child, lines := startChild(t, path, fmt.Sprint("run", run))
 		for seen := 0; lines.Scan(); {
 			key, stored := strings.CutPrefix(lines.Text(), "stored ")
 			if !stored {
@@ -94,12 +95,12 @@ func TestBboltKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 	}
 
 	require.Greater(t, len(acknowledged), 800)
-	cache := openTestBbolt(t, atPath(path))
+	cache := openTest(t, atPath(path))
 	for _, key := range acknowledged {
 		assertValue(t, cache, key, key)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), service.ErrKeyAlreadyExists)
+		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
 	}
-	for run := range 5 { // acknowledged or not, a SetMulti has happened whole or not at all
+	for run := range 5 { // acknowledged or not, a SetAll has happened whole or not at all
 		for writer := range 16 {
 			for n := 3; ; n += 4 {
 				key := fmt.Sprintf("run%d-%d-%d", run, writer, n)
@@ -112,16 +113,15 @@ func TestBboltKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 			}
 		}
 	}
-	checkBolt(t, cache)
+	checkFile(t, cache)
 }
 
-func TestBboltRefusesAFileThatAnotherProcessHasOpen(t *testing.T) {
+func TestRefusesAFileThatAnotherProcessHasOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	startBboltChild(t, path, "run")
+	startChild(t, path, "run")
 
 	began := time.Now()
-	_, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
-	require.ErrorContains(t, err, "field path: ")
+	_, err := open(testConfig{path: path})
 	assert.ErrorContains(t, err, path)
 	assert.ErrorContains(t, err, "another process has it open")
 	assert.Less(t, time.Since(began), 3*time.Second)

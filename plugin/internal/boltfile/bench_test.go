@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// BenchmarkBboltAdd compares ways to make an Add durable: alone, as 64 callers in turn do it, and as 64 batches of 20.
-func BenchmarkBboltAdd(b *testing.B) {
+// BenchmarkAdd compares ways to make an Add durable: alone, as 64 callers in turn do it, and as 64 batches of 20.
+func BenchmarkAdd(b *testing.B) {
 	ways := []struct {
 		name  string
 		start func(b *testing.B) func(key string) error
 	}{
 		{"grouped", startGroupedAdd},
-		{"update_per_add", func(b *testing.B) func(string) error { return startBboltAdd(b, (*bbolt.DB).Update) }},
-		{"db_batch", func(b *testing.B) func(string) error { return startBboltAdd(b, (*bbolt.DB).Batch) }},
+		{"update_per_add", func(b *testing.B) func(string) error { return startAdd(b, (*bbolt.DB).Update) }},
+		{"db_batch", func(b *testing.B) func(string) error { return startAdd(b, (*bbolt.DB).Batch) }},
 	}
 	for _, callers := range []int{1, 64, 64 * 20} {
 		for _, way := range ways {
@@ -47,24 +47,24 @@ func BenchmarkBboltAdd(b *testing.B) {
 }
 
 func startGroupedAdd(b *testing.B) func(string) error {
-	cache, err := newBboltCache(bboltConfig{path: filepath.Join(b.TempDir(), "bench.db"), bucket: "cache", fileMode: 0o600}, nil)
+	cache, err := open(testConfig{path: filepath.Join(b.TempDir(), "bench.db")})
 	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, cache.Close(context.Background())) })
+	b.Cleanup(func() { require.NoError(b, cache.file.Close(context.Background())) })
 	return func(key string) error {
 		return cache.Add(context.Background(), key, make([]byte, 200), nil)
 	}
 }
 
-func startBboltAdd(b *testing.B, commit func(*bbolt.DB, func(*bbolt.Tx) error) error) func(string) error {
-	path, err := prepareBoltFile(filepath.Join(b.TempDir(), "bench.db"), 0o600)
+func startAdd(b *testing.B, commit func(*bbolt.DB, func(*bbolt.Tx) error) error) func(string) error {
+	path, err := prepare(filepath.Join(b.TempDir(), "bench.db"), 0o600)
 	require.NoError(b, err)
-	db, err := openBolt(path, 0o600)
+	db, err := openDB(path, 0o600)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
-	bucket := boltBucket("cache")
+	bucket := bucketName("cache")
 	require.NoError(b, db.Update(bucket.create))
 	return func(key string) error {
-		record, err := newBoltRecord(key, make([]byte, 200), 0, time.Now())
+		record, err := newRecord(key, make([]byte, 200), 0, time.Now())
 		if err != nil {
 			return err
 		}

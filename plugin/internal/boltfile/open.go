@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"errors"
@@ -10,25 +10,26 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
-const boltLockTimeout = time.Second
+const lockTimeout = time.Second
 
-// boltFileSet holds the open files of this process. The lock on a file belongs to its handle, so a second handle in the
+// fileSet holds the open files of this process. The lock on a file belongs to its handle, so a second handle in the
 // same process would be refused like another process; caches on one file share a handle instead.
-type boltFileSet struct {
+type fileSet struct {
 	mu     sync.Mutex
-	byPath map[string]*boltFile
+	byPath map[string]*openFile
 }
 
-var openBoltFiles = &boltFileSet{byPath: map[string]*boltFile{}}
+var openFiles = &fileSet{byPath: map[string]*openFile{}}
 
 // acquire opens the file, or joins those who have it open. Each success needs one release.
-func (s *boltFileSet) acquire(path string, mode fs.FileMode, log *service.Logger) (*boltFile, error) {
-	path, err := prepareBoltFile(path, mode)
+func (s *fileSet) acquire(path string, mode fs.FileMode, log pause.Logger) (*openFile, error) {
+	path, err := prepare(path, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func (s *boltFileSet) acquire(path string, mode fs.FileMode, log *service.Logger
 		s.mu.Lock()
 		file, exists := s.byPath[path]
 		if !exists {
-			file = newBoltFile(path, log)
+			file = newOpenFile(path, log)
 			s.byPath[path] = file
 			s.mu.Unlock()
 			s.open(file, mode)
@@ -51,15 +52,15 @@ func (s *boltFileSet) acquire(path string, mode fs.FileMode, log *service.Logger
 		s.mu.Unlock()
 		select {
 		case <-file.gone:
-		case <-time.After(boltLockTimeout):
+		case <-time.After(lockTimeout):
 			return nil, fmt.Errorf("opening %q: the cache that used it before is still being closed", path)
 		}
 	}
 }
 
-func (s *boltFileSet) open(file *boltFile, mode fs.FileMode) {
+func (s *fileSet) open(file *openFile, mode fs.FileMode) {
 	defer close(file.opened)
-	file.db, file.openErr = openBolt(file.path, mode)
+	file.db, file.openErr = openDB(file.path, mode)
 	if file.openErr != nil {
 		s.forget(file)
 		return
@@ -71,14 +72,14 @@ func (s *boltFileSet) open(file *boltFile, mode fs.FileMode) {
 	}()
 }
 
-func (s *boltFileSet) forget(file *boltFile) {
+func (s *fileSet) forget(file *openFile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.byPath, file.path)
 }
 
 // release returns a channel that is closed when nothing is left to wait for: at once while others use the file.
-func (s *boltFileSet) release(file *boltFile) <-chan struct{} {
+func (s *fileSet) release(file *openFile) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	file.users--
@@ -91,13 +92,13 @@ func (s *boltFileSet) release(file *boltFile) <-chan struct{} {
 	return file.gone
 }
 
-// openBolt gives up on the lock after boltLockTimeout.
-func openBolt(path string, mode fs.FileMode) (*bbolt.DB, error) {
-	err := checkBoltIsWhole(path)
+// openDB gives up on the lock after lockTimeout.
+func openDB(path string, mode fs.FileMode) (*bbolt.DB, error) {
+	err := checkIsWhole(path)
 	var db *bbolt.DB
 	if err == nil {
 		db, err = bbolt.Open(path, mode, &bbolt.Options{
-			Timeout:      boltLockTimeout,
+			Timeout:      lockTimeout,
 			FreelistType: bbolt.FreelistMapType, // the default slows down as expired records leave gaps
 			// The list of those gaps would be written again with each commit, which after
 			// many expired records is most of what is written. It is found at the start.
@@ -116,14 +117,14 @@ func openBolt(path string, mode fs.FileMode) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// checkBoltIsWhole finds a file that was cut short, such as a copy that did not finish. bbolt maps the file into memory,
+// checkIsWhole finds a file that was cut short, such as a copy that did not finish. bbolt maps the file into memory,
 // where reading a missing page ends the process; opened read-only it looks at the head alone.
-func checkBoltIsWhole(path string) error {
+func checkIsWhole(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() == 0 { // empty: new
 		return err
 	}
-	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: boltLockTimeout, NoStatistics: true})
+	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout, NoStatistics: true})
 	if err != nil {
 		return err
 	}
@@ -137,8 +138,8 @@ func checkBoltIsWhole(path string) error {
 	})
 }
 
-// prepareBoltFile makes sure the file exists and returns the one path by which this process knows it.
-func prepareBoltFile(path string, mode fs.FileMode) (string, error) {
+// prepare makes sure the file exists and returns the one path by which this process knows it.
+func prepare(path string, mode fs.FileMode) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -146,7 +147,7 @@ func prepareBoltFile(path string, mode fs.FileMode) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := createBoltFile(path, mode); err != nil {
+		if err := createFile(path, mode); err != nil {
 			return "", fmt.Errorf("creating %q: %w", path, err)
 		}
 	case err != nil:
@@ -159,9 +160,9 @@ func prepareBoltFile(path string, mode fs.FileMode) (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
-// createBoltFile also syncs every folder that got a new entry: an fsync of the file alone does not keep a power cut
+// createFile also syncs every folder that got a new entry: an fsync of the file alone does not keep a power cut
 // from taking a new file away with all that was acknowledged.
-func createBoltFile(path string, mode fs.FileMode) error {
+func createFile(path string, mode fs.FileMode) error {
 	changed := []string{filepath.Dir(path)}
 	for folder := changed[0]; !pathExists(folder); {
 		folder = filepath.Dir(folder)

@@ -1,4 +1,4 @@
-package plugin
+package boltfile
 
 import (
 	"context"
@@ -7,73 +7,80 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const (
-	boltMaxGroup      = 1024
-	boltSweepInterval = 10 * time.Second
-	boltSweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
+	maxGroup      = 1024
+	sweepInterval = 10 * time.Second
+	sweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
 )
 
-// boltFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
+// sweepTrouble is harmless for what is stored: what has expired is absent, removed or not.
+var sweepTrouble = pause.Wording{
+	Begins: "Removing expired cache records failed; retrying every " + sweepInterval.String() + ": %v",
+	Lasts:  "Removing expired cache records still fails, since %s: %v",
+	Ends:   "Expired cache records are removed again, after %v.",
+}
+
+// openFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
 // next writes gather, and all of them go into the next transaction: under load they share an fsync, alone none waits.
-type boltFile struct {
+type openFile struct {
 	path  string
-	users int // guarded by boltFileSet.mu; at 0 the file is closing for good
+	users int // guarded by fileSet.mu; at 0 the file is closing for good
 
 	opened  chan struct{} // closed once openErr or db is set
 	openErr error
 	db      *bbolt.DB
-	log     *service.Logger
 
-	writes   chan *boltWrite
+	writes   chan *change
 	closing  chan struct{}
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
 	closeErr error
 
-	swept       map[boltBucket]struct{} // of the goroutine alone; grows by writes that create a bucket
-	sweepFailed bool
+	swept   map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
+	trouble *pause.Notice           // with sweeping
 }
 
-// boltWrite is one caller's change. apply succeeds, or fails without having changed anything: the others in its
+// change is one caller's change. apply succeeds, or fails without having changed anything: the others in its
 // transaction are committed all the same.
-type boltWrite struct {
+type change struct {
 	ctx   context.Context
 	apply func(tx *bbolt.Tx) error
 	done  chan error // buffered: its caller may have left
 }
 
-func newBoltFile(path string, log *service.Logger) *boltFile {
-	return &boltFile{
+func newOpenFile(path string, log pause.Logger) *openFile {
+	return &openFile{
 		path:    path,
 		users:   1,
-		log:     log,
 		opened:  make(chan struct{}),
-		writes:  make(chan *boltWrite, boltMaxGroup),
+		writes:  make(chan *change, maxGroup),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
-		swept:   map[boltBucket]struct{}{},
+		swept:   map[bucketName]struct{}{},
+		trouble: pause.NewNotice(log, sweepTrouble, nil),
 	}
 }
 
-func (f *boltFile) read(view func(tx *bbolt.Tx) error) error {
+func (f *openFile) read(view func(tx *bbolt.Tx) error) error {
 	err := f.db.View(view)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return errBboltClosed
+		return ErrClosed
 	}
 	return err
 }
 
 // write returns once the change is on disk.
-func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
-	w := &boltWrite{ctx: ctx, apply: apply, done: make(chan error, 1)}
+func (f *openFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) error {
+	w := &change{ctx: ctx, apply: apply, done: make(chan error, 1)}
 	select {
 	case f.writes <- w:
 	case <-f.gone:
-		return errBboltClosed
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -88,11 +95,11 @@ func (f *boltFile) write(ctx context.Context, apply func(tx *bbolt.Tx) error) er
 	case err := <-w.done:
 		return err
 	default:
-		return errBboltClosed
+		return ErrClosed
 	}
 }
 
-func (f *boltFile) closeError() error {
+func (f *openFile) closeError() error {
 	select {
 	case <-f.gone:
 		return f.closeErr
@@ -102,9 +109,10 @@ func (f *boltFile) closeError() error {
 }
 
 // run ends after closing: it commits what is queued and closes the file.
-func (f *boltFile) run() {
-	sweep := time.NewTimer(boltSweepInterval)
+func (f *openFile) run() {
+	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
+	defer f.trouble.Stop()
 	for {
 		select {
 		case first := <-f.writes:
@@ -125,11 +133,11 @@ func (f *boltFile) run() {
 	}
 }
 
-func (f *boltFile) gather(first *boltWrite) []*boltWrite {
+func (f *openFile) gather(first *change) []*change {
 	// The last commit has just woken its callers. Letting them run first brings their next writes into this group.
 	runtime.Gosched()
-	group := []*boltWrite{first}
-	for len(group) < boltMaxGroup {
+	group := []*change{first}
+	for len(group) < maxGroup {
 		select {
 		case next := <-f.writes:
 			group = append(group, next)
@@ -140,7 +148,7 @@ func (f *boltFile) gather(first *boltWrite) []*boltWrite {
 	return group
 }
 
-func (f *boltFile) commit(group []*boltWrite) {
+func (f *openFile) commit(group []*change) {
 	results := make([]error, len(group))
 	err := f.update(func(tx *bbolt.Tx) (changed bool, _ error) {
 		for i, w := range group {
@@ -160,7 +168,7 @@ func (f *boltFile) commit(group []*boltWrite) {
 }
 
 // update syncs the file only when something has changed: a group of Adds that all met existing keys costs no fsync.
-func (f *boltFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
+func (f *openFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
 	tx, err := f.db.Begin(true)
 	if err != nil {
 		return fmt.Errorf("writing to %q: %w", f.path, err)
@@ -177,7 +185,7 @@ func (f *boltFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) er
 }
 
 // sweep removes one step of expired records and returns when to come back.
-func (f *boltFile) sweep() time.Duration {
+func (f *openFile) sweep() time.Duration {
 	now := time.Now()
 	var due bool
 	err := f.read(func(tx *bbolt.Tx) error {
@@ -186,7 +194,7 @@ func (f *boltFile) sweep() time.Duration {
 		}
 		return nil
 	})
-	room := boltSweepStep
+	room := sweepStep
 	if err == nil && due {
 		err = f.update(func(tx *bbolt.Tx) (bool, error) {
 			for bucket := range f.swept {
@@ -200,15 +208,12 @@ func (f *boltFile) sweep() time.Duration {
 		})
 	}
 	if err != nil {
-		if !f.sweepFailed {
-			f.log.Warnf("Removing expired cache records, to be tried again every %s: %v", boltSweepInterval, err)
-		}
-		f.sweepFailed = true
-		return boltSweepInterval
+		f.trouble.Trouble(err)
+		return sweepInterval
 	}
-	f.sweepFailed = false
+	f.trouble.Recovered()
 	if room == 0 {
 		return 0
 	}
-	return boltSweepInterval
+	return sweepInterval
 }

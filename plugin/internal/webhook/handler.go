@@ -1,0 +1,122 @@
+package webhook
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+// retryAfter is what senders are asked to wait, in seconds.
+const retryAfter = "5"
+
+// Options say which requests are events.
+type Options struct {
+	Path         string
+	Secret       string
+	SecretHeader string
+	Timeout      time.Duration // how long a sender waits for the pipeline
+	MaxBody      int           // bytes
+	MaxInFlight  int           // events that wait for the pipeline
+
+	// OnResult is called for each request, before it is answered.
+	OnResult func(Result)
+}
+
+// Handler turns requests into events. Whoever does not know the secret is turned away
+// before anything of the body is read.
+type Handler struct {
+	o         Options
+	secretSum [sha256.Size]byte
+	slots     chan struct{}
+	events    *Deliveries
+}
+
+// NewHandler makes the handler of the requests whose events enter by deliveries.
+func NewHandler(o Options, events *Deliveries) *Handler {
+	return &Handler{o: o, secretSum: sha256.Sum256([]byte(o.Secret)), slots: make(chan struct{}, o.MaxInFlight), events: events}
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	result := h.result(w, req)
+	h.o.OnResult(result)
+	a := answers[result]
+	switch {
+	case a.status == http.StatusOK:
+		w.WriteHeader(a.status)
+		return
+	case a.status == http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
+	case result == WrongMethod:
+		w.Header().Set("Allow", http.MethodPost)
+		fallthrough
+	default:
+		w.Header().Set("Connection", "close") // and do not read the rest of the body
+	}
+	http.Error(w, a.text, a.status)
+}
+
+func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
+	switch {
+	case req.URL.Path != h.o.Path:
+		return WrongPath
+	case req.Method != http.MethodPost:
+		return WrongMethod
+	case !h.knows(req.Header.Get(h.o.SecretHeader)):
+		return Stranger
+	case req.ContentLength > int64(h.o.MaxBody):
+		return TooLarge
+	case h.events.Stopped():
+		return Stopping
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		return Busy
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, int64(h.o.MaxBody)))
+	if err != nil {
+		return unreadBody(err)
+	}
+	// The time to read ends here: a deadline that passed later would end the
+	// request's context, and look like a sender that left.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+		return Cut
+	}
+	event, err := happyrobot.ParseEvent(body)
+	switch {
+	case errors.Is(err, happyrobot.ErrNoJSON):
+		return NoJSON
+	case err != nil:
+		return NoEvent
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), h.o.Timeout)
+	defer cancel()
+	return h.events.Take(ctx, event)
+}
+
+func unreadBody(err error) Result {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return TooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Slow
+	}
+	return Cut
+}
+
+// knows compares digests: the time it takes reveals neither how much of a guess is
+// right, nor how long the secret is.
+func (h *Handler) knows(shown string) bool {
+	sum := sha256.Sum256([]byte(shown))
+	return subtle.ConstantTimeCompare(sum[:], h.secretSum[:]) == 1
+}
