@@ -74,11 +74,15 @@ func faultCounts(t *testing.T, sim *program.Callsim) string {
 	return strings.Join(text, ", ")
 }
 
+// dialTimeout is far above what an answer takes even on a busy machine, and short
+// enough for the lease of a dead owner's claim, which it is part of.
+const dialTimeout = 10 * time.Second
+
 // pipeline are the arguments that run config/kafka_to_calls.yaml with short waits.
 func pipeline(resources, onUnknown string, more ...string) []string {
 	const dial = "output.happyrobot_dial."
 	args := []string{"-r", "resources/" + resources,
-		"-s", dial + "on_unknown=" + onUnknown, "-s", dial + "timeout=2s",
+		"-s", dial + "on_unknown=" + onUnknown, "-s", dial + "timeout=" + dialTimeout.String(),
 		"-s", dial + "retry.initial_interval=100ms", "-s", dial + "retry.max_interval=1s",
 		"-s", "input.redpanda.commit_period=200ms"}
 	return append(append(args, more...), "config/kafka_to_calls.yaml")

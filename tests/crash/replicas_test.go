@@ -244,7 +244,7 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 		awaitMembers(t, s, 2)
 		s.produce(t, 0, leads, 0)
 		s.produce(t, 0, leads, 1)
-		s.awaitAll(t, time.Minute)
+		s.awaitAll(t, 4*time.Minute)
 		a.Stop(t)
 		b.Stop(t)
 

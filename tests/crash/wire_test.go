@@ -145,7 +145,7 @@ func (r *rendezvous) await(ctx context.Context) {
 	select {
 	case <-mine:
 		return
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(2 * time.Second):
 	case <-ctx.Done():
 	}
 	r.mu.Lock()

@@ -36,7 +36,7 @@ const (
 )
 
 // patience is for a process to listen, and for a path to answer.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // open are the paths that a process without the REST API answers: readiness,
 // metrics, and what Benthos has always there, which shows neither config nor key.

@@ -59,7 +59,7 @@ func Settings(t *testing.T, more ...string) []string {
 // Run runs the distribution to its end.
 func Run(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, distribution, args...) //nolint:gosec // the program under test
 	cmd.Dir, cmd.Env = Root, env
