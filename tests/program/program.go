@@ -1,7 +1,8 @@
 // Package program builds this repository's programs and runs them in tests, as
 // processes of their own that can be killed.
 //
-//	program.go  building, the distribution as a command
+//	program.go  the distribution as a command
+//	build.go    both programs, linked once for all packages
 //	process.go  a running process and its end
 //	callsim.go  the simulator, its faults and its ground truth
 package program
@@ -33,13 +34,9 @@ func Main(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		distribution, simulator = filepath.Join(dir, "benthos-happyrobot"), filepath.Join(dir, "callsim")
-		for program, source := range map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"} {
-			build := exec.CommandContext(context.Background(), "go", "build", "-o", program, source) //nolint:gosec // both are constants
-			build.Dir = Root
-			if out, err := build.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "building %s: %v\n%s", source, err, out)
-				return 1
-			}
+		if err := build(map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
 		return m.Run()
 	}())
