@@ -14,6 +14,7 @@
 //	read.go      lists and calls with their parts
 //	arrange.go   calls that come by themselves, with a chosen fate
 //	webhook.go   telling others when calls change
+//	await.go     waiting for what a client does
 //	truth.go     ground truth: the calls and the requests there were
 //	other.go     the rest of the API, in its simplest form
 //	control.go   /_sim/: faults and ground truth over HTTP

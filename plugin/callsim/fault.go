@@ -66,10 +66,10 @@ func isOperation(name string) bool {
 func (f Fault) Validate() error {
 	anyDial := f.Operation == "" || f.Operation == "*"
 	if !anyDial && !isOperation(f.Operation) {
-		return fmt.Errorf("operation: %q is none", f.Operation)
+		return fmt.Errorf("operation: unknown operation %q", f.Operation)
 	}
 	if f.To != "" && !anyDial && !isDial(f.Operation) {
-		return fmt.Errorf("to: %s does not tell whom it calls", f.Operation)
+		return fmt.Errorf("to: %s has no recipient to match", f.Operation)
 	}
 	switch f.Kind {
 	case CutBefore, CutInBody:
@@ -82,7 +82,7 @@ func (f Fault) Validate() error {
 		}
 	case Refuse, ErrorBefore, ErrorAfter, LoseAnswer, CutBody, WrongType, NotJSON, Part, DropEcho, DropEchoReply:
 	default:
-		return fmt.Errorf("%q is no kind of fault", f.Kind)
+		return fmt.Errorf("unknown fault kind %q", f.Kind)
 	}
 	if !anyDial && !f.Kind.strikes(f.Operation) {
 		return fmt.Errorf("%s cannot strike %s", f.Kind, f.Operation)
@@ -180,7 +180,8 @@ func (s *Sim) Inject(f Fault) (id int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := &FaultState{ID: len(s.faults) + 1, Fault: f}
+	s.rules++
+	st := &FaultState{ID: s.rules, Fault: f}
 	if f.For > 0 {
 		st.ends = time.Now().Add(time.Duration(f.For))
 	}
@@ -201,6 +202,7 @@ func (s *Sim) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
+	s.wake()
 }
 
 // Faults tells the rules and how often they struck.
@@ -228,6 +230,7 @@ func (s *Sim) strike(operation string, batch []dialRequest, want func(Kind) bool
 			continue
 		}
 		f.Injected++
+		s.wake()
 		return &f.Fault
 	}
 	return nil

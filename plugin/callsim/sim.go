@@ -39,8 +39,10 @@ type Sim struct {
 	calls    []*call       // in order of creation
 	byID     map[string]*call
 	faults   []*FaultState
+	rules    int                    // added so far, those since cleared included
 	requests map[string]map[int]int // by operation and status; 0 is cut off
 	largest  struct{ calls, bytes int }
+	happened chan struct{} // closed by wake; nil while nobody waits
 }
 
 // call is one call. Its life is computed from the time passed.
@@ -94,7 +96,8 @@ func New(opts Options) *Sim {
 // Seed repeats this run when given as Options.Seed.
 func (s *Sim) Seed() uint64 { return s.opts.Seed }
 
-// Close ends delayed answers, and waits for webhooks to end.
+// Close ends delayed answers and whoever awaits something, and waits for webhooks to
+// end. Requests are answered after it, too; it may be called twice.
 func (s *Sim) Close() {
 	s.once.Do(func() { close(s.done) })
 	if s.teller != nil {
@@ -128,5 +131,6 @@ func (s *Sim) enter(asked *dialRequest, at time.Time, now time.Duration) *call {
 	s.newest = at
 	s.calls = append(s.calls, c)
 	s.byID[c.id] = c
+	s.wake()
 	return c
 }

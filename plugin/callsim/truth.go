@@ -108,9 +108,14 @@ func (s *Sim) Stats() Stats {
 
 // RequestsOf counts the requests of one operation, however answered. Those of no
 // operation, and those with a wrong method, count as "unknown".
-func (s *Sim) RequestsOf(operation string) (n int) {
+func (s *Sim) RequestsOf(operation string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.requestsOf(operation)
+}
+
+// requestsOf counts likewise. The caller holds the lock.
+func (s *Sim) requestsOf(operation string) (n int) {
 	for _, count := range s.requests[operation] {
 		n += count
 	}
@@ -124,4 +129,5 @@ func (s *Sim) count(operation string, status int) {
 		s.requests[operation] = map[int]int{}
 	}
 	s.requests[operation][status]++
+	s.wake()
 }
