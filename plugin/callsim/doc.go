@@ -16,6 +16,9 @@
 //	webhook.go   telling others when calls change
 //	await.go     waiting for what a client does
 //	truth.go     ground truth: the calls and the requests there were
-//	other.go     the rest of the API, in its simplest form
+//	campaign.go  what concerns several calls at once: scheduled campaigns, the current page
+//	annotate.go  notes, ratings and views of a call
+//	setup.go     use cases, agents, numbers, the organization, in their simplest form
+//	body.go      operations with an object for a body
 //	control.go   /_sim/: faults and ground truth over HTTP
 package callsim
