@@ -1,15 +1,29 @@
 package callsim
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // maxOtherBytes is what the pretend API reads of a request that is no dial.
 const maxOtherBytes = 1 << 20
 
-type object = map[string]any
+// object is a JSON object of which nobody here knows the members.
+type object = *gabs.Container
+
+// listOf is a JSON list of objects.
+func listOf(items []object) object {
+	list := make([]any, len(items))
+	for i, item := range items {
+		list[i] = item.Data()
+	}
+	return gabs.Wrap(list)
+}
+
+// fields is an object with these members.
+func fields(members map[string]any) object { return gabs.Wrap(members) }
 
 // routeOther serves the operations that place and read no calls. What is written
 // into an object is what later answers about it show.
@@ -20,8 +34,9 @@ func (s *Sim) routeOther() {
 }
 
 // withBody registers an operation with a JSON object for a body, answered under
-// the lock. An answer of nil is an empty 200.
-func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, object) (reply any, problem string, status int)) {
+// the lock. A reply of nil with StatusOK is an empty 200. With any other status the
+// reply is not looked at, and problem is the message.
+func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, object) (reply object, problem string, status int)) {
 	s.api(pattern, operation, func(w http.ResponseWriter, req *http.Request) {
 		body, problem := readObject(req)
 		if problem != "" {
@@ -30,13 +45,11 @@ func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, obj
 		}
 		s.mu.Lock()
 		reply, problem, status := answer(req, body)
-		b, err := json.Marshal(reply)
+		b := reply.Bytes() // under the lock: later requests change the object
 		s.mu.Unlock()
 		switch {
 		case status != http.StatusOK:
 			s.fail(w, operation, status, problem)
-		case err != nil:
-			s.fail(w, operation, http.StatusInternalServerError, "the answer cannot be encoded")
 		case reply == nil:
 			s.answered(w, operation, http.StatusOK)
 			w.WriteHeader(http.StatusOK)
@@ -47,22 +60,24 @@ func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, obj
 }
 
 // readObject reads a request's body; none is an empty object.
-func readObject(req *http.Request) (object, string) {
+func readObject(req *http.Request) (body object, problem string) {
 	b, err := io.ReadAll(io.LimitReader(req.Body, maxOtherBytes))
 	if err == nil && len(b) == 0 {
-		return object{}, ""
+		return gabs.New(), ""
 	}
-	var body object
-	if err != nil || json.Unmarshal(b, &body) != nil || body == nil {
+	if err == nil {
+		body, err = gabs.ParseJSON(b)
+	}
+	if _, ok := body.Data().(map[string]any); err != nil || !ok {
 		return nil, "the body must be a JSON object"
 	}
 	return body, ""
 }
 
 // missing names the first of the members that are no text.
-func missing(body object, members ...string) string {
+func missing(body object, members ...string) (problem string) {
 	for _, name := range members {
-		if v, ok := body[name].(string); !ok || v == "" {
+		if text, _ := body.S(name).Data().(string); text == "" {
 			return name + " must be text"
 		}
 	}
@@ -72,8 +87,15 @@ func missing(body object, members ...string) string {
 // merge copies the members named, where given.
 func merge(into, from object, members ...string) {
 	for _, name := range members {
-		if v, given := from[name]; given {
-			into[name] = v
+		if from.Exists(name) {
+			set(into, name, from.S(name).Data())
 		}
+	}
+}
+
+// set gives an object a member. Only what is no object could refuse it.
+func set(into object, name string, value any) {
+	if _, err := into.Set(value, name); err != nil {
+		panic("callsim: " + err.Error())
 	}
 }

@@ -1,12 +1,13 @@
 package callsim
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // routeAboutCalls serves what concerns several calls at once.
@@ -15,8 +16,8 @@ func (s *Sim) routeAboutCalls() {
 	s.api("GET /calls/current-page", "getCurrentPage", s.currentPage)
 	// No call of this API ever gets a tag.
 	s.api("GET /calls/tags", "listCallTags", func(w http.ResponseWriter, _ *http.Request) { s.reply(w, "listCallTags", []byte(`[]`)) })
-	s.withBody("POST /calls/export", "exportCalls", func(*http.Request, object) (any, string, int) {
-		return object{"status": "accepted"}, "", http.StatusOK
+	s.withBody("POST /calls/export", "exportCalls", func(*http.Request, object) (object, string, int) {
+		return fields(map[string]any{"status": "accepted"}), "", http.StatusOK
 	})
 }
 
@@ -29,13 +30,13 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 		s.fail(w, operation, http.StatusUnprocessableEntity, problem)
 		return
 	}
-	rows, _ := body["calls"].([]any)
-	if len(rows) == 0 {
+	rows, ok := body.S("calls").Data().([]any)
+	if !ok || len(rows) == 0 {
 		s.fail(w, operation, http.StatusUnprocessableEntity, "calls must be a list of rows (csv_file is not simulated)")
 		return
 	}
 	var batch []dialRequest
-	for i, row := range rows {
+	for i, row := range body.S("calls").Children() {
 		r, problem := scheduledCall(body, row, i)
 		if problem != "" {
 			s.fail(w, operation, http.StatusUnprocessableEntity, fmt.Sprintf("row %d: %s", i, problem))
@@ -55,49 +56,44 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 	s.reply(w, operation, append(reply, `]}`...))
 }
 
-func scheduledCall(campaign object, row any, n int) (dialRequest, string) {
-	r, ok := row.(object)
-	if !ok {
+// scheduledCall is the dial that the nth row of a campaign asks for.
+func scheduledCall(campaign, row object, n int) (asked dialRequest, problem string) {
+	if _, ok := row.Data().(map[string]any); !ok {
 		return dialRequest{}, "must be an object"
 	}
-	call, params := object{}, object{}
-	for _, shared := range []string{"number_id", "use_case_id", "agent_id", "model_id", "prompt_id", "language", "max_duration_mins"} {
-		if v, given := campaign[shared]; given {
-			call[shared] = v
-		}
-	}
-	for name, v := range r {
+	call, params := gabs.New(), fields(map[string]any{})
+	merge(call, campaign, "number_id", "use_case_id", "agent_id", "model_id", "prompt_id", "language", "max_duration_mins")
+	for name, v := range row.ChildrenMap() {
 		switch name {
 		case "phone_number", "max_duration_mins":
-			call[name] = v
+			set(call, name, v.Data())
 		case "scheduled_date", "scheduled_time":
 		case "timezone":
-			if v != "UTC" {
+			if v.Data() != "UTC" {
 				return dialRequest{}, "only the timezone UTC is simulated"
 			}
 		default:
-			params[name] = v
+			set(params, name, v.Data())
 		}
 	}
-	call["params"] = params
-	if name, given := campaign["campaign_name"]; given {
-		call["campaign_id"] = name // the description has no other name for it
+	set(call, "params", params.Data())
+	if campaign.Exists("campaign_name") {
+		set(call, "campaign_id", campaign.S("campaign_name").Data()) // the description has no other name for it
 	}
-	if date, given := r["scheduled_date"]; given {
-		clock, given := r["scheduled_time"]
-		if !given {
-			clock = "00:00:00"
+	if row.Exists("scheduled_date") {
+		clock := any("00:00:00")
+		if row.Exists("scheduled_time") {
+			clock = row.S("scheduled_time").Data()
 		}
-		call["scheduled_for"] = fmt.Sprintf("%vT%vZ", date, clock)
-	} else if gap, given := campaign["staggered_interval_minutes"]; given {
-		minutes, ok := gap.(float64)
+		set(call, "scheduled_for", fmt.Sprintf("%vT%vZ", row.S("scheduled_date").Data(), clock))
+	} else if campaign.Exists("staggered_interval_minutes") {
+		minutes, ok := campaign.S("staggered_interval_minutes").Data().(float64)
 		if !ok || minutes < 0 {
 			return dialRequest{}, "staggered_interval_minutes must be a number of minutes"
 		}
-		call["scheduled_for"] = time.Now().Add(time.Duration(float64(n) * minutes * float64(time.Minute))).UTC().Format(time.RFC3339Nano)
+		set(call, "scheduled_for", time.Now().Add(time.Duration(float64(n)*minutes*float64(time.Minute))).UTC().Format(time.RFC3339Nano))
 	}
-	raw, _ := json.Marshal(call)
-	return parseDial(raw)
+	return parseDial(call.Bytes())
 }
 
 // currentPage tells on which page of the list, newest first, a call is.

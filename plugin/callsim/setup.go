@@ -1,10 +1,11 @@
 package callsim
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // collection is one kind of object that an organization sets up.
@@ -15,7 +16,7 @@ type collection struct {
 
 func (c *collection) find(id string) object {
 	for _, item := range c.items {
-		if item["id"] == id {
+		if item.S("id").Data() == id {
 			return item
 		}
 	}
@@ -23,8 +24,8 @@ func (c *collection) find(id string) object {
 }
 
 func (c *collection) add(item object) object {
-	item["id"] = fmt.Sprintf("%s%08x", c.prefix, len(c.items)+1)
-	item["organization_id"] = organizationID
+	set(item, "id", fmt.Sprintf("%s%08x", c.prefix, len(c.items)+1))
+	set(item, "organization_id", organizationID)
 	c.items = append(c.items, item)
 	return item
 }
@@ -38,46 +39,45 @@ func (s *Sim) routeSetup() {
 		"disable_end_call_after_n_reminders", "sample_labels", "evaluation_models",
 	}
 	const created = "2025-01-02T03:04:05Z"
-	var first object
-	_ = json.Unmarshal([]byte(`{"id":"`+firstUseCase+`",`+useCase), &first)
-	delete(first, "model") // only calls show it
+	first, _ := gabs.ParseJSON([]byte(`{"id":"` + firstUseCase + `",` + useCase)) // ours, and valid
+	_ = first.Delete("model")                                                     // only calls show it
 	useCases := &collection{"64f0c0de000000b1", []object{first}}
 	s.list("GET /use-cases", "listUseCases", useCases)
-	s.add("POST /use-cases", "createUseCase", useCases, func() object { return object{} }, useCaseMembers...)
+	s.add("POST /use-cases", "createUseCase", useCases, gabs.New, useCaseMembers...)
 	s.change("GET /use-cases/{id}", "getUseCase", useCases)
 	s.change("PATCH /use-cases/{id}", "updateUseCase", useCases, useCaseMembers...)
 
-	agents := &collection{"64f0c0de000000d1", []object{{
+	agents := &collection{"64f0c0de000000d1", []object{fields(map[string]any{
 		"id": firstAgent, "organization_id": organizationID, "name": "Kim", "languages": []any{"english"}, "voice_id": "voice-1", "created_at": created,
-	}}}
+	})}}
 	s.list("GET /agents", "listAgents", agents)
 	s.add("POST /agents", "createAgent", agents, func() object {
-		return object{"name": "New agent", "languages": []any{"english"}, "voice_id": "voice-1", "created_at": created}
+		return fields(map[string]any{"name": "New agent", "languages": []any{"english"}, "voice_id": "voice-1", "created_at": created})
 	}, "name", "languages", "voice_id")
 	s.change("PATCH /agents/{id}", "updateAgent", agents, "name", "languages", "voice_id")
 
-	numbers := &collection{"64f0c0de000000c1", []object{{
+	numbers := &collection{"64f0c0de000000c1", []object{fields(map[string]any{
 		"id": firstNumber, "organization_id": organizationID, "number": phoneOf(firstNumber), "sid": "PN0000000000000000000000000000c1", "title": "Main",
-	}}}
+	})}}
 	s.list("GET /numbers", "listNumbers", numbers)
 	s.add("POST /numbers", "buyNumber", numbers, func() object {
-		return object{"number": "+12025550151", "sid": "PN0000000000000000000000000000c2"}
+		return fields(map[string]any{"number": "+12025550151", "sid": "PN0000000000000000000000000000c2"})
 	})
 	s.change("GET /numbers/{id}", "getNumber", numbers)
 	s.change("PATCH /numbers/{id}", "updateNumberRoutes", numbers, "use_case_id", "agent_routes", "model_routes")
 	s.change("PATCH /numbers/{id}/title", "updateNumberTitle", numbers, "title")
 
-	users := &collection{"64f0c0de000000e1", []object{{"id": "64f0c0de00000000000000e1", "email": "reviewer@example.com"}}}
+	users := &collection{"64f0c0de000000e1", []object{fields(map[string]any{"id": "64f0c0de00000000000000e1", "email": "reviewer@example.com"})}}
 	s.change("PATCH /user/{id}", "updateUser", users, "first_name", "last_name", "image_url")
 	s.routeMembers()
 }
 
 func (s *Sim) list(pattern, operation string, c *collection) {
-	s.withBody(pattern, operation, func(*http.Request, object) (any, string, int) { return c.items, "", http.StatusOK })
+	s.withBody(pattern, operation, func(*http.Request, object) (object, string, int) { return listOf(c.items), "", http.StatusOK })
 }
 
 func (s *Sim) add(pattern, operation string, c *collection, blank func() object, members ...string) {
-	s.withBody(pattern, operation, func(_ *http.Request, body object) (any, string, int) {
+	s.withBody(pattern, operation, func(_ *http.Request, body object) (object, string, int) {
 		item := blank()
 		merge(item, body, members...)
 		return c.add(item), "", http.StatusOK
@@ -86,7 +86,7 @@ func (s *Sim) add(pattern, operation string, c *collection, blank func() object,
 
 // change registers an operation on one object. Without members it only reads.
 func (s *Sim) change(pattern, operation string, c *collection, members ...string) {
-	s.withBody(pattern, operation, func(req *http.Request, body object) (any, string, int) {
+	s.withBody(pattern, operation, func(req *http.Request, body object) (object, string, int) {
 		item := c.find(req.PathValue("id"))
 		if item == nil {
 			return nil, "not found", http.StatusNotFound
@@ -99,16 +99,16 @@ func (s *Sim) change(pattern, operation string, c *collection, members ...string
 // routeMembers serves the members of the organization. As in the API, answers
 // hold its credentials.
 func (s *Sim) routeMembers() {
-	members := []object{{"email": "reviewer@example.com", "role": "Owner"}}
-	answer := func() (any, string, int) {
-		return object{
-			"id": organizationID, "name": "Example Deliveries", "api_key": HookSecret, "members": members,
-			"twilio_credentials": object{"account_sid": "AC00", "auth_token": HookSecret},
-		}, "", http.StatusOK
+	members := []object{fields(map[string]any{"email": "reviewer@example.com", "role": "Owner"})}
+	answer := func() (object, string, int) {
+		return fields(map[string]any{
+			"id": organizationID, "name": "Example Deliveries", "api_key": HookSecret, "members": listOf(members).Data(),
+			"twilio_credentials": map[string]any{"account_sid": "AC00", "auth_token": HookSecret},
+		}), "", http.StatusOK
 	}
 	with := func(pattern, operation string, change func(at int, body object)) {
-		s.withBody(pattern, operation, func(_ *http.Request, body object) (any, string, int) {
-			at := slices.IndexFunc(members, func(m object) bool { return m["email"] == body["email"] })
+		s.withBody(pattern, operation, func(_ *http.Request, body object) (object, string, int) {
+			at := slices.IndexFunc(members, func(m object) bool { return m.S("email").Data() == body.S("email").Data() })
 			if at < 0 {
 				return nil, "not found", http.StatusNotFound
 			}

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
-	"strings"
 	"time"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // CallRecord is a call as the ground truth has it.
@@ -47,16 +48,10 @@ func (s *Sim) CallsBy(path string) map[string]int {
 	s.mu.Unlock()
 	counts := map[string]int{}
 	for _, c := range calls {
-		var v any
-		_ = json.Unmarshal(c.asked.raw, &v)
-		for _, step := range strings.Split(path, ".") {
-			m, _ := v.(map[string]any)
-			v = m[step]
-		}
-		switch v := v.(type) {
-		case nil:
+		asked, _ := gabs.ParseJSON(c.asked.raw) // an object, or no call had come of it
+		if v := asked.Path(path).Data(); v == nil {
 			counts[""]++
-		default:
+		} else {
 			counts[fmt.Sprint(v)]++
 		}
 	}
