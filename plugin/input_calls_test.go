@@ -167,7 +167,7 @@ func TestFinishedCallsAreStreamedWithWhatWasSaid(t *testing.T) {
 // again with messages that nobody acknowledged: none is lost, and what was
 // delivered never comes again.
 func TestRestartsLoseNothingAndRepeatOnlyWhatWasNotAcknowledged(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(sized(3, 1)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 0))

@@ -30,6 +30,14 @@ func startSim(t *testing.T, opts callsim.Options) *callsim.Server {
 	return srv
 }
 
+// sized is how much a test does: all, or in the fast lane (go test -short) a part.
+func sized(all, part int) int {
+	if testing.Short() {
+		return part
+	}
+	return all
+}
+
 // seen collects messages that reached an output of a stream under test.
 type seen struct {
 	mu   sync.Mutex

@@ -149,6 +149,7 @@ func (r *replicas) remove(one *replica) {
 // Each lead stands on two partitions, so that two replicas are given it at the
 // same time, while replicas come, leave and are killed with calls in flight.
 func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
+	program.Long(t, "a consumer group waits for the dead")
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		leads, rounds := int(setting(t, "CRASH_LEADS", 240)), 4
 		if setting(t, "CRASH_KILLS", 0) > 0 {
@@ -220,6 +221,7 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 // Two replicas are given leads that a third claimed long ago; half of them it
 // called before it died.
 func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
+	program.Long(t, "a consumer group waits for its members")
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		const leads = 200
 		_, seed := newRand(t)

@@ -186,6 +186,7 @@ func TestTheComposeFilePublishesOnLoopbackOnly(t *testing.T) {
 // A connector that starts programs would be another door. These packages are known:
 // what they have of that kind is left out.
 func TestNothingElseInTheDistributionStartsPrograms(t *testing.T) {
+	program.Long(t, "it reads the source of every dependency")
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
 		`{{if not .Standard}}{{.ImportPath}}|{{.Dir}}|{{join .Imports " "}}|{{join .GoFiles " "}}{{end}}`, "./cmd/benthos-happyrobot")
 	list.Dir = program.Root

@@ -31,7 +31,11 @@ func anOutage() outage {
 	if os.Getenv("RELIABILITY_MINUTE") != "" {
 		return outage{time.Minute, 30 * time.Second, "retry: {initial_interval: 500ms, max_interval: 30s}"}
 	}
-	return outage{2 * time.Second, 100 * time.Millisecond, "retry: {initial_interval: 10ms, max_interval: 100ms}"}
+	lasts := 2 * time.Second
+	if testing.Short() {
+		lasts = 500 * time.Millisecond
+	}
+	return outage{lasts, 100 * time.Millisecond, "retry: {initial_interval: 10ms, max_interval: 100ms}"}
 }
 
 // mostTries bounds the requests of an outage in which so many ask at a time. A

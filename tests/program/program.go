@@ -42,6 +42,14 @@ func Main(m *testing.M) {
 	}())
 }
 
+// Long leaves a test to the full lane: run by go test, but not by go test -short.
+func Long(t testing.TB, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the fast lane leaves this out: " + why)
+	}
+}
+
 // Settings are the environment of a shipped pipeline, with its state in a folder
 // of the test's own. Of settings given twice the last one counts.
 func Settings(t *testing.T, more ...string) []string {
