@@ -319,9 +319,8 @@ func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
 			}
 			filter := `mapping: 'root = if this.id == "L1" { deleted() }'`
 			stop := f.start(t, filter, f.dialing("ledger: ledger"), ledger)
-			require.Eventually(t, func() bool {
-				return len(f.srv.Sim.Calls()) == 2 && (broken[0].tried() > 0 || broken[0].closed)
-			}, time.Minute, time.Millisecond)
+			require.NoError(t, f.srv.Sim.AwaitCalls(soon(t), 2))
+			require.Eventually(t, func() bool { return broken[0].tried() > 0 || broken[0].closed }, time.Minute, time.Millisecond)
 			stop(true)
 			require.False(t, f.in.done(), "nothing is acknowledged that is not filed")
 			assert.NotContains(t, f.logs.String(), "Dialing resumed")
@@ -354,13 +353,12 @@ func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
 func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
 	f := newFiling(t, append(four, `{"id":"L5","phone":"+12025550105"}`)...)
 	ledger := fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q}\n", t.TempDir()+"/ledger.db")
-	f.srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, To: "+12025550105"})
+	refusal := f.srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, To: "+12025550105"})
 	filter := `mapping: 'root = if this.id == "L1" { deleted() }'`
 	output := f.dialing("ledger: ledger", "max_calls_per_request: 1")
 	stop := f.start(t, filter, output, ledger)
-	require.Eventually(t, func() bool {
-		return len(f.srv.Sim.Calls()) == 2 && strings.Contains(f.logs.String(), "Dialing paused (setup)")
-	}, time.Minute, time.Millisecond)
+	require.NoError(t, f.srv.Sim.AwaitCalls(soon(t), 2))
+	require.NoError(t, f.srv.Sim.AwaitStruck(soon(t), refusal, 2), "the stream is paused, and tries again")
 	stop(true)
 	require.False(t, f.in.done())
 	assert.Empty(t, f.failures.all())

@@ -38,6 +38,14 @@ func sized(all, part int) int {
 	return all
 }
 
+// soon bounds what a test waits for: far above what it takes on a busy machine.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // seen collects messages that reached an output of a stream under test.
 type seen struct {
 	mu   sync.Mutex

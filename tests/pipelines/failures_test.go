@@ -45,7 +45,8 @@ func TestAFailedLeadIsFiledAfterAnEndWhileKafkaRefusesRecords(t *testing.T) {
 				return program.StartPipeline(t, env, "-s", "input.redpanda.instance_id=dialer", "-s", "shutdown_timeout=4s", "-r", "resources/local.yaml", "config/kafka_to_calls.yaml")
 			}
 			p := start()
-			require.Eventually(t, func() bool { return len(sim.Calls(t)) == len(wantCalls) && kafka.refused.Load() > 0 }, time.Minute, 10*time.Millisecond)
+			sim.AwaitCalls(t, len(wantCalls))
+			require.Eventually(t, func() bool { return kafka.refused.Load() > 0 }, time.Minute, 10*time.Millisecond)
 			end(t, p)
 
 			kafka.away.Store(false)
