@@ -96,7 +96,7 @@ func scheduledCall(campaign, row object, n int) (asked dialRequest, problem stri
 	return parseDial(call.Bytes())
 }
 
-// currentPage tells on which page of the list, newest first, a call is.
+// currentPage answers on which page of the list, newest first, a call is.
 func (s *Sim) currentPage(w http.ResponseWriter, req *http.Request) {
 	const operation = "getCurrentPage"
 	limit := maxPage

@@ -109,7 +109,7 @@ func (s *Sim) controlAwait(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// decode refuses members that nothing would heed.
+// decode refuses members that nothing reads.
 func decode(req *http.Request, into any) error {
 	d := json.NewDecoder(req.Body)
 	d.DisallowUnknownFields()

@@ -12,9 +12,9 @@ import (
 // Kind of a Fault.
 type Kind string
 
-// Kinds of faults. Those of the second group create the calls all the same, as
-// they let any other operation do its work before they strike. Those of the third
-// group concern dials only.
+// Kinds of faults. Those of the first group strike before anything is done. Those of
+// the second strike afterwards: the calls are created, or the operation has done its
+// work. Those of the third strike dials only.
 const (
 	Refuse      Kind = "refuse"       // answer Status (and RetryAfter)
 	ErrorBefore Kind = "error_before" // answer 5xx
@@ -34,7 +34,9 @@ const (
 	Hide          Kind = "hide"            // list these calls only after Delay
 )
 
-// Fault is a rule: what goes wrong with which requests.
+// Fault is a rule: what goes wrong with which requests. Which requests are meant is
+// decided by Operation and To; of those, After are spared, Probability and Times say
+// how many are struck, and For says until when.
 type Fault struct {
 	Kind        Kind     `json:"kind"`
 	Operation   string   `json:"operation,omitempty"`   // operation id; "" is both dials, "*" every one
@@ -61,8 +63,8 @@ func isOperation(name string) bool {
 	return known.operations[name]
 }
 
-// Validate refuses a rule that could never strike, or not as it says, which would
-// let a test pass for the wrong reason.
+// Validate reports why a rule could never strike, or not as it says: a test with such a
+// rule would pass for the wrong reason.
 func (f Fault) Validate() error {
 	anyDial := f.Operation == "" || f.Operation == "*"
 	if !anyDial && !isOperation(f.Operation) {
@@ -160,9 +162,10 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes "200ms".
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Inject adds a rule, and panics at one that Validate refuses. A refusal comes
-// before whatever creates the calls; else, of several that strike, the first
-// added wins.
+// Inject adds a rule and returns its number, which no other rule of this Sim ever has.
+// It panics where Validate returns an error. A request is struck by one rule at most:
+// by the first added, except that for dials CutBefore and CutInBody come first, then
+// Refuse and ErrorBefore, then all others.
 func (s *Sim) Inject(f Fault) (id int) {
 	if err := f.Validate(); err != nil {
 		panic("callsim: " + err.Error())
@@ -189,15 +192,16 @@ func (s *Sim) Inject(f Fault) (id int) {
 	return st.ID
 }
 
-// Refuse refuses every dial that holds a number.
+// Refuse injects a refusal of every dial that holds a number.
 func (s *Sim) Refuse(phone string, status int) {
 	s.Inject(Fault{Kind: Refuse, To: phone, Status: status})
 }
 
-// LoseAnswer creates the first dial that holds a number, and says nothing.
+// LoseAnswer injects the loss of one answer: the calls of the first dial that holds a
+// number are created, and the connection is cut.
 func (s *Sim) LoseAnswer(phone string) { s.Inject(Fault{Kind: LoseAnswer, To: phone, Times: 1}) }
 
-// ClearFaults ends all rules.
+// ClearFaults removes all rules, and with them how often they struck.
 func (s *Sim) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +209,7 @@ func (s *Sim) ClearFaults() {
 	s.wake()
 }
 
-// Faults tells the rules and how often they struck.
+// Faults returns the rules and how often they struck, in the order they were added.
 func (s *Sim) Faults() []FaultState {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,7 +21,7 @@ type CallRecord struct {
 	EndsAs  string         `json:"ends_as"` // its last status, known from the beginning
 }
 
-// Calls tells every call placed, in order of creation.
+// Calls returns every call there is, deleted ones included, in order of creation.
 func (s *Sim) Calls() []CallRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,7 +37,7 @@ func (s *Sim) Calls() []CallRecord {
 	return out
 }
 
-// CallsTo counts the calls placed to a number.
+// CallsTo counts the calls to a number.
 func (s *Sim) CallsTo(phone string) int { return s.CallsBy("phone_number")[phone] }
 
 // CallsBy counts calls by the value at a dotted path of the request received,
