@@ -148,9 +148,12 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 	began, struck := time.Now(), 0
 	for round := range kills {
 		bring(round)
+		if round == 0 { // one for certain with a dial on its way
+			w.hold()
+		}
 		p := program.StartPipeline(t, env, args...)
 		switch what := rng.IntN(6); {
-		case round == 0: // one for certain with a dial on its way
+		case round == 0:
 			w.awaitDials(t, p, 1)
 		case broker == "kafka" && round == kills/2:
 			w.awaitDials(t, p, 1)
@@ -173,6 +176,9 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 		}
 		if w.kill(t, p) {
 			struck++
+		}
+		if round == 0 {
+			w.release()
 		}
 	}
 	bring(kills)

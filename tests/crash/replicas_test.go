@@ -165,14 +165,20 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 			from, to, p := leads*round/rounds, leads*(round+1)/rounds, int32(spread*round)
 			s.produce(t, from, to, p, p+1)
 			s.produce(t, from, to, p+2, p+3)
-			one := r.dialing(t)
 			event := round % 4
 			if event == 1 && shared.ours {
 				// The in-process broker was seen to stand still once, after a member left
 				// in the middle of a rebalance: leaving is for the real one.
 				event = 2
 			}
-			if event < 2 || killed > 0 { // the first kill strikes for certain
+			first := event >= 2 && killed == 0 // this kill strikes for certain
+			if first {
+				for _, one := range r.alive {
+					one.wire.hold()
+				}
+			}
+			one := r.dialing(t)
+			if !first {
 				linger(rng, latency)
 			}
 			switch event {
@@ -184,11 +190,16 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 				one.Stop(t)
 				left++
 			default: // it is killed and replaced
-				r.remove(one)
 				if one.wire.kill(t, one.Process) {
 					struck++
 				}
 				killed++
+				if first {
+					for _, one := range r.alive {
+						one.wire.release()
+					}
+				}
+				r.remove(one)
 				all = append(all, r.start(t))
 			}
 			if !shared.ours && round >= rounds/2 {
