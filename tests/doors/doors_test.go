@@ -273,6 +273,7 @@ func TestTheDefaultAddressIsLoopback(t *testing.T) {
 // The image's address stands before the command, so that a command with settings of
 // its own keeps it.
 func TestTheImagesEntrypointIsKeptByACommandOfOnesOwn(t *testing.T) {
+	program.Long(t, "it starts a process for each form of the command")
 	entrypoint, command := image(t)
 	require.Equal(t, []string{"/benthos-happyrobot", "-s", "http.address=0.0.0.0:4195"}, entrypoint)
 	assert.Contains(t, command, "shutdown_timeout=90s", "without it the test shows nothing")

@@ -64,12 +64,13 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 		silent     bool             // no request may leave
 		felt       func(*world) int // how often the stream met the trouble; nil for its requests
 		held       int              // leads that may be told as held
+		quick      bool             // in the fast lane, too
 	}{
 		"key revoked":          {begin: refuse(http.StatusUnauthorized, ""), end: clear},
 		"no credit":            {begin: refuse(http.StatusPaymentRequired, ""), end: clear},
 		"key forbidden":        {begin: refuse(http.StatusForbidden, ""), end: clear},
 		"path gone":            {begin: refuse(http.StatusNotFound, ""), end: clear},
-		"429":                  {begin: refuse(http.StatusTooManyRequests, ""), end: clear},
+		"429":                  {begin: refuse(http.StatusTooManyRequests, ""), end: clear, quick: true},
 		"429 with Retry-After": {begin: refuse(http.StatusTooManyRequests, "1"), end: clear, asked: time.Second},
 		"API down":             {begin: down, end: up, apart: true},
 		// A connection that dies idle may be used before that is noticed. What was
@@ -77,13 +78,16 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 		"API down, connections idle": {begin: down, end: up, held: maxInFlight * maxBatch, askers: maxInFlight},
 		"API broken, list trusted":   {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, side: redialAbsent, askers: maxInFlight},
 		// What was in flight when it broke may have been called: somebody has to look.
-		"API broken": {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, held: maxInFlight * maxBatch, askers: maxInFlight},
+		"API broken": {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, quick: true, held: maxInFlight * maxBatch, askers: maxInFlight},
 		"rate limit full": {begin: func(_ *testing.T, w *world) { w.limit.full.Store(true) }, end: func(_ *testing.T, w *world) { w.limit.full.Store(false) }, silent: true,
 			felt: func(w *world) int { return int(w.limit.refused.Load()) }},
 		"ledger down": {begin: func(_ *testing.T, w *world) { w.ledger.set(1) }, end: func(_ *testing.T, w *world) { w.ledger.set(0) }, silent: true,
 			felt: func(w *world) int { return w.ledger.strikesSoFar() }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !tt.quick {
+				t.Skip("the fast lane leaves this out: it meets two of the troubles")
+			}
 			t.Parallel()
 			o := anOutage()
 			w := newWorld(t, tt.side, tt.apart, o.retry, quickBatching, "ledger: ledger", "rate_limit: limit")
@@ -262,7 +266,11 @@ func (ignored) Set(int64)    {}
 // One lead of each batch is refused whoever it comes with.
 func TestAPoisonLeadCostsItsNeighboursNothing(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{2, 20, 64} {
+	sizes := []int{20, 2, 64}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	for _, size := range sizes {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, hold, false, quickRetry, fmt.Sprintf("max_calls_per_request: %d", size), fmt.Sprintf("batching: {count: %d, period: 1m}", size))
