@@ -2,13 +2,16 @@ GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.9.0
 FUZZTIME ?= 60s
 CRASH := CRASH_LEADS=$${CRASH_LEADS:-5000} CRASH_KILLS=$${CRASH_KILLS:-30} go test -count 1 -timeout 45m -parallel 4
 
-.PHONY: build test race lint demo bench docs fuzz phones crash services-test reliability pressure longrun prove
+.PHONY: build test quick race lint demo bench docs fuzz phones crash services-test reliability reliability-check pressure longrun prove
 
 build: ## the distribution, as ./benthos-happyrobot
 	CGO_ENABLED=0 go build -trimpath -o benthos-happyrobot ./cmd/benthos-happyrobot
 
 test: ## the README's test command
 	go test ./...
+
+quick: ## the fast lane: fewer seeds, leads and kills; what has only one size is left to make test
+	go test -short ./...
 
 race:
 	go test -race -shuffle=on ./...
@@ -47,10 +50,13 @@ services-test: ## the crash and replica tests, and the pipelines, on real Kafka,
 reliability: ## writes tests/reliability.md: every fault, ours and the peer's
 	UPDATE_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
 
+reliability-check: ## the same faults, held to the promise; the table stays as it is
+	CHECK_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
+
 pressure: ## troubles that last a real minute each
 	RELIABILITY_MINUTE=1 go test -count 1 -run TestTrouble -timeout 15m -v ./tests/faults
 
 longrun: ## a million leads, and what grows meanwhile
 	LONGRUN_LEADS=$${LONGRUN_LEADS:-1000000} go test -count 1 -v -timeout 30m ./tests/longrun
 
-prove: phones crash services-test pressure longrun ## what takes too long for CI
+prove: phones crash services-test reliability-check pressure longrun ## what takes too long for CI

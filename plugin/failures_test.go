@@ -206,7 +206,7 @@ func TestNothingIsLostOrDoubledWhileAnOutputIsDown(t *testing.T) {
 			}
 			broken.set(down)
 			stop := f.start(t, `mapping: 'root = if this.id == "L1" { deleted() }'`, f.dialing(), "")
-			require.Eventually(t, func() bool { return broken.tried() >= 3 && len(other.all()) > 0 }, 15*time.Second, time.Millisecond,
+			require.Eventually(t, func() bool { return broken.tried() >= 3 && len(other.all()) > 0 }, time.Minute, time.Millisecond,
 				"the other output has its records meanwhile")
 			assert.False(t, f.in.done())
 			assert.NotContains(t, f.logs.String(), "Dialing resumed")
@@ -231,7 +231,7 @@ func TestThePauseLineRepeatsNothingOfALead(t *testing.T) {
 		return fmt.Errorf("the shelf refuses %s", content)
 	})
 	stop := f.start(t, "", f.dialing(), "")
-	require.Eventually(t, func() bool { return strings.Contains(f.logs.String(), "Dialing paused (failures): the shelf refuses") }, 15*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(f.logs.String(), "Dialing paused (failures): the shelf refuses") }, time.Minute, time.Millisecond)
 	f.failures.set(nil)
 	f.await(t)
 	stop(false)
@@ -289,7 +289,7 @@ func TestARecordThatIsNeverTakenHoldsNoOther(t *testing.T) {
 		return nil
 	})
 	stop := f.start(t, "", f.dialing(), "")
-	require.Eventually(t, func() bool { return len(f.failures.all()) == 2 }, 15*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(f.failures.all()) == 2 }, time.Minute, time.Millisecond)
 	assert.Equal(t, map[string]int{"x rejected": 1, "y rejected": 1}, f.failures.told())
 	assert.False(t, f.in.done())
 	f.failures.set(nil)
@@ -319,9 +319,8 @@ func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
 			}
 			filter := `mapping: 'root = if this.id == "L1" { deleted() }'`
 			stop := f.start(t, filter, f.dialing("ledger: ledger"), ledger)
-			require.Eventually(t, func() bool {
-				return len(f.srv.Sim.Calls()) == 2 && (broken[0].tried() > 0 || broken[0].closed)
-			}, 15*time.Second, time.Millisecond)
+			require.NoError(t, f.srv.Sim.AwaitCalls(soon(t), 2))
+			require.Eventually(t, func() bool { return broken[0].tried() > 0 || broken[0].closed }, time.Minute, time.Millisecond)
 			stop(true)
 			require.False(t, f.in.done(), "nothing is acknowledged that is not filed")
 			assert.NotContains(t, f.logs.String(), "Dialing resumed")
@@ -354,13 +353,12 @@ func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
 func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
 	f := newFiling(t, append(four, `{"id":"L5","phone":"+12025550105"}`)...)
 	ledger := fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q}\n", t.TempDir()+"/ledger.db")
-	f.srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, To: "+12025550105"})
+	refusal := f.srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, To: "+12025550105"})
 	filter := `mapping: 'root = if this.id == "L1" { deleted() }'`
 	output := f.dialing("ledger: ledger", "max_calls_per_request: 1")
 	stop := f.start(t, filter, output, ledger)
-	require.Eventually(t, func() bool {
-		return len(f.srv.Sim.Calls()) == 2 && strings.Contains(f.logs.String(), "Dialing paused (setup)")
-	}, 15*time.Second, time.Millisecond)
+	require.NoError(t, f.srv.Sim.AwaitCalls(soon(t), 2))
+	require.NoError(t, f.srv.Sim.AwaitStruck(soon(t), refusal, 2), "the stream is paused, and tries again")
 	stop(true)
 	require.False(t, f.in.done())
 	assert.Empty(t, f.failures.all())
@@ -378,7 +376,7 @@ func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
 func TestAWarningSaysWhatIsMissingWithoutFailures(t *testing.T) {
 	for output, warned := range map[string]bool{`happyrobot_dial: {api_key: k}`: true, `happyrobot_dial: {api_key: k, failures: {drop: {}}}`: false} {
 		s := run(t, parts{output: output})
-		require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "is now active") }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "is now active") }, time.Minute, time.Millisecond)
 		assert.Equal(t, warned, strings.Contains(s.logs.String(), "No `failures` output is set"), output)
 	}
 }

@@ -193,7 +193,7 @@ func (f *filing) start(t *testing.T, processors, output, resources string) (stop
 	var once sync.Once
 	stop = func(now bool) {
 		once.Do(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			if now {
 				cancel()
@@ -204,7 +204,7 @@ func (f *filing) start(t *testing.T, processors, output, resources string) (stop
 			select {
 			case err := <-ended:
 				assert.NoError(t, err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				assert.Fail(t, "the stream does not end")
 			}
 		})
@@ -249,7 +249,7 @@ func (f *filing) build(t *testing.T, processors, output, resources string) (*ser
 // await waits until the topic is acknowledged, the whole of it.
 func (f *filing) await(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, f.in.done, 15*time.Second, time.Millisecond, "the batch is not acknowledged")
+	require.Eventually(t, f.in.done, time.Minute, time.Millisecond, "the batch is not acknowledged")
 }
 
 // dialing is the output under test, with both child outputs.

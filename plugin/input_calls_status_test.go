@@ -71,7 +71,7 @@ func TestAChangeHasTheAPIsWordAndTheDocumentedOne(t *testing.T) {
 	calls := s.await(1)
 	assert.Equal(t, "in-progress", calls[ids[0]]["status"])
 	srv.Sim.Advance(time.Hour)
-	require.Eventually(t, func() bool { return len(s.delivered()) == 2 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.delivered()) == 2 }, time.Minute, 5*time.Millisecond)
 	previous, _ := s.delivered()[1].MetaGet("happyrobot_previous_status")
 	assert.Equal(t, "In progress", previous)
 }

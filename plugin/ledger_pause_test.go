@@ -80,7 +80,7 @@ func TestWithoutItsLedgerDialingIsPausedAndTheLogSaysSo(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- stream.Run(t.Context()) }()
 
-	require.Eventually(t, func() bool { return strings.Contains(log.String(), "Dialing paused (ledger): ") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "Dialing paused (ledger): ") }, time.Minute, time.Millisecond)
 	assert.Empty(t, srv.Sim.Calls())
 	cache.away.Store(false)
 	require.NoError(t, <-ended)

@@ -32,7 +32,7 @@ fallback:
 
 	require.NoError(t, send(t.Context(), service.MessageBatch{service.NewMessage([]byte(lead("bad", "no number")))}))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	require.NoError(t, built.Stop(ctx))
 	require.NoError(t, <-ended)

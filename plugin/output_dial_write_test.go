@@ -41,7 +41,7 @@ func TestABatchWithoutAllItsRecordsFailsAsAWhole(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			failed := make(chan error, 1)
 			go func() { failed <- out.WriteBatch(ctx, batch) }()
-			require.Eventually(t, func() bool { return count(log, "Dialing paused ("+name+")") == 1 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return count(log, "Dialing paused ("+name+")") == 1 }, time.Minute, time.Millisecond)
 			cancel()
 			err := <-failed
 			require.ErrorIs(t, err, context.Canceled)

@@ -46,7 +46,8 @@ call_mapping: |
 }
 
 func TestEveryPhoneTextRingsTheRightPhoneOrNone(t *testing.T) {
-	for _, file := range []string{"phones.jsonl", "phone_texts.jsonl"} {
+	files := []string{"phones.jsonl", "phone_texts.jsonl"}
+	for _, file := range files[:sized(len(files), 1)] {
 		byRegion := map[string][]phoneCase{}
 		for _, row := range readPhoneCases(t, file) {
 			byRegion[row.Region] = append(byRegion[row.Region], row)

@@ -17,7 +17,7 @@ func requestYAML(url, operation string, extra ...string) parts {
 happyrobot_request:
   api_key: test-key
   base_url: %s
-  timeout: 2s
+  timeout: 60s
   operation: %s
   retry: {initial_interval: 5ms, max_interval: 50ms}
   %s`, url, operation, strings.Join(extra, "\n  "))}}
@@ -44,7 +44,7 @@ func TestARequestBecomesItsAnswer(t *testing.T) {
 }
 
 func TestAResultMapPutsTheAnswerIntoTheMessage(t *testing.T) {
-	srv := startSim(t, callsim.Options{})
+	srv := startSim(t, callsim.Options{Speed: 0.001}) // the calls stay queued
 	placed(t, srv, 3)
 	s := run(t, requestYAML(srv.URL, "listCalls",
 		`args_mapping: 'root.query = {"limit": this.n, "statuses": ["Queued", "In progress"], "type": "Outbound", "search": null}'`,

@@ -124,7 +124,8 @@ func TestLeadsScannerCutsWhatIsTooLong(t *testing.T) {
 
 func TestLeadsScannerDoesNotCountBlanks(t *testing.T) {
 	const lead = `{"id":"a"}`
-	for _, blanks := range []string{strings.Repeat(" ", 2<<20), strings.Repeat("\t\r", 1<<20), strings.Repeat(" \n", 1<<20), strings.Repeat("\ufeff", 1<<20)} {
+	all := []string{strings.Repeat(" ", 2<<20), strings.Repeat("\t\r", 1<<20), strings.Repeat(" \n", 1<<20), strings.Repeat("\ufeff", 1<<20)}
+	for _, blanks := range all[:sized(len(all), 1)] {
 		got, err := scanLeads(t, "{}", strings.NewReader(blanks+lead+"\n"+blanks+"\n"+blanks+lead))
 		require.NoError(t, err)
 		require.Len(t, got, 2)
@@ -165,7 +166,7 @@ func TestLeadsScannerTakesNoPartOfJSONForALead(t *testing.T) {
 		object(lead...), object(array(lead)...), object(array(lead, lead)...), object(object(lead...)...),
 	}
 	random := rand.New(rand.NewPCG(8, 1))
-	for range 20_000 {
+	for range sized(20_000, 1_000) {
 		tokens := documents[random.IntN(len(documents))]
 		breaks := 0
 		var text strings.Builder

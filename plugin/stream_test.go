@@ -30,6 +30,22 @@ func startSim(t *testing.T, opts callsim.Options) *callsim.Server {
 	return srv
 }
 
+// sized is how much a test does: all, or in the fast lane (go test -short) a part.
+func sized(all, part int) int {
+	if testing.Short() {
+		return part
+	}
+	return all
+}
+
+// soon bounds what a test waits for: far above what it takes on a busy machine.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // seen collects messages that reached an output of a stream under test.
 type seen struct {
 	mu   sync.Mutex
@@ -114,7 +130,7 @@ func run(t *testing.T, p parts) *stream {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the stream did not stop")
 		}
 	})
@@ -150,7 +166,7 @@ func (s *stream) Write(_ context.Context, msg *service.Message) error {
 // deliver sends one batch and returns the stream's verdict on it.
 func (s *stream) deliver(messages ...string) error {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	batch := make(service.MessageBatch, len(messages))
 	for i, m := range messages {
@@ -168,7 +184,7 @@ func dialYAML(url string, extra ...string) string {
 	return fmt.Sprintf(`
 api_key: test-key
 base_url: %s
-timeout: 2s
+timeout: 60s
 settle: 300ms
 default_region: US
 dedupe_key: ${! json("id") }

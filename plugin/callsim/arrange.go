@@ -32,7 +32,8 @@ type Arrival struct {
 	Omit []string                   `json:"omit,omitempty"` // members that no answer shows
 }
 
-// Arrive makes calls arrive, and tells their ids.
+// Arrive makes calls arrive, and returns their ids in order of creation. An error names
+// the field that is wrong, and no call has arrived then.
 func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if a.Type == "" {
 		a.Type = inbound

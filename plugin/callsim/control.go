@@ -1,7 +1,9 @@
 package callsim
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -53,6 +55,7 @@ func (s *Sim) routeControl() {
 		}
 		writeJSON(w, map[string]any{"id": s.Inject(f)})
 	})
+	s.mux.HandleFunc("POST /_sim/await", s.controlAwait)
 	s.mux.HandleFunc("POST /_sim/clock", func(w http.ResponseWriter, req *http.Request) {
 		var c struct {
 			Advance Duration `json:"advance"`
@@ -66,7 +69,47 @@ func (s *Sim) routeControl() {
 	})
 }
 
-// decode refuses members that nothing would heed.
+// awaited is what another process waits for: one of the three.
+type awaited struct {
+	Fault     int      `json:"fault,omitempty"`     // a rule, which is to strike
+	Operation string   `json:"operation,omitempty"` // which is to be asked for
+	Calls     bool     `json:"calls,omitempty"`     // which are to be placed
+	Times     int      `json:"times"`
+	Within    Duration `json:"within,omitempty"` // default 1m
+}
+
+// controlAwait answers once it has happened, or with 504 and what there was by then.
+func (s *Sim) controlAwait(w http.ResponseWriter, req *http.Request) {
+	a := awaited{Within: Duration(time.Minute)}
+	err := decode(req, &a)
+	if err == nil && a.Times < 1 {
+		err = errors.New("times must be positive")
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(req.Context(), time.Duration(a.Within))
+		defer cancel()
+		switch {
+		case a.Fault != 0 && a.Operation == "" && !a.Calls:
+			err = s.AwaitStruck(ctx, a.Fault, a.Times)
+		case a.Fault == 0 && a.Operation != "" && !a.Calls:
+			err = s.AwaitRequests(ctx, a.Operation, a.Times)
+		case a.Fault == 0 && a.Operation == "" && a.Calls:
+			err = s.AwaitCalls(ctx, a.Times)
+		default:
+			err = errors.New("one of fault, operation and calls")
+		}
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		http.Error(w, err.Error(), http.StatusGatewayTimeout)
+	case err != nil:
+		http.Error(w, "want what to await, such as {\"fault\":1,\"times\":3,\"within\":\"30s\"}: "+err.Error(), http.StatusBadRequest)
+	default:
+		writeJSON(w, a)
+	}
+}
+
+// decode refuses members that nothing reads.
 func decode(req *http.Request, into any) error {
 	d := json.NewDecoder(req.Body)
 	d.DisallowUnknownFields()

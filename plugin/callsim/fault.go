@@ -12,9 +12,9 @@ import (
 // Kind of a Fault.
 type Kind string
 
-// Kinds of faults. Those of the second group create the calls all the same, as
-// they let any other operation do its work before they strike. Those of the third
-// group concern dials only.
+// Kinds of faults. Those of the first group strike before anything is done. Those of
+// the second strike afterwards: the calls are created, or the operation has done its
+// work. Those of the third strike dials only.
 const (
 	Refuse      Kind = "refuse"       // answer Status (and RetryAfter)
 	ErrorBefore Kind = "error_before" // answer 5xx
@@ -34,7 +34,9 @@ const (
 	Hide          Kind = "hide"            // list these calls only after Delay
 )
 
-// Fault is a rule: what goes wrong with which requests.
+// Fault is a rule: what goes wrong with which requests. Which requests are meant is
+// decided by Operation and To; of those, After are spared, Probability and Times say
+// how many are struck, and For says until when.
 type Fault struct {
 	Kind        Kind     `json:"kind"`
 	Operation   string   `json:"operation,omitempty"`   // operation id; "" is both dials, "*" every one
@@ -61,15 +63,15 @@ func isOperation(name string) bool {
 	return known.operations[name]
 }
 
-// Validate refuses a rule that could never strike, or not as it says, which would
-// let a test pass for the wrong reason.
+// Validate reports why a rule could never strike, or not as it says: a test with such a
+// rule would pass for the wrong reason.
 func (f Fault) Validate() error {
 	anyDial := f.Operation == "" || f.Operation == "*"
 	if !anyDial && !isOperation(f.Operation) {
-		return fmt.Errorf("operation: %q is none", f.Operation)
+		return fmt.Errorf("operation: unknown operation %q", f.Operation)
 	}
 	if f.To != "" && !anyDial && !isDial(f.Operation) {
-		return fmt.Errorf("to: %s does not tell whom it calls", f.Operation)
+		return fmt.Errorf("to: %s has no recipient to match", f.Operation)
 	}
 	switch f.Kind {
 	case CutBefore, CutInBody:
@@ -82,7 +84,7 @@ func (f Fault) Validate() error {
 		}
 	case Refuse, ErrorBefore, ErrorAfter, LoseAnswer, CutBody, WrongType, NotJSON, Part, DropEcho, DropEchoReply:
 	default:
-		return fmt.Errorf("%q is no kind of fault", f.Kind)
+		return fmt.Errorf("unknown fault kind %q", f.Kind)
 	}
 	if !anyDial && !f.Kind.strikes(f.Operation) {
 		return fmt.Errorf("%s cannot strike %s", f.Kind, f.Operation)
@@ -160,9 +162,10 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes "200ms".
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Inject adds a rule, and panics at one that Validate refuses. A refusal comes
-// before whatever creates the calls; else, of several that strike, the first
-// added wins.
+// Inject adds a rule and returns its number, which no other rule of this Sim ever has.
+// It panics where Validate returns an error. A request is struck by one rule at most:
+// by the first added, except that for dials CutBefore and CutInBody come first, then
+// Refuse and ErrorBefore, then all others.
 func (s *Sim) Inject(f Fault) (id int) {
 	if err := f.Validate(); err != nil {
 		panic("callsim: " + err.Error())
@@ -180,7 +183,8 @@ func (s *Sim) Inject(f Fault) (id int) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := &FaultState{ID: len(s.faults) + 1, Fault: f}
+	s.rules++
+	st := &FaultState{ID: s.rules, Fault: f}
 	if f.For > 0 {
 		st.ends = time.Now().Add(time.Duration(f.For))
 	}
@@ -188,22 +192,24 @@ func (s *Sim) Inject(f Fault) (id int) {
 	return st.ID
 }
 
-// Refuse refuses every dial that holds a number.
+// Refuse injects a refusal of every dial that holds a number.
 func (s *Sim) Refuse(phone string, status int) {
 	s.Inject(Fault{Kind: Refuse, To: phone, Status: status})
 }
 
-// LoseAnswer creates the first dial that holds a number, and says nothing.
+// LoseAnswer injects the loss of one answer: the calls of the first dial that holds a
+// number are created, and the connection is cut.
 func (s *Sim) LoseAnswer(phone string) { s.Inject(Fault{Kind: LoseAnswer, To: phone, Times: 1}) }
 
-// ClearFaults ends all rules.
+// ClearFaults removes all rules, and with them how often they struck.
 func (s *Sim) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
+	s.wake()
 }
 
-// Faults tells the rules and how often they struck.
+// Faults returns the rules and how often they struck, in the order they were added.
 func (s *Sim) Faults() []FaultState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,6 +234,7 @@ func (s *Sim) strike(operation string, batch []dialRequest, want func(Kind) bool
 			continue
 		}
 		f.Injected++
+		s.wake()
 		return &f.Fault
 	}
 	return nil

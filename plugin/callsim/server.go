@@ -24,7 +24,8 @@ type Server struct {
 	done chan error
 }
 
-// Listen serves a new Sim on an address such as 127.0.0.1:0.
+// Listen serves a new Sim on an address such as 127.0.0.1:0, until Close. Its URL is what
+// a client's base_url takes.
 func Listen(address string, opts Options) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
@@ -36,7 +37,8 @@ func Listen(address string, opts Options) (*Server, error) {
 	return srv, nil
 }
 
-// Close cuts all connections and waits for the listener to end.
+// Close closes the Sim, cuts all connections and returns when the listener has ended.
+// Close may be called twice.
 func (s *Server) Close() error {
 	s.Sim.Close()
 	err := s.http.Close()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Options of a Sim. The zero value is a usable one.
+// Options of a Sim. The zero value is usable.
 type Options struct {
 	APIKey            string        // "" takes any bearer token
 	Seed              uint64        // 0 draws one
@@ -22,7 +22,8 @@ type Options struct {
 	Webhooks          Webhooks      // who is told of changes of calls
 }
 
-// Sim is the pretend API, an http.Handler. Safe for concurrent use.
+// Sim is the pretend API, an http.Handler. It is safe for concurrent use. A Sim has
+// goroutines of its own only while Options.Webhooks names a receiver; Close ends them.
 type Sim struct {
 	opts       Options
 	mux        *http.ServeMux
@@ -39,8 +40,10 @@ type Sim struct {
 	calls    []*call       // in order of creation
 	byID     map[string]*call
 	faults   []*FaultState
+	rules    int                    // added so far, those since cleared included
 	requests map[string]map[int]int // by operation and status; 0 is cut off
 	largest  struct{ calls, bytes int }
+	happened chan struct{} // closed by wake; nil while nobody waits
 }
 
 // call is one call. Its life is computed from the time passed.
@@ -65,7 +68,7 @@ func (c *call) kind() string {
 	return outbound
 }
 
-// New makes a Sim.
+// New returns a Sim without calls or faults.
 func New(opts Options) *Sim {
 	if opts.Seed == 0 {
 		opts.Seed = rand.Uint64() //nolint:gosec // a seed to repeat a run with
@@ -91,10 +94,12 @@ func New(opts Options) *Sim {
 	return s
 }
 
-// Seed repeats this run when given as Options.Seed.
+// Seed returns the seed, which Options.Seed takes to repeat a run. Requests that come at
+// the same time are repeated in the order in which they arrive then.
 func (s *Sim) Seed() uint64 { return s.opts.Seed }
 
-// Close ends delayed answers, and waits for webhooks to end.
+// Close ends delays and waits (AwaitCalls and the like), and returns when the last
+// webhook has ended. The Sim still answers requests afterwards. Close may be called twice.
 func (s *Sim) Close() {
 	s.once.Do(func() { close(s.done) })
 	if s.teller != nil {
@@ -128,5 +133,6 @@ func (s *Sim) enter(asked *dialRequest, at time.Time, now time.Duration) *call {
 	s.newest = at
 	s.calls = append(s.calls, c)
 	s.byID[c.id] = c
+	s.wake()
 	return c
 }

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
-	"strings"
 	"time"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // CallRecord is a call as the ground truth has it.
@@ -20,7 +21,7 @@ type CallRecord struct {
 	EndsAs  string         `json:"ends_as"` // its last status, known from the beginning
 }
 
-// Calls tells every call placed, in order of creation.
+// Calls returns every call there is, deleted ones included, in order of creation.
 func (s *Sim) Calls() []CallRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +37,7 @@ func (s *Sim) Calls() []CallRecord {
 	return out
 }
 
-// CallsTo counts the calls placed to a number.
+// CallsTo counts the calls to a number.
 func (s *Sim) CallsTo(phone string) int { return s.CallsBy("phone_number")[phone] }
 
 // CallsBy counts calls by the value at a dotted path of the request received,
@@ -47,16 +48,10 @@ func (s *Sim) CallsBy(path string) map[string]int {
 	s.mu.Unlock()
 	counts := map[string]int{}
 	for _, c := range calls {
-		var v any
-		_ = json.Unmarshal(c.asked.raw, &v)
-		for _, step := range strings.Split(path, ".") {
-			m, _ := v.(map[string]any)
-			v = m[step]
-		}
-		switch v := v.(type) {
-		case nil:
+		asked, _ := gabs.ParseJSON(c.asked.raw) // an object, or no call had come of it
+		if v := asked.Path(path).Data(); v == nil {
 			counts[""]++
-		default:
+		} else {
 			counts[fmt.Sprint(v)]++
 		}
 	}
@@ -108,9 +103,14 @@ func (s *Sim) Stats() Stats {
 
 // RequestsOf counts the requests of one operation, however answered. Those of no
 // operation, and those with a wrong method, count as "unknown".
-func (s *Sim) RequestsOf(operation string) (n int) {
+func (s *Sim) RequestsOf(operation string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.requestsOf(operation)
+}
+
+// requestsOf counts likewise. The caller holds the lock.
+func (s *Sim) requestsOf(operation string) (n int) {
 	for _, count := range s.requests[operation] {
 		n += count
 	}
@@ -124,4 +124,5 @@ func (s *Sim) count(operation string, status int) {
 		s.requests[operation] = map[int]int{}
 	}
 	s.requests[operation][status]++
+	s.wake()
 }

@@ -44,7 +44,7 @@ const (
 	lookEvery = 10 * time.Millisecond // how often calls are looked at
 )
 
-// teller looks at calls and tells their changes, until stopped.
+// teller looks at calls and reports their changes, until stopped.
 type teller struct {
 	sim    *Sim
 	opts   Webhooks
@@ -230,7 +230,7 @@ func (t *teller) post(ctx context.Context, n notice) error {
 	return nil
 }
 
-// WebhookStats counts the events told.
+// WebhookStats returns the events so far; all zero when no receiver is named.
 func (s *Sim) WebhookStats() WebhookStats {
 	if s.teller == nil {
 		return WebhookStats{}

@@ -149,6 +149,7 @@ func (r *replicas) remove(one *replica) {
 // Each lead stands on two partitions, so that two replicas are given it at the
 // same time, while replicas come, leave and are killed with calls in flight.
 func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
+	program.Long(t, "a consumer group waits for the dead")
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		leads, rounds := int(setting(t, "CRASH_LEADS", 240)), 4
 		if setting(t, "CRASH_KILLS", 0) > 0 {
@@ -164,14 +165,20 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 			from, to, p := leads*round/rounds, leads*(round+1)/rounds, int32(spread*round)
 			s.produce(t, from, to, p, p+1)
 			s.produce(t, from, to, p+2, p+3)
-			one := r.dialing(t)
 			event := round % 4
 			if event == 1 && shared.ours {
 				// The in-process broker was seen to stand still once, after a member left
 				// in the middle of a rebalance: leaving is for the real one.
 				event = 2
 			}
-			if event < 2 || killed > 0 { // the first kill strikes for certain
+			first := event >= 2 && killed == 0 // this kill strikes for certain
+			if first {
+				for _, one := range r.alive {
+					one.wire.hold()
+				}
+			}
+			one := r.dialing(t)
+			if !first {
 				linger(rng, latency)
 			}
 			switch event {
@@ -183,11 +190,16 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 				one.Stop(t)
 				left++
 			default: // it is killed and replaced
-				r.remove(one)
 				if one.wire.kill(t, one.Process) {
 					struck++
 				}
 				killed++
+				if first {
+					for _, one := range r.alive {
+						one.wire.release()
+					}
+				}
+				r.remove(one)
 				all = append(all, r.start(t))
 			}
 			if !shared.ours && round >= rounds/2 {
@@ -220,6 +232,7 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 // Two replicas are given leads that a third claimed long ago; half of them it
 // called before it died.
 func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
+	program.Long(t, "a consumer group waits for its members")
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		const leads = 200
 		_, seed := newRand(t)
@@ -244,7 +257,7 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 		awaitMembers(t, s, 2)
 		s.produce(t, 0, leads, 0)
 		s.produce(t, 0, leads, 1)
-		s.awaitAll(t, time.Minute)
+		s.awaitAll(t, 4*time.Minute)
 		a.Stop(t)
 		b.Stop(t)
 

@@ -23,10 +23,11 @@ type wire struct {
 	meet *rendezvous // nil, or where reads wait for those of another wire
 
 	mu        sync.Mutex
-	begun     int // dials that arrived
-	inFlight  int // of those, not yet answered to their end
-	abandoned int // of those, whose client went away before the answer
-	lookups   int // reads
+	begun     int           // dials that arrived
+	inFlight  int           // of those, not yet answered to their end
+	abandoned int           // of those, whose client went away before the answer
+	lookups   int           // reads
+	held      chan struct{} // nil, or closed when dials get their answers again
 }
 
 func newWire(t *testing.T, sim *program.Callsim, meet *rendezvous) *wire {
@@ -38,6 +39,12 @@ func newWire(t *testing.T, sim *program.Callsim, meet *rendezvous) *wire {
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		// Nothing may be sent twice on the way.
 		Transport: &http.Transport{DisableKeepAlives: true},
+		ModifyResponse: func(res *http.Response) error {
+			if res.Request.Method == http.MethodPost {
+				w.awaitRelease(res.Request.Context())
+			}
+			return nil
+		},
 		// What the simulator cuts is cut for the client, too.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
@@ -84,6 +91,34 @@ func (w *wire) looked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lookups
+}
+
+// hold keeps the answers of dials from their client until release, or until it is gone:
+// a kill between the two strikes for certain, however busy the machine.
+func (w *wire) hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = make(chan struct{})
+}
+
+func (w *wire) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.held)
+	w.held = nil
+}
+
+func (w *wire) awaitRelease(client context.Context) {
+	w.mu.Lock()
+	held := w.held
+	w.mu.Unlock()
+	if held == nil {
+		return
+	}
+	select {
+	case <-held:
+	case <-client.Done():
+	}
 }
 
 // awaitDials waits until n more dials have left a process.
@@ -145,7 +180,7 @@ func (r *rendezvous) await(ctx context.Context) {
 	select {
 	case <-mine:
 		return
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(2 * time.Second):
 	case <-ctx.Done():
 	}
 	r.mu.Lock()

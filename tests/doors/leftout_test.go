@@ -46,7 +46,11 @@ func TestTheDistributionRunsNoPrograms(t *testing.T) {
 			}
 			config := write(t, "config.yaml", text)
 			component := strings.Fields(name)[0]
-			for _, args := range [][]string{{"lint", config}, {"run", "-s", "http.enabled=false", config}, {"run", "--chilled", "-s", "http.enabled=false", config}} {
+			commands := [][]string{{"lint", config}, {"run", "-s", "http.enabled=false", config}, {"run", "--chilled", "-s", "http.enabled=false", config}}
+			if testing.Short() {
+				commands = commands[:1]
+			}
+			for _, args := range commands {
 				if component == "resource" && args[0] == "run" {
 					continue // Benthos builds a resource when it is used first
 				}
@@ -186,6 +190,7 @@ func TestTheComposeFilePublishesOnLoopbackOnly(t *testing.T) {
 // A connector that starts programs would be another door. These packages are known:
 // what they have of that kind is left out.
 func TestNothingElseInTheDistributionStartsPrograms(t *testing.T) {
+	program.Long(t, "it reads the source of every dependency")
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
 		`{{if not .Standard}}{{.ImportPath}}|{{.Dir}}|{{join .Imports " "}}|{{join .GoFiles " "}}{{end}}`, "./cmd/benthos-happyrobot")
 	list.Dir = program.Root

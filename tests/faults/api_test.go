@@ -70,7 +70,7 @@ func (a *api) down() error {
 // its count of calls is final.
 func (a *api) close() error {
 	a.sim.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err := a.http.Shutdown(ctx)
 	if served := <-a.ended; !errors.Is(served, http.ErrServerClosed) {

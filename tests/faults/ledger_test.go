@@ -119,3 +119,9 @@ func (u *unsteady) set(rate float64) {
 	defer u.mu.Unlock()
 	u.rate = rate
 }
+
+func (u *unsteady) strikesSoFar() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.struck
+}

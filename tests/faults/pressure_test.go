@@ -31,7 +31,11 @@ func anOutage() outage {
 	if os.Getenv("RELIABILITY_MINUTE") != "" {
 		return outage{time.Minute, 30 * time.Second, "retry: {initial_interval: 500ms, max_interval: 30s}"}
 	}
-	return outage{2 * time.Second, 100 * time.Millisecond, "retry: {initial_interval: 10ms, max_interval: 100ms}"}
+	lasts := 2 * time.Second
+	if testing.Short() {
+		lasts = 500 * time.Millisecond
+	}
+	return outage{lasts, 100 * time.Millisecond, "retry: {initial_interval: 10ms, max_interval: 100ms}"}
 }
 
 // mostTries bounds the requests of an outage in which so many ask at a time. A
@@ -55,16 +59,18 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 		begin, end func(*testing.T, *world)
 		apart      bool // each request has a connection of its own
 		side       side
-		asked      time.Duration // the pause that the API asks for
-		askers     int           // how many ask at a time whether it is over; 0 for one
-		silent     bool
-		held       int // leads that may be told as held
+		asked      time.Duration    // the pause that the API asks for
+		askers     int              // how many ask at a time whether it is over; 0 for one
+		silent     bool             // no request may leave
+		felt       func(*world) int // how often the stream met the trouble; nil for its requests
+		held       int              // leads that may be told as held
+		quick      bool             // in the fast lane, too
 	}{
 		"key revoked":          {begin: refuse(http.StatusUnauthorized, ""), end: clear},
 		"no credit":            {begin: refuse(http.StatusPaymentRequired, ""), end: clear},
 		"key forbidden":        {begin: refuse(http.StatusForbidden, ""), end: clear},
 		"path gone":            {begin: refuse(http.StatusNotFound, ""), end: clear},
-		"429":                  {begin: refuse(http.StatusTooManyRequests, ""), end: clear},
+		"429":                  {begin: refuse(http.StatusTooManyRequests, ""), end: clear, quick: true},
 		"429 with Retry-After": {begin: refuse(http.StatusTooManyRequests, "1"), end: clear, asked: time.Second},
 		"API down":             {begin: down, end: up, apart: true},
 		// A connection that dies idle may be used before that is noticed. What was
@@ -72,11 +78,16 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 		"API down, connections idle": {begin: down, end: up, held: maxInFlight * maxBatch, askers: maxInFlight},
 		"API broken, list trusted":   {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, side: redialAbsent, askers: maxInFlight},
 		// What was in flight when it broke may have been called: somebody has to look.
-		"API broken":      {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, held: maxInFlight * maxBatch, askers: maxInFlight},
-		"rate limit full": {begin: func(_ *testing.T, w *world) { w.limit.full.Store(true) }, end: func(_ *testing.T, w *world) { w.limit.full.Store(false) }, silent: true},
-		"ledger down":     {begin: func(_ *testing.T, w *world) { w.ledger.set(1) }, end: func(_ *testing.T, w *world) { w.ledger.set(0) }, silent: true},
+		"API broken": {begin: refuse(http.StatusServiceUnavailable, ""), end: clear, quick: true, held: maxInFlight * maxBatch, askers: maxInFlight},
+		"rate limit full": {begin: func(_ *testing.T, w *world) { w.limit.full.Store(true) }, end: func(_ *testing.T, w *world) { w.limit.full.Store(false) }, silent: true,
+			felt: func(w *world) int { return int(w.limit.refused.Load()) }},
+		"ledger down": {begin: func(_ *testing.T, w *world) { w.ledger.set(1) }, end: func(_ *testing.T, w *world) { w.ledger.set(0) }, silent: true,
+			felt: func(w *world) int { return w.ledger.strikesSoFar() }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !tt.quick {
+				t.Skip("the fast lane leaves this out: it meets two of the troubles")
+			}
 			t.Parallel()
 			o := anOutage()
 			w := newWorld(t, tt.side, tt.apart, o.retry, quickBatching, "ledger: ledger", "rate_limit: limit")
@@ -86,8 +97,14 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 			tt.begin(t, w)
 			before := w.requests.n.Load()
 			wait := w.feed(t, leads[10*maxBatch:])
+			if tt.felt == nil {
+				tt.felt = func(w *world) int { return int(w.requests.n.Load() - before) }
+			}
+			began := time.Now()
+			require.Eventually(t, func() bool { return tt.felt(w) > 0 }, time.Minute, time.Millisecond, "the stream never meets the trouble")
 			time.Sleep(o.lasts) // the outage itself: nothing is waited for
 			tries := int(w.requests.n.Load() - before)
+			o.lasts = time.Since(began) // on a busy machine, longer
 			assert.Zero(t, w.acked.Load()-10, "batches acknowledged in the outage")
 			assert.Zero(t, w.out.failed(), "leads that failed in the outage")
 			if tt.silent {
@@ -98,7 +115,6 @@ func TestTroubleOfTheAPIHoldsTheStreamAndFailsNothing(t *testing.T) {
 					most = int(o.lasts/tt.asked) + 4*maxInFlight
 				}
 				assert.LessOrEqual(t, tries, most, "requests in the outage")
-				assert.Positive(t, tries, "somebody looks whether it is over")
 			}
 			t.Logf("%d requests in %v", tries, o.lasts)
 
@@ -200,10 +216,14 @@ func (w *world) feed(t *testing.T, leads []string) (wait func()) {
 }
 
 // limit is a rate limit that is either full or without end.
-type limit struct{ full atomic.Bool }
+type limit struct {
+	full    atomic.Bool
+	refused atomic.Int64
+}
 
 func (l *limit) Access(context.Context) (time.Duration, error) {
 	if l.full.Load() {
+		l.refused.Add(1)
 		return 10 * time.Millisecond, nil
 	}
 	return 0, nil
@@ -246,7 +266,11 @@ func (ignored) Set(int64)    {}
 // One lead of each batch is refused whoever it comes with.
 func TestAPoisonLeadCostsItsNeighboursNothing(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{2, 20, 64} {
+	sizes := []int{20, 2, 64}
+	if testing.Short() {
+		sizes = sizes[:1]
+	}
+	for _, size := range sizes {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, hold, false, quickRetry, fmt.Sprintf("max_calls_per_request: %d", size), fmt.Sprintf("batching: {count: %d, period: 1m}", size))

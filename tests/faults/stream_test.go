@@ -132,7 +132,7 @@ func start(c config, register ...func(*service.Environment) error) (*stream, err
 	ended := make(chan error, 1)
 	go func() { ended <- built.Run(context.Background()) }()
 	s.stop = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := built.Stop(ctx); err != nil {
 			return err // and it may never end

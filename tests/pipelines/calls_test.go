@@ -59,6 +59,7 @@ func delivered(t *testing.T, file string) map[string]int {
 }
 
 func TestKilledPipelinesDeliverEveryFinishedCall(t *testing.T) {
+	program.Long(t, "it kills and restarts a pipeline again and again")
 	const calls, kills = 1500, 4
 	sim := program.StartCallsim(t, "--speed", "60")
 	for range calls / 100 {

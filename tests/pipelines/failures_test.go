@@ -16,6 +16,7 @@ import (
 // Calls are placed, and neither their receipts nor the failed leads are written when
 // the process ends: it is killed, or it is asked to stop and gives the leads back.
 func TestAFailedLeadIsFiledAfterAnEndWhileKafkaRefusesRecords(t *testing.T) {
+	program.Long(t, "it waits for shutdowns while Kafka is away")
 	for name, end := range map[string]func(t *testing.T, p *program.Process){
 		"killed":  func(_ *testing.T, p *program.Process) { p.Kill() },
 		"stopped": func(t *testing.T, p *program.Process) { t.Helper(); p.Stop(t) },
@@ -44,7 +45,8 @@ func TestAFailedLeadIsFiledAfterAnEndWhileKafkaRefusesRecords(t *testing.T) {
 				return program.StartPipeline(t, env, "-s", "input.redpanda.instance_id=dialer", "-s", "shutdown_timeout=4s", "-r", "resources/local.yaml", "config/kafka_to_calls.yaml")
 			}
 			p := start()
-			require.Eventually(t, func() bool { return len(sim.Calls(t)) == len(wantCalls) && kafka.refused.Load() > 0 }, time.Minute, 10*time.Millisecond)
+			sim.AwaitCalls(t, len(wantCalls))
+			require.Eventually(t, func() bool { return kafka.refused.Load() > 0 }, time.Minute, 10*time.Millisecond)
 			end(t, p)
 
 			kafka.away.Store(false)
@@ -67,6 +69,7 @@ func TestAFailedLeadIsFiledAfterAnEndWhileKafkaRefusesRecords(t *testing.T) {
 // A record holds the whole lead and more, so a lead that Kafka took may make one that
 // it does not take. Such a record is cut, and blocks no other.
 func TestARecordThatIsTooLargeForKafkaIsCut(t *testing.T) {
+	program.Long(t, "it waits for Kafka to refuse a record")
 	kafka := startMoodyKafka(t, "leads", "calls", "leads_failed")
 	sim := program.StartCallsim(t)
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.address), kgo.ProducerBatchMaxBytes(2<<20), kgo.ConsumeTopics("calls", "leads_failed"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

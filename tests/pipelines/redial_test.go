@@ -73,6 +73,7 @@ func shownCalls(t *testing.T, sim *program.Callsim) map[string][]shownCall {
 }
 
 func TestUnansweredCallsAreRedialedTwiceAtMost(t *testing.T) {
+	program.Long(t, "it waits for the pauses between attempts")
 	sim := program.StartCallsim(t, "--speed", "600")
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "calls", "leads_failed"))
 	require.NoError(t, err)
@@ -163,6 +164,7 @@ func TestUnansweredCallsAreRedialedTwiceAtMost(t *testing.T) {
 // The filter of the pipeline leaves out every other call; those that the API refuses
 // are filed, and nobody else.
 func TestARedialThatIsRefusedIsTheOneThatIsFiled(t *testing.T) {
+	program.Long(t, "it waits for retries")
 	sim := program.StartCallsim(t, "--fault", `{"kind":"refuse","to":"+12025550177","status":422}`)
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "calls", "leads_failed"))
 	require.NoError(t, err)

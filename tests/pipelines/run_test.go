@@ -62,6 +62,7 @@ func TestKafkaLeadsBecomeCallsAndEnrichedEvents(t *testing.T) {
 		}
 	}
 	t.Run("local", func(t *testing.T) {
+		program.Long(t, "streams, below, starts one process less")
 		testTheRoad(t, func(env []string) { apart(t, env, "resources/local.yaml") })
 	})
 	t.Run("streams", func(t *testing.T) {

@@ -74,6 +74,7 @@ func readEvents(t *testing.T, broker, run string, enough func(map[string][]*kgo.
 }
 
 func TestEventsBecomeCallsWithTranscripts(t *testing.T) {
+	program.Long(t, "calls live for seconds")
 	t.Run("kfake", func(t *testing.T) {
 		broker, err := kfake.NewCluster(kfake.NumBrokers(1))
 		require.NoError(t, err)
@@ -225,6 +226,7 @@ func listed(t *testing.T, sim *program.Callsim, id string) map[string]any {
 }
 
 func TestEventsAreRefusedWhileKafkaIsAway(t *testing.T) {
+	program.Long(t, "it waits for a producer that is away")
 	sim := program.StartCallsim(t)
 	kafka := startMoodyKafka(t, "call_events")
 	kafka.away.Store(true)

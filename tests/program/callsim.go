@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"regexp"
 	"testing"
@@ -66,6 +67,12 @@ func (c *Callsim) Arrive(t *testing.T, a callsim.Arrival) {
 	c.control(t, http.MethodPost, "calls", a, new(any))
 }
 
+// AwaitCalls waits until there are n calls, however they came to be.
+func (c *Callsim) AwaitCalls(t *testing.T, n int) {
+	t.Helper()
+	c.control(t, http.MethodPost, "await", map[string]any{"calls": true, "times": n, "within": "90s"}, new(any))
+}
+
 // Faults tells the rules and how often they struck.
 func (c *Callsim) Faults(t *testing.T) (faults []callsim.FaultState) {
 	t.Helper()
@@ -97,7 +104,8 @@ func (c *Callsim) control(t *testing.T, method, path string, body, into any) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		t.Fatalf("%s /_sim/%s: status %d", method, path, res.StatusCode)
+		said, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		t.Fatalf("%s /_sim/%s: status %d: %s", method, path, res.StatusCode, said)
 	}
 	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
 		t.Fatal(err)

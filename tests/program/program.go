@@ -1,7 +1,8 @@
 // Package program builds this repository's programs and runs them in tests, as
 // processes of their own that can be killed.
 //
-//	program.go  building, the distribution as a command
+//	program.go  the distribution as a command
+//	build.go    both programs, linked once for all packages
 //	process.go  a running process and its end
 //	callsim.go  the simulator, its faults and its ground truth
 package program
@@ -33,16 +34,20 @@ func Main(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		distribution, simulator = filepath.Join(dir, "benthos-happyrobot"), filepath.Join(dir, "callsim")
-		for program, source := range map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"} {
-			build := exec.CommandContext(context.Background(), "go", "build", "-o", program, source) //nolint:gosec // both are constants
-			build.Dir = Root
-			if out, err := build.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "building %s: %v\n%s", source, err, out)
-				return 1
-			}
+		if err := build(map[string]string{distribution: "./cmd/benthos-happyrobot", simulator: "./cmd/callsim"}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
 		return m.Run()
 	}())
+}
+
+// Long leaves a test to the full lane: run by go test, but not by go test -short.
+func Long(t testing.TB, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("the fast lane leaves this out: " + why)
+	}
 }
 
 // Settings are the environment of a shipped pipeline, with its state in a folder
@@ -59,7 +64,7 @@ func Settings(t *testing.T, more ...string) []string {
 // Run runs the distribution to its end.
 func Run(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, distribution, args...) //nolint:gosec // the program under test
 	cmd.Dir, cmd.Env = Root, env

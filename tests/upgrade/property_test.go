@@ -40,7 +40,10 @@ func TestRequestsAreThoseOfTheLastVersion(t *testing.T) {
 		p := play{name: configs[i%len(configs)] + "/" + region}
 		api := startAPI(t, "5ec0")
 		s := startStream(t, p, api, path)
-		const messages = 100
+		messages := 100
+		if testing.Short() {
+			messages = 20
+		}
 		texts, want := make([]string, messages), make([]string, messages)
 		ordinaries := make([]bool, messages)
 		for n := range messages {

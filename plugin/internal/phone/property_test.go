@@ -92,6 +92,9 @@ func TestEveryExampleNumberGetsTheDecisionOfItsType(t *testing.T) {
 // only the region's own code in front makes a text ambiguous.
 func TestNationalTextsAreAmbiguousOnlyBehindTheirOwnCode(t *testing.T) {
 	count := 200
+	if testing.Short() {
+		count = 20
+	}
 	if asked := os.Getenv("PHONE_TEXTS"); asked != "" {
 		var err error
 		count, err = strconv.Atoi(asked)
