@@ -9,7 +9,7 @@
 //	processor_call.go    look a call up and attach it; call_lookup.go reads it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_webhook.go     call events over HTTP; webhook_handler.go answers, webhook_events.go delivers once
-//	input_calls.go       calls that are over, behind a cursor; cursor.go keeps it
+//	input_calls.go       calls that are over, behind a cursor; input_calls_spec.go describes it, cursor.go keeps the cursor
 //	transcripts.go       what was said as text, for the three components that have transcripts
 //	scanner_leads.go     a file of leads, one JSON object a line
 //	message.go           the only place where a message becomes a call, or a call a message
