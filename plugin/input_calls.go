@@ -44,7 +44,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 		return err
 	}
 	client.options.Retry.MaxElapsedTime = readPatience
-	client.options.OnRetry, client.options.OnAnswer = nil, nil // the feed tells what lasts
+	client.options.OnRetry, client.options.OnAnswer = nil, nil // the feed reports what lasts
 	if in.parts.api, err = client.client(); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (in *callsInput) Close(ctx context.Context) error {
 	}
 	err := feed.Close(ctx)
 	if errors.Is(err, callfeed.ErrTakenOver) || errors.Is(err, callfeed.ErrNewerState) {
-		return nil // which Connect has told
+		return nil // which Connect has reported
 	}
 	return err
 }

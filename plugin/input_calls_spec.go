@@ -165,13 +165,13 @@ A message is a call as the API reports it, with ` + "`transcript`" + ` (as the A
 
 Every call created since ` + "`start_from`" + ` that ends is emitted, also hours after newer ones, and no call twice while the input runs. After a crash at most the messages that were not acknowledged come again: the cursor is saved after each acknowledgement, in whatever order they come, and covers nothing else.
 
-The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and asked for one by one: a tenth of their age after the last look, at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first. A call that the API does not know any more is given up after an hour, with a warning; if it was seen over before, it is emitted as it was then.
+The API cannot be asked what changed, its pages are offsets that move, and nobody says how soon a call is listed. So calls are listed from oldest to newest in overlapping pages, those of the last ` + "`list_lag`" + ` before the newest one again each time, and calls that are not over are kept and polled one by one, at intervals of a tenth of their age and at most half an hour, until ` + "`max_call_age`" + `. A call may take ` + "`list_lag`" + ` to appear in lists; one that takes longer may be missed. Scheduled calls wait for their time first. A call that the API no longer knows is given up after an hour, with a warning; if it was seen over before, it is emitted as it was then.
 
 ` + "`" + `transcript.text` + "`" + ` has the messages with the roles ` + "`assistant` and `user`" + `, without prompts and results of tools. Where they give no line, ` + "`transcript.text_note`" + ` says why and names the roles; so does the log, once.
 
 A transcript is waited for, with growing pauses, when the call was a talk; see ` + "`include_timeout`" + `.
 
-Statuses are open words. They are compared without case, blanks, hyphens and underscores, and ` + "`cancelled`" + ` is ` + "`Canceled`" + `; the message keeps what the API wrote. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown word is logged once and watched; if it stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
+Statuses are open words. They are compared without case, blanks, hyphens and underscores, and ` + "`cancelled`" + ` is ` + "`Canceled`" + `; the message keeps what the API wrote. A call is over when its status is Transferred, Completed, AMD Terminated, Busy, No answer, Canceled, Failed, Ended, Missed or Abandoned. An unknown status is logged once, and the call is watched; if the status stays until ` + "`max_call_age`" + `, the call is emitted as ` + "`expired`" + `, since it may well be over.
 
 ### Metadata
 
@@ -187,13 +187,13 @@ Statuses are open words. They are compared without case, blanks, hyphens and und
 
 Calls with the same time of creation may change places between two pages, as long as a page has room for all of them and one more: take a larger ` + "`page_size`" + ` where more calls than that begin at once.
 
-At most 1,000 messages are unacknowledged at a time; while they are, nothing is read. Batch no more than that in an output, or set a ` + "`period`" + `.
+At most 1,000 messages are unacknowledged at a time; while they are, nothing more is read. Batch no more than that in an output, or set a ` + "`period`" + `.
 
 The cursor's value holds about 80 bytes for each open or unacknowledged call, and 45 for each call created in the last ` + "`list_lag`" + `. With 100,000 open calls no new ones are listed until some end. It is kept for 30 days after the last time the input ran.
 
-One input owns a cursor. A second one on the same key, be it in another process, takes it over, and the first stops with an error: give inputs that share a cache a ` + "`label`" + ` each. Changing filters keeps the cursor; they hold from then on. A cursor of a newer version is refused.
+One input owns a cursor. A second one on the same key, even in another process, takes it over, and the first stops with an error: label inputs that share a cache. Changing filters keeps the cursor; the new ones apply from then on. A cursor of a newer version is refused.
 
-An outage or a refused key holds the stream and fails no message: reads are repeated a few times, then with the next listing. ` + "`retry.max_elapsed_time`" + ` has no effect here.
+An outage or a refused key pauses the stream and fails no message: reads are repeated a few times, then with the next listing. The log reports it when it starts, every five minutes while it lasts, and when it ends. ` + "`retry.max_elapsed_time`" + ` has no effect here.
 
 ### Metrics
 

@@ -258,7 +258,7 @@ func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
 	}
 }
 
-func TestAnOutageIsLoggedOnceHoweverManyCallsAreOpen(t *testing.T) {
+func TestAnOutageIsReportedAsOneHoweverManyCallsAreOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, log := &scripted{refuse: map[string]int{}}, &logbook{}
 		for n := range 300 {
@@ -272,8 +272,21 @@ func TestAnOutageIsLoggedOnceHoweverManyCallsAreOpen(t *testing.T) {
 		time.Sleep(time.Minute)
 		api.add(made(301, time.Now().Add(time.Hour), "Completed"))
 		time.Sleep(3 * time.Hour)
-		assert.Equal(t, 1, logged(log, "cannot be read"))
-		assert.Equal(t, 1, logged(log, "what belongs to"))
+		const calls, parts = "annot read call", "annot read the transcript or other parts of call"
+		assert.Equal(t, 1, logged(log, "C"+calls))
+		assert.InDelta(t, 24, logged(log, "c"+calls), 2, "every five minutes, since the first was read by itself")
+		assert.Equal(t, 1, logged(log, "C"+parts))
+		assert.Equal(t, 6, logged(log, "c"+parts), "until include_timeout") // both calls were emitted without
+		assert.Equal(t, 1, logged(log, "No call waits any longer"))
+
+		api.mu.Lock()
+		api.refuse = nil
+		api.mu.Unlock()
+		time.Sleep(time.Hour)
+		assert.Equal(t, 1, logged(log, "Open calls are read again"))
+		lines := len(log.all())
+		time.Sleep(time.Hour)
+		assert.Len(t, log.all(), lines, "and no more of it")
 	})
 }
 
@@ -287,7 +300,8 @@ func TestAnAnswerThatIsAnotherCallIsNotTakenForIt(t *testing.T) {
 		api.add(made(1, time.Now().Add(time.Hour), "Completed"))
 		time.Sleep(3 * time.Hour)
 		assert.Equal(t, []string{"In progress", "Completed"}, got.statuses())
-		assert.Equal(t, 1, logged(log, "something else"))
+		assert.Equal(t, 1, logged(log, "Cannot read call"))
+		assert.Positive(t, logged(log, "something else"))
 	})
 }
 
@@ -300,7 +314,7 @@ func (w wrapping) GetCall(context.Context, string) (call happyrobot.Call, err er
 }
 
 // One call that cannot be read must not hold up the others.
-func TestACallThatCannotBeReadIsLoggedOnceAndTriedAgain(t *testing.T) {
+func TestACallThatCannotBeReadIsReportedAndTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, log := &scripted{refuse: map[string]int{callID(0): http.StatusInternalServerError}}, &logbook{}
 		for n := range 3 {
@@ -315,13 +329,15 @@ func TestACallThatCannotBeReadIsLoggedOnceAndTriedAgain(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		assert.ElementsMatch(t, ids(1, 4), got.ids())
-		assert.Equal(t, 1, logged(log, callID(0)))
+		assert.Equal(t, 1, logged(log, "Cannot read call "+callID(0)))
+		assert.Zero(t, logged(log, "are read again"), "others that are read do not end its trouble")
 
 		api.mu.Lock()
 		api.refuse = nil
 		api.mu.Unlock()
 		time.Sleep(time.Hour)
 		assert.ElementsMatch(t, ids(0, 4), got.ids())
+		assert.Equal(t, 1, logged(log, "Open calls are read again"))
 	})
 }
 
@@ -410,7 +426,10 @@ func TestATranscriptIsWaitedForButNotForEver(t *testing.T) {
 				assert.Equal(t, tc.outcome, got.all()[0].Outcome)
 				assert.Equal(t, map[string]any{"id": callID(0)}, got.all()[0].Content)
 				assert.LessOrEqual(t, tc.parts.asked, 20, "with growing pauses")
-				assert.Len(t, log.all(), tc.logs)
+				assert.Equal(t, tc.logs, logged(log, "Cannot read the transcript or other parts of call"))
+				if tc.logs == 0 {
+					assert.Empty(t, log.all())
+				}
 			})
 		})
 	}
@@ -461,22 +480,31 @@ func TestChangesTellEachStatusObserved(t *testing.T) {
 	})
 }
 
-// unreachable fails each time in other words, as a connection that breaks does.
+// unreachable fails each time in other words, as a connection that breaks does, until
+// a time.
 type unreachable struct {
 	*scripted
+	until time.Time
 	tries int
 }
 
-func (u *unreachable) ListCallsPage(context.Context, happyrobot.ListCallsQuery) ([]happyrobot.Call, error) {
+func (u *unreachable) ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery) ([]happyrobot.Call, error) {
+	if !time.Now().Before(u.until) {
+		return u.scripted.ListCallsPage(ctx, q)
+	}
 	u.tries++
 	return nil, &happyrobot.Error{Op: "listCalls", Err: fmt.Errorf("read tcp 127.0.0.1:%d: connection reset by peer", 40000+u.tries)}
 }
 
-func TestAnAPIThatIsAwayIsLoggedOnce(t *testing.T) {
+func TestAnAPIThatIsAwayIsReportedWhileItLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, log := &unreachable{scripted: &scripted{}}, &logbook{}
+		api, log := &unreachable{scripted: &scripted{}, until: time.Now().Add(59 * time.Minute)}, &logbook{}
 		follow(t, options(api, &disk{}, log))
-		time.Sleep(time.Hour)
-		assert.Len(t, log.all(), 1)
+		time.Sleep(2 * time.Hour)
+		lines := log.all()
+		require.Len(t, lines, 1+11+1, "when it starts, every five minutes, and when it ends")
+		assert.Contains(t, lines[0], "Listing calls failed; retrying")
+		assert.Contains(t, lines[11], "Since 2000-01-01T00:00:00Z: listing calls fails")
+		assert.Contains(t, lines[12], "Calls are listed again, after 59m")
 	})
 }
