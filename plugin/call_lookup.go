@@ -249,17 +249,10 @@ func failedLookup(err error) *enrichment {
 	if happyrobot.IsNotFound(err) {
 		return &enrichment{outcome: lookupNotFound, reason: lookupNotFound, err: err}
 	}
-	if unreadable(err) {
+	if happyrobot.IsUnreadable(err) {
 		return &enrichment{outcome: lookupRejected, reason: reasonUnreadable, err: err}
 	}
 	return &enrichment{outcome: lookupRejected, reason: reasonRefused, err: err}
-}
-
-// unreadable reports whether the API answered what cannot be read, another call than
-// the one asked for included.
-func unreadable(err error) bool {
-	var e *happyrobot.Error
-	return errors.As(err, &e) && e.Status >= 200 && e.Status < 300
 }
 
 // key names a finished call in the cache. Lookups that include different parts

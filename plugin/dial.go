@@ -81,6 +81,7 @@ func dialFields() []*service.ConfigField {
 
 // dialEngine turns batches of messages into dial results.
 type dialEngine struct {
+	client   clientConfig
 	calls    callBuilder
 	dialer   *dialer.Dialer
 	dryRun   bool
@@ -97,6 +98,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	client.options.OmitRaw = !tells
 	e := &dialEngine{
+		client:   client,
 		log:      res.Logger(),
 		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
 	}
@@ -125,6 +127,9 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, book, opts)
 	return e, nil
 }
+
+// close ends what outlives a dial. No dial may run any more.
+func (e *dialEngine) close() { e.client.close() }
 
 // dialAPI dials without asking the rate limit, which the dialer does before it
 // claims, and asks it for everything else.

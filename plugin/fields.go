@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const ( // cf: client fields, which every component that calls the API has
@@ -57,7 +57,7 @@ func clientFields() []*service.ConfigField {
 				Description("The longest first pause. Pauses are drawn at random up to an interval that doubles each time; a longer `Retry-After` wins.").
 				Default("500ms"),
 			service.NewDurationField(cfFieldMaxInterval).
-				Description("The largest that the interval grows to.").
+				Description("The maximum interval.").
 				Default("30s"),
 			service.NewDurationField(cfFieldMaxElapsedTime).
 				Description("When to stop waiting for the API and fail messages instead. `0s` waits for ever, so that an outage or a revoked key holds the stream and fails nothing.").
@@ -67,10 +67,12 @@ func clientFields() []*service.ConfigField {
 	}
 }
 
-// clientConfig is what clientFields say.
+// clientConfig is what clientFields say. The component that parsed it closes it when no
+// request is made any more.
 type clientConfig struct {
 	options happyrobot.Options
 	wait    func(context.Context) error // the rate limit, nil for none
+	notices []*pause.Notice
 }
 
 func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c clientConfig, err error) {
@@ -107,9 +109,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 		if !res.HasRateLimit(label) {
 			return c, fmt.Errorf("%s: no rate_limit resource is labelled %q", cfFieldRateLimit, label)
 		}
-		c.wait = rateLimit(res, label)
+		c.wait = c.rateLimit(res, label)
 	}
-	if o.HTTP, err = sharedHTTP(conf, *o); err != nil {
+	if o.Transport, err = sharedTransport(conf, *o); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter("happyrobot_requests", "operation", "status")
@@ -118,8 +120,15 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 		requests.Incr(1, op, strconv.Itoa(status))
 		latency.Timing(took.Nanoseconds(), op)
 	}
-	o.OnRetry, o.OnAnswer = logChanges(res.Logger())
+	c.logChanges(res.Logger())
 	return c, nil
+}
+
+// close ends the reminders of trouble that lasts.
+func (c clientConfig) close() {
+	for _, n := range c.notices {
+		n.Stop()
+	}
 }
 
 // client makes a client that waits for the rate limit before each request.
@@ -134,38 +143,21 @@ func (c clientConfig) unlimited() (*happyrobot.Client, error) {
 	return happyrobot.New(c.options)
 }
 
-// logChanges tells once when requests that may be repeated begin to fail, and once when they are answered again.
-func logChanges(log *service.Logger) (failed func(string, error, time.Duration), answered func(string)) {
-	var mu sync.Mutex
-	var trouble string
-	failed = func(_ string, err error, _ time.Duration) {
-		now := "no answer"
-		var e *happyrobot.Error
-		if errors.As(err, &e) && e.Status != 0 {
-			now = "status " + strconv.Itoa(e.Status)
-		}
-		mu.Lock()
-		changed := trouble != now
-		trouble = now
-		mu.Unlock()
-		if changed {
-			log.Warnf("API request failed; retrying: %v", err)
-		}
-	}
-	answered = func(string) {
-		mu.Lock()
-		resumed := trouble != ""
-		trouble = ""
-		mu.Unlock()
-		if resumed {
-			log.Info("The API answers again.")
-		}
-	}
-	return failed, answered
+// logChanges reports when requests that may be repeated begin to fail, and when they are
+// answered again. Clients of one component share the notice.
+func (c *clientConfig) logChanges(log pause.Logger) {
+	trouble := pause.NewNotice(log, pause.Wording{
+		Begins: "API request failed; retrying: %v",
+		Lasts:  "API requests have been failing since %s; retrying: %v",
+		Ends:   "API requests are answered again, after %v.",
+	}, nil)
+	c.notices = append(c.notices, trouble)
+	c.options.OnRetry = func(_ string, err error, _ time.Duration) { trouble.Trouble(err) }
+	c.options.OnAnswer = func(string) { trouble.Recovered() }
 }
 
-// choice reads one of a few words. Benthos' linter does not heed their case, so one
-// that it lets through must not be taken for none of them.
+// choice reads one of a few words. Benthos' linter ignores case, so a word that it
+// accepts must be accepted here, too.
 func choice(conf *service.ParsedConfig, field string, words ...string) (string, error) {
 	given, err := conf.FieldString(field)
 	if err != nil {
@@ -191,7 +183,7 @@ func positiveDuration(conf *service.ParsedConfig, path ...string) (time.Duration
 // this process, for as long as it lives: streams come and go, the host stays.
 var transports sync.Map
 
-func sharedHTTP(conf *service.ParsedConfig, o happyrobot.Options) (*http.Client, error) {
+func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options) (http.RoundTripper, error) {
 	tlsConf, enabled, err := conf.FieldTLSToggled(cfFieldTLS)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
@@ -208,12 +200,22 @@ func sharedHTTP(conf *service.ParsedConfig, o happyrobot.Options) (*http.Client,
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
-	return &http.Client{Transport: pool.(*http.Transport)}, nil
+	return pool.(*http.Transport), nil
 }
+
+// rateLimitRetry is how long to wait for a rate limit that cannot be asked.
+const rateLimitRetry = time.Second
 
 // rateLimit waits for a rate limit resource. One that fails is asked again: it
 // must not fail messages, and must not let requests through.
-func rateLimit(res *service.Resources, label string) func(context.Context) error {
+func (c *clientConfig) rateLimit(res *service.Resources, label string) func(context.Context) error {
+	name := strconv.Quote(label)
+	trouble := pause.NewNotice(res.Logger(), pause.Wording{
+		Begins: "Rate limit " + name + " unavailable, so requests wait: %v",
+		Lasts:  "Rate limit " + name + " has been unavailable since %s; requests wait: %v",
+		Ends:   "Rate limit " + name + " is available again, after %v.",
+	}, nil)
+	c.notices = append(c.notices, trouble)
 	return func(ctx context.Context) error {
 		for {
 			var wait time.Duration
@@ -221,18 +223,19 @@ func rateLimit(res *service.Resources, label string) func(context.Context) error
 			if aerr := res.AccessRateLimit(ctx, label, func(l service.RateLimit) { wait, err = l.Access(ctx) }); aerr != nil {
 				err = aerr
 			}
-			if err != nil {
-				res.Logger().Warnf("Asking rate limit %q: %v", label, err)
-				wait = time.Second
-			}
-			if wait <= 0 {
+			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			timer := time.NewTimer(wait)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			if err != nil {
+				trouble.Trouble(err)
+				wait = rateLimitRetry
+			} else {
+				trouble.Recovered()
+			}
+			if wait <= 0 {
+				return nil
+			}
+			if pause.Sleep(ctx, wait) != nil {
 				return ctx.Err()
 			}
 		}

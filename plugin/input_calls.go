@@ -43,6 +43,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if err != nil {
 		return err
 	}
+	in.client = client
 	client.options.Retry.MaxElapsedTime = readPatience
 	client.options.OnRetry, client.options.OnAnswer = nil, nil // the feed reports what lasts
 	if in.parts.api, err = client.client(); err != nil {
@@ -151,6 +152,7 @@ func parseStart(s string) (func(now time.Time) time.Time, error) {
 
 // callsInput emits the events of a feed.
 type callsInput struct {
+	client  clientConfig
 	options callfeed.Options
 	start   func(time.Time) time.Time
 	parts   callParts
@@ -224,6 +226,7 @@ func (in *callsInput) Close(ctx context.Context) error {
 	in.closed = true
 	feed := in.feed
 	in.mu.Unlock()
+	defer in.client.close()
 	if feed == nil {
 		return nil
 	}

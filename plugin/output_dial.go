@@ -216,6 +216,7 @@ func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBa
 
 // Close closes the child outputs.
 func (o *dialOutput) Close(ctx context.Context) error {
+	o.engine.close()
 	var both sync.WaitGroup
 	for _, child := range []*childOutput{o.receipts, o.failures} {
 		both.Go(func() { child.close(ctx) })

@@ -99,8 +99,8 @@ pipeline:
 
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &callProcessor{log: res.Logger(), outcomes: res.Metrics().NewCounter("happyrobot_call_lookups", "outcome")}
-	client, err := clientFromParsed(conf, res)
-	if err != nil {
+	var err error
+	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
 	}
 	if p.id, err = conf.FieldInterpolatedString(pcFieldCallID); err != nil {
@@ -115,7 +115,7 @@ func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resourc
 	if p.parallelism < 1 {
 		return nil, fmt.Errorf("%s: must be at least 1", pcFieldParallelism)
 	}
-	if p.lookup.api, err = client.client(); err != nil {
+	if p.lookup.api, err = p.client.client(); err != nil {
 		return nil, err
 	}
 	if err := p.lookup.fromParsed(conf, res); err != nil {
@@ -127,6 +127,7 @@ func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resourc
 
 // callProcessor looks calls up and attaches them.
 type callProcessor struct {
+	client      clientConfig
 	id          *service.InterpolatedString
 	resultMap   *bloblang.Executor
 	parallelism int
@@ -213,8 +214,11 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	}
 }
 
-// Close has nothing to end: reads end with ProcessBatch.
-func (p *callProcessor) Close(context.Context) error { return nil }
+// Close ends no read: they end with ProcessBatch.
+func (p *callProcessor) Close(context.Context) error {
+	p.client.close()
+	return nil
+}
 
 // flights lets batches that run side by side share the reading of a call.
 type flights struct {

@@ -133,11 +133,11 @@ func operationLint() string {
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &requestProcessor{outcomes: res.Metrics().NewCounter("happyrobot_request_outcomes", "outcome")}
-	client, err := clientFromParsed(conf, res)
-	if err != nil {
+	var err error
+	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	if p.api, err = client.client(); err != nil {
+	if p.api, err = p.client.client(); err != nil {
 		return nil, err
 	}
 	id, err := conf.FieldString(prFieldOperation)
@@ -171,6 +171,7 @@ func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Reso
 
 // requestProcessor calls one operation for each message.
 type requestProcessor struct {
+	client      clientConfig
 	api         *happyrobot.Client
 	operation   happyrobot.Operation
 	argsMapping *bloblang.Executor
@@ -219,24 +220,24 @@ func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
 
 // classify tells the outcome and the reason of a request that failed.
 func (p *requestProcessor) classify(err error) (outcome, reason string) {
-	var e *happyrobot.Error
-	if !errors.As(err, &e) {
-		return lookupRejected, reasonOf(err)
-	}
-	unreadable := unreadable(err)
+	class := happyrobot.ClassOf(err)
+	unreadable := happyrobot.IsUnreadable(err)
+	changes := p.operation.Method != http.MethodGet
 	switch {
-	case happyrobot.IsNotFound(err):
+	case class == happyrobot.ClassOther:
+		return lookupRejected, reasonOf(err)
+	case class == happyrobot.ClassNotFound:
 		return lookupNotFound, lookupNotFound
-	case p.operation.Method != http.MethodGet && e.Unknown() && unreadable:
+	case class == happyrobot.ClassUnknown && changes && unreadable:
 		return requestUnknown, reasonUnreadable
-	case p.operation.Method != http.MethodGet && e.Unknown():
+	case class == happyrobot.ClassUnknown && changes:
 		return requestUnknown, reasonUnanswered
 	case unreadable:
 		return lookupRejected, reasonUnreadable
-	case e.Unprocessed(), e.Unknown():
-		return lookupRejected, reasonGaveUp
+	case class == happyrobot.ClassRefused:
+		return lookupRejected, reasonRefused
 	}
-	return lookupRejected, reasonRefused
+	return lookupRejected, reasonGaveUp
 }
 
 func (p *requestProcessor) fail(msg *service.Message, outcome, reason string, err error) {
@@ -263,5 +264,8 @@ func (p *requestProcessor) mark(msg *service.Message, outcome, reason string, st
 	}
 }
 
-// Close has nothing to end: requests end within ProcessBatch.
-func (p *requestProcessor) Close(context.Context) error { return nil }
+// Close ends no request: they end within ProcessBatch.
+func (p *requestProcessor) Close(context.Context) error {
+	p.client.close()
+	return nil
+}

@@ -38,7 +38,7 @@ func (b *dialBody) again() (io.ReadCloser, error) {
 	return b.reader(), nil
 }
 
-// withhold says whether nothing was taken, and sees to it that it stays so.
+// withhold reports whether nothing was taken, and makes sure that nothing will be.
 func (b *dialBody) withhold() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -46,8 +46,8 @@ func (b *dialBody) withhold() bool {
 	return !b.taken
 }
 
-// dialReader is a type of its own for one more reason: before a body that it does
-// not know, net/http flushes the headers, and a dead connection shows there.
+// dialReader is a type of its own also because net/http flushes the headers before a body
+// of a type that it does not know, and a dead connection shows there.
 type dialReader struct {
 	body *dialBody
 	turn int

@@ -26,13 +26,13 @@ const (
 
 // CallMetadata is telephony data and the caller's own.
 type CallMetadata struct {
-	CallSID string
-	From    string
-	To      string
+	CallSID string          // the telephony provider's id; empty until there is one
+	From    string          // a number, in the form that the API gives it
+	To      string          // likewise
 	Custom  json.RawMessage // OutboundCall.Metadata, as far as is known; nil when it is no object
 }
 
-// CustomText is a member of Custom, "" when it is not there or no text.
+// CustomText is a member of Custom by its exact name, "" when it is not there or no text.
 func (m CallMetadata) CustomText(member string) (text string) {
 	gjson.ParseBytes(m.Custom).ForEach(func(name, value gjson.Result) bool {
 		if name.Str == member {
@@ -66,8 +66,9 @@ func (m *CallMetadata) read(value gjson.Result) {
 	})
 }
 
-// Call is a call as the API reports it. Only what this module acts on is typed;
-// Raw has everything.
+// Call is a call as the API reports it. Only what this module acts on is typed; Raw has
+// everything. A member that is missing or of another type than documented is left zero.
+// Source: page calls/list-calls.
 type Call struct {
 	ID       string
 	Type     CallType
@@ -77,7 +78,7 @@ type Call struct {
 	Raw      json.RawMessage // secrets removed
 }
 
-// UnmarshalJSON reads what can be read.
+// UnmarshalJSON reads what can be read. It fails only for what is no object.
 func (c *Call) UnmarshalJSON(b []byte) error {
 	if !isObject(b) {
 		return errNoObject
@@ -103,15 +104,17 @@ func (c *Call) UnmarshalJSON(b []byte) error {
 
 var errNoCall = errors.New("the answer has neither the id nor the status of a call")
 
-// GetCall reads one call. An answer that names another call is unreadable; one
-// without an id is taken for the call.
+// GetCall reads one call, GET /calls/{id}, and repeats that until it is answered. For an
+// id that the API does not know IsNotFound holds. An answer that names another call is
+// unreadable; one without an id is taken for the call. No page describes the reply; it is
+// expected to be an item of a list.
 func (c *Client) GetCall(ctx context.Context, id string) (call Call, err error) {
 	path, err := callPath(id, "")
 	if err != nil {
 		return Call{}, err
 	}
 	r := request{op: "getCall", method: http.MethodGet, path: path, limit: maxReplyBytes}
-	err = c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+	err = c.repeat(ctx, r, func(body []byte) error {
 		if err := json.Unmarshal(body, &call); err != nil {
 			return err
 		}
@@ -145,7 +148,7 @@ var (
 // unreadable. One that names none is taken for the call.
 func (c *Client) readOf(ctx context.Context, r request, id string, into any) error {
 	r.method = http.MethodGet
-	return c.repeat(ctx, r, (*Error).repeatable, func(body []byte) error {
+	return c.repeat(ctx, r, func(body []byte) error {
 		if namesOther(body, namesOfPart, id) {
 			return errOtherCall
 		}
@@ -196,8 +199,9 @@ func membersAt(object gjson.Result, path string) (values []gjson.Result) {
 	return values
 }
 
-// ListCallsQuery narrows a list. Zero members do not. How the bounds From and To
-// are compared is not documented: ask for more and compare yourself.
+// ListCallsQuery narrows a list. Zero fields do not filter. How the bounds From and To
+// are compared is not documented: ask for more and compare yourself. Source: page
+// calls/list-calls.
 type ListCallsQuery struct {
 	Type      CallType
 	Statuses  []Status
@@ -206,7 +210,7 @@ type ListCallsQuery struct {
 	From, To  time.Time
 	Sort      string // asc or desc, by creation as far as is known
 	Limit     int    // calls a page; below 2000
-	Skip      int
+	Skip      int    // calls to leave out, counted in the order of Sort
 
 	Once bool // do not repeat a page that fails
 }
@@ -242,8 +246,12 @@ func (q ListCallsQuery) values() url.Values {
 	return v
 }
 
-// ListCalls reads all calls of a query, page by page, and ends at the first
-// error. Paging is by offset: in ascending order new calls do not shift pages.
+// ListCalls reads all calls of a query, GET /calls, page by page as they are taken, from
+// Skip on. It ends at the first error, which comes with a zero Call. Each page is repeated
+// until it is answered, unless Once is set. Items that are no object are left out.
+//
+// Paging is by offset: in ascending order new calls do not shift pages. A call that moves
+// between pages while they are read can be given twice, or not at all.
 func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
 		var before json.RawMessage // the first call of the page before
@@ -277,11 +285,13 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 	}
 }
 
-// ErrSamePage says that the API cannot be paged.
+// ErrSamePage is the error of a list whose next page is the page before: the API ignores
+// Skip, so that it would be listed for ever.
 var ErrSamePage error = &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("the API gives the same page twice; it ignores skip")}
 
-// ListCallsPage reads one page of a query. Every item of it has its place, also
-// one that is no object: that is a Call with nothing but Raw.
+// ListCallsPage reads one page of a query. Every item of it has its place, also one that
+// is no object: that is a Call with nothing but Raw. A page may be shorter than Limit,
+// where the API caps it: only an empty one is the end.
 func (c *Client) ListCallsPage(ctx context.Context, q ListCallsQuery) ([]Call, error) {
 	page, err := c.listPage(ctx, q)
 	if err != nil {

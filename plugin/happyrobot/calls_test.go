@@ -113,7 +113,7 @@ func pages(total, most int, fail map[int]int) (http.RoundTripper, *[]string) {
 }
 
 func listing(t *testing.T, transport http.RoundTripper) *happyrobot.Client {
-	return newClient(t, "http://api.example.invalid", func(o *happyrobot.Options) { o.HTTP = &http.Client{Transport: transport} })
+	return newClient(t, "http://api.example.invalid", func(o *happyrobot.Options) { o.Transport = transport })
 }
 
 func TestAListGoesOnPastPagesShorterThanAskedFor(t *testing.T) {

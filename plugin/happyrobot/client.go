@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -19,7 +18,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/cenkalti/backoff/v4"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // DefaultBaseURL is the only base URL that the v1 pages show.
@@ -35,23 +34,35 @@ const (
 // read: that is rarely a passing fault.
 const maxUnreadable = 3
 
-// Options of a Client.
+// Options of a Client. Only APIKey is required.
+//
+// The functions are called from whichever goroutines make requests, several at a time,
+// and must return soon. Nil is nothing to do.
 type Options struct {
-	BaseURL string            // default DefaultBaseURL
-	APIKey  string            // without "Bearer "
-	Headers map[string]string // sent with every request; Authorization cannot be replaced
-	HTTP    *http.Client      // its transport is used, nil for one of its own; redirects are never followed
-	Timeout time.Duration     // of one request, to the end of its reply; default 30s
-	Retry   Retry             // of reads, and of writes that were not processed
-	OmitRaw bool              // created calls come without Raw, which costs more than all else of them
+	BaseURL   string            // default DefaultBaseURL
+	APIKey    string            // without "Bearer "
+	Headers   map[string]string // sent with every request; Authorization cannot be replaced
+	Transport http.RoundTripper // nil for NewTransport(nil); redirects are never followed
+	Timeout   time.Duration     // of one request, to the end of its reply; default 30s
+	Retry     Retry             // of reads, and of writes that were not processed
+	OmitRaw   bool              // created calls come without Raw, which costs more than all else of them
 
-	Wait      func(context.Context) error                     // a rate limit, asked before each request
-	OnRequest func(op string, status int, took time.Duration) // status 0: no answer
-	OnRetry   func(op string, err error, wait time.Duration)  // before a request is repeated
-	OnAnswer  func(op string)                                 // a request that may be repeated succeeded
+	// Wait is a rate limit: it returns when the next request may be made, or with an
+	// error, and then the request is not made.
+	Wait func(context.Context) error
+	// OnRequest is called after each request, repeated ones included: the operation's
+	// id, the status, 0 for no answer, and the time until the headers of the reply.
+	OnRequest func(op string, status int, took time.Duration)
+	// OnRetry is called before the pause after which a request is repeated.
+	OnRetry func(op string, err error, wait time.Duration)
+	// OnAnswer is called when a request that is repeated if need be succeeded, at the
+	// first try or a later one.
+	OnAnswer func(op string)
 }
 
-// Retry spaces repeated requests with full jitter. MaxElapsedTime 0 is for ever.
+// Retry spaces repeated requests with full jitter: a pause is drawn from an interval
+// that doubles from try to try. No try begins later than MaxElapsedTime after the first;
+// 0 is for ever.
 type Retry struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 }
@@ -60,14 +71,14 @@ type Retry struct {
 type Client struct {
 	opts Options
 	base string
-	http http.RoundTripper
 
 	dialReply atomic.Int64 // bytes of the last reply to a dial
 }
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// New makes a client.
+// New makes a client. It makes no request. An error names the option that cannot be used,
+// as api_key, base_url or headers, and never its value.
 func New(opts Options) (*Client, error) {
 	if opts.APIKey == "" {
 		return nil, errors.New("api_key: must not be empty")
@@ -109,17 +120,12 @@ func New(opts Options) (*Client, error) {
 	if opts.Retry.MaxInterval <= 0 {
 		opts.Retry.MaxInterval = 30 * time.Second
 	}
-	c := &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}
-	// Of a caller's client only the transport is used. An http.Client follows
-	// redirects, which turns a dial into a GET (301) or repeats it (307), and asks
-	// for the body again before it can be told not to.
-	if opts.HTTP != nil {
-		c.http = opts.HTTP.Transport
+	// Not an http.Client, which follows redirects: that turns a dial into a GET (301)
+	// or repeats it (307), and asks for the body again before it can be told not to.
+	if opts.Transport == nil {
+		opts.Transport = NewTransport(nil)
 	}
-	if c.http == nil {
-		c.http = NewTransport(nil)
-	}
-	return c, nil
+	return &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}, nil
 }
 
 // NewTransport makes a transport with a connection pool wide enough for many
@@ -127,8 +133,8 @@ func New(opts Options) (*Client, error) {
 //
 // It speaks HTTP/1.1 only: over HTTP/2 all requests share one connection, so a
 // stalled one, or a server that says goodbye, makes every dial in flight unknown.
-// Idle connections are given up sooner than load balancers do (60s is common):
-// a dial that meets one being closed is unknown, too.
+// Idle connections are closed earlier than common load balancers close theirs (60s): a
+// dial that meets one being closed is unknown, too. A nil conf is the default one.
 func NewTransport(conf *tls.Config) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -178,7 +184,7 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		return nil, &Error{Op: r.op, Err: err, notSent: true}
 	}
 	began := time.Now()
-	res, err := c.http.RoundTrip(req)
+	res, err := c.opts.Transport.RoundTrip(req)
 	if err != nil {
 		c.observe(r.op, 0, began)
 		return nil, &Error{Op: r.op, Err: scrub(err, func() secrets { return c.secretsOf(r) }), notSent: !connected.Load() || r.body != nil && r.body.withhold()}
@@ -251,19 +257,13 @@ func (c *Client) observe(op string, status int, began time.Time) {
 // the answer.
 func (c *Client) read(ctx context.Context, r request, into any) error {
 	r.method = http.MethodGet
-	repeatable := (*Error).repeatable
-	if r.single {
-		repeatable = func(*Error) bool { return false }
-	}
-	return c.repeat(ctx, r, repeatable, func(body []byte) error { return json.Unmarshal(body, into) })
+	return c.repeat(ctx, r, func(body []byte) error { return json.Unmarshal(body, into) })
 }
 
 // repeat makes a request until it is answered, its answer included, or fails in a
 // way that must not be repeated.
-func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) bool, decode func([]byte) error) error {
-	pause := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(c.opts.Retry.InitialInterval), backoff.WithMaxInterval(c.opts.Retry.MaxInterval),
-		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(c.opts.Retry.MaxElapsedTime))
+func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) error) error {
+	began, grows := time.Now(), pause.NewGrowing(c.opts.Retry.InitialInterval, c.opts.Retry.MaxInterval)
 	unreadable := 0
 	for {
 		body, err := c.once(ctx, r)
@@ -277,34 +277,26 @@ func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) 
 			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
 		}
 		var e *Error
-		if !errors.As(err, &e) || !repeatable(e) {
+		if r.single || !errors.As(err, &e) || !e.Class().Repeatable() {
 			return err
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
 		}
-		if e.Status >= 200 && e.Status < 300 {
+		if e.Class() == ClassUnreadable {
 			if unreadable++; unreadable > maxUnreadable {
 				return err
 			}
 		}
-		interval := pause.NextBackOff()
-		if interval == backoff.Stop {
-			return err
-		}
-		wait := max(1+rand.N(max(interval, 1)), e.RetryAfter) //nolint:gosec // spreads load, keeps no secret
-		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && pause.GetElapsedTime()+wait > limit {
+		wait := max(grows.Next(), e.RetryAfter)
+		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && time.Since(began)+wait > limit {
 			return err
 		}
 		if c.opts.OnRetry != nil {
 			c.opts.OnRetry(r.op, err, wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%s: %w", r.op, context.Cause(ctx))
+		if err := pause.Sleep(ctx, wait); err != nil {
+			return fmt.Errorf("%s: %w", r.op, err)
 		}
 	}
 }
@@ -312,7 +304,8 @@ func (c *Client) repeat(ctx context.Context, r request, repeatable func(*Error) 
 // idLength is what the API documents of its ids; their alphabet is opaque.
 const idLength = 24
 
-// ValidateID says what is wrong with an object id, without repeating it.
+// ValidateID says what is wrong with an object id, without repeating it. An id has 24
+// characters; nothing else is documented of it.
 func ValidateID(id string) error {
 	if n := utf8.RuneCountInString(id); n != idLength {
 		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, n)

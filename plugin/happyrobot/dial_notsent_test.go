@@ -30,7 +30,7 @@ func requireNotSent(t *testing.T, ctx context.Context, c *happyrobot.Client) err
 
 // dialing makes a client whose connections are made by dial.
 func dialing(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(*happyrobot.Options) {
-	return func(o *happyrobot.Options) { o.HTTP.Transport.(*http.Transport).DialContext = dial }
+	return func(o *happyrobot.Options) { o.Transport.(*http.Transport).DialContext = dial }
 }
 
 func TestARefusedConnectionSendsNothing(t *testing.T) {

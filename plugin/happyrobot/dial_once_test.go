@@ -125,8 +125,7 @@ func TestARedirectedDialGoesNowhere(t *testing.T) {
 			status(code, "Location: "+other.URL+"\r\n", "")(conn)
 			return false
 		})
-		// A client brought along may follow redirects: that must not carry over.
-		c := newClient(t, srv.url, func(o *happyrobot.Options) { o.HTTP.CheckRedirect = nil })
+		c := newClient(t, srv.url, nil)
 
 		_, err := c.CreateOutboundCalls(t.Context(), oneCall())
 

@@ -36,7 +36,7 @@ func TestADialIsNotRepeatedOverHTTP2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			posts, base, conf := resettingHTTP2(t, code)
 			c := clientFor(t, base, func(o *Options) {
-				o.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}}
+				o.Transport = &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}
 				o.Timeout = 2 * time.Second
 			})
 			_, err := c.CreateOutboundCalls(t.Context(), unrepeatedLead)
@@ -137,7 +137,7 @@ func deafClient(t *testing.T, dial func(context.Context, string, string) (net.Co
 		return deafConn{conn, &deaf}, err
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := clientFor(t, server.URL, func(o *Options) { o.HTTP = &http.Client{Transport: transport} })
+	c := clientFor(t, server.URL, func(o *Options) { o.Transport = transport })
 	_, err := c.CreateOutboundCalls(t.Context(), unrepeatedLead)
 	require.NoError(t, err)
 	deaf.Store(true)
@@ -172,7 +172,7 @@ func TestTheDefaultTransportSpeaksNoHTTP2(t *testing.T) {
 	conf := server.Client().Transport.(*http.Transport).TLSClientConfig
 	transport := NewTransport(&tls.Config{RootCAs: conf.RootCAs})
 	defer transport.CloseIdleConnections()
-	c := clientFor(t, server.URL, func(o *Options) { o.HTTP = &http.Client{Transport: transport} })
+	c := clientFor(t, server.URL, func(o *Options) { o.Transport = transport })
 	_, err := c.CreateOutboundCalls(t.Context(), unrepeatedLead)
 	require.NoError(t, err)
 }

@@ -9,19 +9,21 @@ import (
 	"net/url"
 )
 
-// Arguments of an operation.
+// Arguments of an operation. The API's description, resources/openapi, says what each
+// operation takes; only the parameters of the path are checked.
 type Arguments struct {
-	Path  map[string]string
+	Path  map[string]string // by parameter, unescaped; all that the path has, and no others
 	Query url.Values
 	Body  json.RawMessage // nil for none
 }
 
-// Do calls an operation and gives its answer, with the secrets removed; nil for
-// an empty one. It does not place calls.
+// Do calls an operation and returns its answer, with the secrets removed; nil for an
+// empty one. It refuses operations that place calls.
 //
-// A read is repeated until it is answered. Anything else is repeated only when it
-// was certainly not processed; see Error.Unprocessed. A FieldError is an argument
-// that is not as the operation wants it.
+// A read is repeated until it is answered. Anything else is repeated only when it was
+// certainly not processed, see Class.Repeatable, and is not cut off by the end of ctx
+// once the rate limit let it through. A FieldError is an argument that is not as the
+// operation wants it.
 func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.RawMessage, error) {
 	if op.PlacesCalls() {
 		return nil, fmt.Errorf("%s: places calls, which needs a ledger", op.ID)
@@ -31,9 +33,8 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 		return nil, err
 	}
 	r := request{op: op.ID, method: op.Method, path: path, query: args.Query, limit: maxListBytes}
-	repeatable := (*Error).repeatable
 	if op.Method != http.MethodGet {
-		repeatable, r.uncut = (*Error).Unprocessed, true
+		r.uncut = true
 		if args.Body != nil {
 			r.body = &dialBody{json: args.Body}
 		}
@@ -41,7 +42,7 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 		return nil, &FieldError{"body", "must be absent: " + op.ID + " only reads"}
 	}
 	var reply json.RawMessage
-	err = c.repeat(ctx, r, repeatable, func(body []byte) error {
+	err = c.repeat(ctx, r, func(body []byte) error {
 		if len(bytes.TrimSpace(body)) == 0 {
 			return nil // documented of setCallRating
 		}

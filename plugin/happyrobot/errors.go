@@ -14,10 +14,11 @@ import (
 
 const maxRetryAfter = time.Hour
 
-// Error is a request that did not succeed.
+// Error is a request that was not made, not answered, refused, or answered with what
+// cannot be read. Class says what that means.
 type Error struct {
-	Op         string        // operation id
-	Status     int           // 0 when there was no answer
+	Op         string        // operation id, see Operations
+	Status     int           // of the answer, 0 when there was none; a 2xx is a reply that cannot be read
 	Message    string        // the API's own words, short, masked
 	RetryAfter time.Duration // 0 when not asked for; at most an hour
 	Body       string        // beginning of the reply, masked
@@ -26,7 +27,7 @@ type Error struct {
 	notSent bool
 }
 
-// Error tells what failed, without key, number or transcript.
+// Error says what failed, without key, number or transcript.
 func (e *Error) Error() string {
 	switch {
 	case e.Err != nil && e.Status != 0:
@@ -43,52 +44,12 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotSent says that certainly no call can have been placed, and nothing changed: the connection was
-// refused, the name or the certificate was not good, the time ran out first, or
-// a connection broke before any of the request's body was handed to it.
+// NotSent reports whether the request certainly had no effect: the connection was
+// refused, the name or the certificate was not good, the time ran out first, or a
+// connection broke before any of the request's body was handed to it.
 func (e *Error) NotSent() bool { return e.notSent }
 
-// repeatable says whether asking again may help a read. A refused key counts:
-// waiting until somebody mends it beats failing a stream of messages.
-func (e *Error) repeatable() bool {
-	switch e.Status {
-	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests,
-		http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return true
-	}
-	return e.Status >= 500 || e.Status >= 200 && e.Status < 300 && !errors.Is(e.Err, errTooLarge) // which it will be again
-}
-
-// Unprocessed says that the request certainly changed nothing and is good to be
-// sent again: it did not leave, was too many, or met a key or an account that has
-// to be mended first.
-func (e *Error) Unprocessed() bool {
-	switch e.Status {
-	case http.StatusTooManyRequests, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return true
-	}
-	return e.Status == 0 && e.notSent
-}
-
-// Unknown says that a request that changes something may have been processed,
-// and no answer tells.
-func (e *Error) Unknown() bool {
-	switch e.Status {
-	case 0:
-		return !e.notSent
-	case http.StatusRequestTimeout: // a proxy says so, too, when the API behind it was slow
-		return true
-	}
-	return e.Status < 300 || e.Status >= 500
-}
-
 var errTooLarge = errors.New("the reply is larger")
-
-// IsNotFound says whether the API does not know the object.
-func IsNotFound(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
-}
 
 // replyError makes the error of a reply whose body begins so. What the request carried
 // is masked in it.
@@ -152,8 +113,10 @@ type transportError struct {
 func (e transportError) Error() string { return e.words }
 func (e transportError) Unwrap() error { return e.cause }
 
-// errShape is JSON that is not what was asked for.
-var errShape = errors.New("unexpected shape")
+var (
+	errNoJSON = errors.New("not JSON, or cut short")
+	errShape  = errors.New("unexpected shape") // JSON that is not what was asked for
+)
 
 // decodeError keeps the value that did not fit out of the words.
 func decodeError(err error) error {
@@ -164,5 +127,5 @@ func decodeError(err error) error {
 	if errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall) {
 		return err
 	}
-	return errors.New("not JSON, or cut short")
+	return errNoJSON
 }

@@ -40,7 +40,9 @@ var (
 	ErrNoEvent = errors.New("the body is neither a CloudEvent with id and type, nor a call hook with type and call.id")
 )
 
-// ParseEvent reads an event, whatever its type.
+// ParseEvent reads the body of a webhook, whatever the event's type. It fails with
+// ErrNoJSON or ErrNoEvent, and for nothing else: a member of another type than documented
+// is left zero.
 func ParseEvent(body []byte) (Event, error) {
 	if !json.Valid(body) {
 		return Event{}, ErrNoJSON

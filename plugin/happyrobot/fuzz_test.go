@@ -24,7 +24,7 @@ func FuzzCreatedCalls(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := newClient(t, "http://api.example.invalid", func(o *happyrobot.Options) {
-			o.HTTP = &http.Client{Transport: roundTrip(func(req *http.Request) *http.Response { return respond(req, 200, string(body)) })}
+			o.Transport = roundTrip(func(req *http.Request) *http.Response { return respond(req, 200, string(body)) })
 		})
 
 		created, err := c.CreateOutboundCalls(t.Context(), oneCall())

@@ -8,6 +8,11 @@ import (
 	"github.com/tidwall/gjson"
 )
 
+// Calls and transcripts are read with gjson. A member is taken by its exact name, where
+// encoding/json takes "Role" for "role"; every one of those with the same name is seen;
+// an odd one does not lose the others; and lists of thousands cost a fraction of
+// decoding them: see the benchmarks in reading_bench_test.go. What is small is decoded.
+
 // lenient is a member whose value is left zero when its JSON is of another type.
 type lenient[T any] struct{ v T }
 
@@ -19,7 +24,7 @@ func (l *lenient[T]) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// isObject asks it of valid JSON. encoding/json takes null for any type.
+// isObject reports whether valid JSON is an object. encoding/json takes null for any type.
 func isObject(b []byte) bool {
 	b = bytes.TrimLeft(b, " \t\r\n")
 	return len(b) > 0 && b[0] == '{'

@@ -37,8 +37,8 @@ func TestHeadersAndAddressesThatCannotWorkAreRefusedAtStart(t *testing.T) {
 }
 
 func TestAReplyThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
-	e := &Error{Status: 200, Err: errTooLarge}
-	assert.False(t, e.repeatable())
-	assert.True(t, (&Error{Status: 200, Err: errShape}).repeatable())
+	e := &Error{Op: "listCalls", Status: 200, Err: errTooLarge}
+	assert.False(t, e.Class().Repeatable())
+	assert.True(t, (&Error{Op: "listCalls", Status: 200, Err: errShape}).Class().Repeatable())
 	assert.True(t, strings.Contains(e.Error(), "larger"))
 }

@@ -110,7 +110,7 @@ func newClient(t *testing.T, url string, change func(*happyrobot.Options)) *happ
 	transport := happyrobot.NewTransport(nil)
 	transport.Proxy = nil // a proxy of the environment is none of a test's business
 	t.Cleanup(transport.CloseIdleConnections)
-	opts.HTTP = &http.Client{Transport: transport}
+	opts.Transport = transport
 	if change != nil {
 		change(&opts)
 	}

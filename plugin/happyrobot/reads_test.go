@@ -49,7 +49,7 @@ func answering(t *testing.T, replies ...reply) (*answers, func(change func(*happ
 	a := &answers{replies: replies}
 	return a, func(change func(*happyrobot.Options)) *happyrobot.Client {
 		return newClient(t, "http://api.example.invalid/api/v1", func(o *happyrobot.Options) {
-			o.HTTP = &http.Client{Transport: a}
+			o.Transport = a
 			if change != nil {
 				change(o)
 			}

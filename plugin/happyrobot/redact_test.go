@@ -84,15 +84,6 @@ func BenchmarkRedactNothingToRemove(b *testing.B) {
 	}
 }
 
-func BenchmarkRedactHooks(b *testing.B) {
-	raw := testdata(b, "call.completed.json")
-	b.SetBytes(int64(len(raw)))
-	b.ReportAllocs()
-	for b.Loop() {
-		happyrobot.Redact(raw)
-	}
-}
-
 func TestRedactingNothingCostsNothing(t *testing.T) {
 	raw := happyrobot.Redact(testdata(t, "call.completed.json"))
 	assert.Zero(t, testing.AllocsPerRun(100, func() { happyrobot.Redact(raw) }))

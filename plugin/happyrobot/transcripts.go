@@ -12,15 +12,15 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Transcript is what was said in a call.
+// Transcript is what was said in a call. Source: page calls/get-transcript.
 type Transcript struct {
 	ID       string
 	CallID   string
 	Messages []TranscriptMessage
-	Raw      json.RawMessage
+	Raw      json.RawMessage // nil for that of an Event
 }
 
-// UnmarshalJSON reads what can be read.
+// UnmarshalJSON reads what can be read. It fails only for what is no object.
 func (t *Transcript) UnmarshalJSON(b []byte) error {
 	if !isObject(b) {
 		return errNoObject
@@ -40,8 +40,10 @@ func (t *Transcript) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// GetTranscript reads a call's transcript. What the API answers while there is
-// none is not documented: an empty one, or an error for which IsNotFound holds.
+// GetTranscript reads a call's transcript, GET /calls/{id}/transcript, and repeats that
+// until it is answered. What the API answers while there is none is not documented: an
+// empty one, or an error for which IsNotFound holds. An answer that names another call is
+// unreadable.
 func (c *Client) GetTranscript(ctx context.Context, id string) (t Transcript, err error) {
 	path, err := callPath(id, "/transcript")
 	if err != nil {
@@ -86,7 +88,8 @@ func (r *Recording) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// GetRecording reads where a call's recording is. The path is inferred.
+// GetRecording reads where a call's recording is, GET /calls/{id}/recording, and repeats
+// that until it is answered. No page describes it: the path is inferred.
 func (c *Client) GetRecording(ctx context.Context, id string) (rec Recording, err error) {
 	path, err := callPath(id, "/recording")
 	if err != nil {
@@ -96,7 +99,8 @@ func (c *Client) GetRecording(ctx context.Context, id string) (rec Recording, er
 	return rec, err
 }
 
-// GetCallLogs reads a call's logs as they come: neither path nor shape is documented.
+// GetCallLogs reads a call's logs as they come, GET /calls/{id}/logs, secrets removed, and
+// repeats that until it is answered. Neither path nor shape is documented.
 func (c *Client) GetCallLogs(ctx context.Context, id string) (logs json.RawMessage, err error) {
 	path, err := callPath(id, "/logs")
 	if err != nil {

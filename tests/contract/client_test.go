@@ -34,7 +34,7 @@ func place(t *testing.T, c *happyrobot.Client, n int) []happyrobot.CreatedCall {
 
 func TestEverythingTheClientDoesKeepsTheContract(t *testing.T) {
 	w, sim, url := serve(t, callsim.Options{Seed: 7, Speed: 0.001, MaxBatch: -1})
-	c, err := happyrobot.New(happyrobot.Options{APIKey: key, BaseURL: url, HTTP: &http.Client{Transport: &http.Transport{}}})
+	c, err := happyrobot.New(happyrobot.Options{APIKey: key, BaseURL: url, Transport: &http.Transport{}})
 	require.NoError(t, err)
 	created := place(t, c, 105) // so many until one of them fails
 

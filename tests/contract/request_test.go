@@ -34,7 +34,7 @@ func TestTheTableOfOperationsIsTheDescriptions(t *testing.T) {
 // One message goes through a happyrobot_request of each operation.
 func TestEveryRequestOfAnyOperationKeepsTheContract(t *testing.T) {
 	w, sim, url := serve(t, callsim.Options{Seed: 7})
-	c, err := happyrobot.New(happyrobot.Options{APIKey: key, BaseURL: url, HTTP: &http.Client{Transport: &http.Transport{}}})
+	c, err := happyrobot.New(happyrobot.Options{APIKey: key, BaseURL: url, Transport: &http.Transport{}})
 	require.NoError(t, err)
 	place(t, c, 40)
 	sim.Advance(2 * time.Hour)

@@ -37,7 +37,7 @@ func (m inMemory) RoundTrip(req *http.Request) (res *http.Response, err error) {
 func clientOf(t *testing.T, handler http.Handler) *happyrobot.Client {
 	t.Helper()
 	client, err := happyrobot.New(happyrobot.Options{
-		APIKey: "k", BaseURL: "http://sim.example/api/v1", HTTP: &http.Client{Transport: inMemory{handler}},
+		APIKey: "k", BaseURL: "http://sim.example/api/v1", Transport: inMemory{handler},
 		Retry: happyrobot.Retry{InitialInterval: 100 * time.Millisecond, MaxElapsedTime: 5 * time.Second},
 	})
 	require.NoError(t, err)

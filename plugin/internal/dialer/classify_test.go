@@ -114,7 +114,7 @@ func FuzzClassify(f *testing.F) {
 		transport := happyrobot.NewTransport(nil)
 		transport.DialContext = s.dial
 		defer transport.CloseIdleConnections()
-		client, err := happyrobot.New(happyrobot.Options{APIKey: "key", BaseURL: "http://api.example.invalid", HTTP: &http.Client{Transport: transport}, Timeout: 5 * time.Second})
+		client, err := happyrobot.New(happyrobot.Options{APIKey: "key", BaseURL: "http://api.example.invalid", Transport: transport, Timeout: 5 * time.Second})
 		require.NoError(t, err)
 		if reused {
 			_, err = client.CreateOutboundCalls(t.Context(), calls)

@@ -18,13 +18,18 @@ func TestSecretsAreCutOutAndNothingElse(t *testing.T) {
 		`{"type":"end","call":{"assistant":{"hook":{"headers":[1]}}}}`:                               `{"type":"end","call":{"assistant":{"hook":{}}}}`,
 		`{"hooks":[{"headers":[1]}]}`:                                                                `{"hooks":[{}]}`,
 		`{"api_key":"SECRET","twilio_credentials":{"api_key":"SECRET"},"n":12345678901234567890.10}`: `{"n":12345678901234567890.10}`,
-		`{"a":1, "api_key":"SECRET" , "b":2}`:                                                        `{"a":1 , "b":2}`,
+		`{"a":1, "api_key":"SECRET" , "b":2}`:                                                        `{"a":1,"b":2}`,
 		`{"\u0061pi_key":"SECRET"}`:                                                                  `{}`,
 		`{"headers":["kept"],"x":"api_key"}`:                                                         `{"headers":["kept"],"x":"api_key"}`,
 		`{"hooks":[{"x":"\"headers\":\\"}]}`:                                                         `{"hooks":[{"x":"\"headers\":\\"}]}`,
 		`{"params":{"q":"<&>"},"api_key":1}`:                                                         `{"params":{"q":"<&>"}}`,
 		`{"api_key":`:                                                                                ``,
-		`{"params":{"api_key":1},"metadata":{"custom":{"hooks":[{"headers":1}]}},"api_key":2}`:       `{"params":{"api_key":1},"metadata":{"custom":{"hooks":[{"headers":1}]}}}`,
+		`{"params":{"api_key":1},"metadata":{"custom":{"hooks":[{"headers":1}]}},"api_key":2}`:       `{"metadata":{"custom":{"hooks":[{"headers":1}]}},"params":{"api_key":1}}`,
+		// The objects around one that held a secret stay byte by byte.
+		`{ "b":1.0, "use_case" : {"z":"\u00e9<", "hooks":[{"url":"<u>","headers":1}], "a":[ ]} ,"b":"\u0068"}`: `{ "b":1.0, "use_case" : {"z":"\u00e9<", "hooks":[{"url":"<u>"}], "a":[ ]} ,"b":"\u0068"}`,
+		`{"b":2,"a":{"n":1e400,"api_key":1,"m":-0.10}}`:                                                        `{"b":2,"a":{"m":-0.10,"n":1e400}}`,
+		`{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"hooks":{"a":[[{"headers":1}]]}}}}}}}}}}`:                    `{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"hooks":{"a":[[{}]]}}}}}}}}}}`,
+		"\n\t{\"hooks\":{\"url\":\"u\",\"headers\":1},\"b\":[1, 2]} ":                                          "\n\t{\"hooks\":{\"url\":\"u\"},\"b\":[1, 2]} ",
 		`null`: `null`,
 	} {
 		assert.Equal(t, want, string(Redact(json.RawMessage(raw))), raw)

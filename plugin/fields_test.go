@@ -1,0 +1,83 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) add(format string, args []any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
+}
+
+func (l *logLines) Warnf(format string, args ...any) { l.add("WARN "+format, args) }
+func (l *logLines) Infof(format string, args ...any) { l.add("INFO "+format, args) }
+
+func TestRequestsThatFailAreReportedUntilTheyAreAnsweredOrTheComponentCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var client clientConfig
+		var log logLines
+		client.logChanges(&log)
+		failed, answered := client.options.OnRetry, client.options.OnAnswer
+
+		answered("getCall")
+		failed("getCall", errors.New("status 500"), 0)
+		failed("listCalls", errors.New("status 503"), 0)
+		time.Sleep(pause.Reminder + time.Second)
+		synctest.Wait()
+		answered("listCalls")
+		answered("listCalls")
+		assert.Equal(t, []string{
+			"WARN API request failed; retrying: status 500",
+			"WARN API requests have been failing since 2000-01-01T00:00:00Z; retrying: status 503",
+			"INFO API requests are answered again, after 5m1s.",
+		}, log.lines)
+
+		failed("getCall", errors.New("status 500"), 0)
+		client.close()
+		time.Sleep(3 * pause.Reminder)
+		synctest.Wait()
+		assert.Len(t, log.lines, 4, "no timer outlives the component")
+	})
+}
+
+func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, failures := 0, 3
+		res := service.MockResources(service.MockResourcesOptAddRateLimit("slow", func(context.Context) (time.Duration, error) {
+			if asked++; asked <= failures {
+				return 0, errors.New("away")
+			}
+			return 0, nil
+		}))
+		var client clientConfig
+		wait := client.rateLimit(res, "slow")
+
+		began := time.Now()
+		assert.NoError(t, wait(t.Context()))
+		assert.Equal(t, 3*rateLimitRetry, time.Since(began))
+		assert.Equal(t, 4, asked)
+
+		failures = 1000
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		assert.ErrorIs(t, wait(ctx), context.DeadlineExceeded)
+		client.close()
+	})
+}

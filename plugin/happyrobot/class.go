@@ -1,0 +1,160 @@
+package happyrobot
+
+import (
+	"errors"
+	"math"
+	"net/http"
+)
+
+// Class is what the answer to a request means, or that there was none. It is decided
+// here and nowhere else: see the table below.
+type Class string
+
+// Classes of answers.
+const (
+	ClassAnswered   Class = "answered"   // a reply that could be read
+	ClassNotSent    Class = "not_sent"   // the request certainly had no effect: it did not leave
+	ClassThrottled  Class = "throttled"  // the API asks to slow down
+	ClassSetup      Class = "setup"      // the key, the account or the URL is wrong, not what was asked
+	ClassRefused    Class = "refused"    // the API does not want this request
+	ClassNotFound   Class = "not_found"  // of a read or a change: the API does not know the object
+	ClassUnknown    Class = "unknown"    // the request may have been processed, and no answer says so
+	ClassOutage     Class = "outage"     // of a read: no answer, or one that says that the API is broken
+	ClassSlow       Class = "slow"       // of a read: the API, or a proxy before it, gave up waiting
+	ClassUnreadable Class = "unreadable" // of a read: a 2xx that is no JSON, cut short or about another call
+	ClassTooLarge   Class = "too_large"  // of a read: a 2xx that is larger than any reply should be
+
+	// ClassOther is an error that is none of this package's requests: an argument that is
+	// not as it must be, or a context that ended. Whether a request left is not known.
+	ClassOther Class = "other"
+)
+
+// meaning is what an answer means for each of the three kinds of requests. A dial is
+// one that places calls; a change is any other that is no GET.
+type meaning struct{ dial, change, read Class }
+
+// What has no status, or is no question of it.
+var (
+	didNotLeave   = meaning{dial: ClassNotSent, change: ClassNotSent, read: ClassOutage}
+	noAnswer      = meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassOutage}
+	tooLargeReply = meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassTooLarge}
+)
+
+// answers are the meanings of the statuses. The first row that a status is in decides.
+var answers = []struct {
+	from, to int
+	meaning
+}{
+	// An error with a 2xx is a reply that could not be read.
+	{200, 299, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassUnreadable}},
+	// Redirects are never followed: the base URL points at something that moved.
+	{300, 399, meaning{dial: ClassSetup, change: ClassRefused, read: ClassRefused}},
+	{http.StatusUnauthorized, http.StatusForbidden, meaning{dial: ClassSetup, change: ClassSetup, read: ClassSetup}}, // 401, 402, 403
+	{http.StatusNotFound, http.StatusNotFound, meaning{dial: ClassSetup, change: ClassNotFound, read: ClassNotFound}},
+	{http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, meaning{dial: ClassSetup, change: ClassRefused, read: ClassRefused}},
+	// A proxy says so, too, when the API behind it was slow and is still at work.
+	{http.StatusRequestTimeout, http.StatusRequestTimeout, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassSlow}},
+	{http.StatusTooManyRequests, http.StatusTooManyRequests, meaning{dial: ClassThrottled, change: ClassThrottled, read: ClassThrottled}},
+	{400, 499, meaning{dial: ClassRefused, change: ClassRefused, read: ClassRefused}},
+	{500, math.MaxInt, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassOutage}},
+	// What is no final status. Nothing that is not known counts as a refusal.
+	{math.MinInt, 199, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassUnknown}},
+}
+
+// ClassOf is the class of what a method of Client returned as error, which may be
+// wrapped. ClassAnswered for nil, ClassOther for an error that holds no *Error.
+func ClassOf(err error) Class {
+	if err == nil {
+		return ClassAnswered
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return ClassOther
+	}
+	return e.Class()
+}
+
+// Class tells what the answer means for the operation that failed. One that is not
+// among Operations counts as one that places calls, with which there is most to lose.
+func (e *Error) Class() Class {
+	m := e.meaning()
+	op, known := FindOperation(e.Op)
+	switch {
+	case !known || op.PlacesCalls():
+		return m.dial
+	case op.Method != http.MethodGet:
+		return m.change
+	default:
+		return m.read
+	}
+}
+
+func (e *Error) meaning() meaning {
+	switch {
+	case e.Status == 0 && e.notSent:
+		return didNotLeave
+	case e.Status == 0:
+		return noAnswer
+	case e.Status >= 200 && e.Status <= 299 && errors.Is(e.Err, errTooLarge):
+		return tooLargeReply
+	}
+	for _, row := range answers {
+		if e.Status >= row.from && e.Status <= row.to {
+			return row.meaning
+		}
+	}
+	return noAnswer // unreachable: the last row takes what the others leave
+}
+
+// Repeatable reports whether the same request may be sent again, and waiting may help.
+// A wrong key counts: waiting until it is fixed beats failing a stream of messages. A
+// request that may have been processed does not, unless it only reads.
+//
+// Of a refused request for several calls it says nothing: part of them may exist.
+func (c Class) Repeatable() bool {
+	switch c {
+	case ClassNotSent, ClassThrottled, ClassSetup, ClassOutage, ClassSlow, ClassUnreadable:
+		return true
+	}
+	return false
+}
+
+// Declined reports whether the API is there and declined to answer: it says no, or
+// later, in words that are no sign of an outage.
+func (c Class) Declined() bool {
+	switch c {
+	case ClassThrottled, ClassSetup, ClassRefused, ClassNotFound, ClassSlow:
+		return true
+	}
+	return false
+}
+
+// OfThisRequest reports whether the trouble is with the one object that was asked for
+// or what was asked of it, so that other requests need not fare the same. An outage, a
+// limit or a wrong key is trouble of all.
+func (c Class) OfThisRequest() bool {
+	switch c {
+	case ClassRefused, ClassNotFound, ClassUnreadable, ClassTooLarge, ClassOther:
+		return true
+	}
+	return false
+}
+
+// IsNotFound reports whether an error says that the API does not know the object. A
+// dial is told so of a use case, or because the URL is wrong: its class is ClassSetup.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.meaning().read == ClassNotFound
+}
+
+// IsUnreadable reports whether an error says that the API answered with a 2xx that
+// cannot be used: no JSON, cut short, too large or about another call. A dial or a
+// change that was answered so may have been processed: its class is ClassUnknown.
+func IsUnreadable(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	c := e.meaning().read
+	return c == ClassUnreadable || c == ClassTooLarge
+}
