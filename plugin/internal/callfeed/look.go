@@ -57,27 +57,15 @@ func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
 	case happyrobot.IsNotFound(err):
 		return f.act(key, &call, f.book.missing(key, now)), true
 	case err != nil:
-		found := f.book.unread(key, retryAfter(err), refused(err), now)
+		// An outage is no reason to give up one call.
+		refused := happyrobot.ClassOf(err).OfThisRequest()
+		found := f.book.unread(key, retryAfter(err), refused, now)
 		if found.dropped == "" {
 			f.notices.calls.Trouble(unread(key, err))
 		}
 		return f.act(key, &call, found), false
 	}
 	return f.act(key, &call, f.book.looked(key, &call, now)), false
-}
-
-// refused tells an answer about one call from an outage, which is no reason to
-// give it up.
-func refused(err error) bool {
-	var e *happyrobot.Error
-	if !errors.As(err, &e) {
-		return true // its id is none that can be asked for
-	}
-	switch e.Status {
-	case 401, 402, 403, 408, 429:
-		return false
-	}
-	return e.Status >= 200 && e.Status < 500
 }
 
 // retryAfter is how long an error asks to wait.
