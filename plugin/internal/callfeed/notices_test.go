@@ -117,3 +117,32 @@ func TestAListThatIsReadAgainIsNoTroubleWhileThePipelineIsSlow(t *testing.T) {
 		require.NoError(t, feed.Close(t.Context()))
 	})
 }
+
+// unreachable fails each time in other words, as a connection that breaks does, until
+// a time.
+type unreachable struct {
+	*scripted
+	until time.Time
+	tries int
+}
+
+func (u *unreachable) ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery) ([]happyrobot.Call, error) {
+	if !time.Now().Before(u.until) {
+		return u.scripted.ListCallsPage(ctx, q)
+	}
+	u.tries++
+	return nil, &happyrobot.Error{Op: "listCalls", Err: fmt.Errorf("read tcp 127.0.0.1:%d: connection reset by peer", 40000+u.tries)}
+}
+
+func TestAnAPIThatIsAwayIsReportedWhileItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, log := &unreachable{scripted: &scripted{}, until: time.Now().Add(59 * time.Minute)}, &logbook{}
+		follow(t, options(api, &disk{}, log))
+		time.Sleep(2 * time.Hour)
+		lines := log.all()
+		require.Len(t, lines, 1+11+1, "when it starts, every five minutes, and when it ends")
+		assert.Contains(t, lines[0], "Listing calls failed; retrying")
+		assert.Contains(t, lines[11], "Since 2000-01-01T00:00:00Z: listing calls fails")
+		assert.Contains(t, lines[12], "Calls are listed again, after 59m")
+	})
+}
