@@ -182,3 +182,43 @@ func TestACallThatCannotBeReadIsReportedAndTriedAgain(t *testing.T) {
 		assert.Equal(t, 1, logged(log, "Open calls are read again"))
 	})
 }
+
+// An outage says nothing about a call, however long it lasts.
+func TestACallThatTheAPIRefusesIsGivenUpInTheEnd(t *testing.T) {
+	for status, givenUp := range map[int]bool{
+		http.StatusUnprocessableEntity: true, http.StatusMovedPermanently: true, http.StatusOK: true,
+		http.StatusUnauthorized: false, http.StatusRequestTimeout: false, http.StatusTooManyRequests: false,
+		http.StatusServiceUnavailable: false, 0: false,
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api, log := &refusing{&scripted{calls: []object{made(0, time.Now(), "In progress")}}, status}, &logbook{}
+				o := options(api, &disk{}, log)
+				o.MaxAge = 24 * time.Hour
+				dropped := map[string]int{}
+				o.OnDrop = func(reason string) { dropped[reason]++ }
+				_, stop := follow(t, o)
+				time.Sleep(time.Minute)
+				api.add(made(1, time.Now().Add(time.Hour), "Completed")) // takes the list past the other
+				time.Sleep(48 * time.Hour)
+				stop()
+				if givenUp {
+					assert.Equal(t, map[string]int{"expired": 1}, dropped)
+					assert.Equal(t, 1, logged(log, "Stopped watching call "+callID(0)))
+				} else {
+					assert.Empty(t, dropped)
+				}
+			})
+		})
+	}
+}
+
+// refusing answers each read of a call with one status; 0 is no answer.
+type refusing struct {
+	*scripted
+	status int
+}
+
+func (r refusing) GetCall(context.Context, string) (happyrobot.Call, error) {
+	return happyrobot.Call{}, &happyrobot.Error{Op: "getCall", Status: r.status, Err: errors.New("refused")}
+}
