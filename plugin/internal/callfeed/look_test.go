@@ -70,9 +70,11 @@ func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api, log := &scripted{calls: []object{made(0, time.Now(), "Completed")}}, &logbook{}
 				o := options(api, &disk{}, log)
+				transcript, outcome := &parts{ready: time.Now()}, callfeed.Complete
 				if !refused {
-					o.Parts = (&parts{ready: time.Now().Add(math.MaxInt64)}).read
+					transcript.ready, outcome = time.Now().Add(math.MaxInt64), callfeed.NotReady
 				}
+				o.Parts = transcript.read
 				feed, err := callfeed.Open(t.Context(), o)
 				require.NoError(t, err)
 				if refused {
@@ -90,6 +92,11 @@ func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, callID(0), e.Call.ID)
 				assert.Equal(t, "Completed", string(e.Call.Status))
+				assert.Equal(t, outcome, e.Outcome)
+				assert.Equal(t, map[string]any{"id": callID(0)}, e.Content)
+				if refused {
+					assert.Equal(t, 1, transcript.asked, "nothing more can be read of it")
+				}
 				require.NoError(t, e.Ack(ctx, nil))
 				_, err = feed.Next(ctx)
 				assert.ErrorIs(t, err, context.DeadlineExceeded)
@@ -205,6 +212,7 @@ func TestACallThatTheAPIRefusesIsGivenUpInTheEnd(t *testing.T) {
 				if givenUp {
 					assert.Equal(t, map[string]int{"expired": 1}, dropped)
 					assert.Equal(t, 1, logged(log, "Stopped watching call "+callID(0)))
+					assert.Equal(t, 1, logged(log, "Open calls are read again"), "its trouble ends with it")
 				} else {
 					assert.Empty(t, dropped)
 				}
