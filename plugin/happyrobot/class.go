@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Class is what the answer to a request means, or that there was none. It is decided
-// here and nowhere else: see the table below.
+// Class is what the answer to a request means, or the lack of one. It is decided here and
+// nowhere else: see the table below.
 type Class string
 
 // Classes of answers.
@@ -33,36 +33,35 @@ const (
 // one that places calls; a change is any other that is no GET.
 type meaning struct{ dial, change, read Class }
 
-// What has no status, or is no question of it.
+// Answers whose meaning is no question of the status.
 var (
-	didNotLeave   = meaning{dial: ClassNotSent, change: ClassNotSent, read: ClassOutage}
-	noAnswer      = meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassOutage}
-	tooLargeReply = meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassTooLarge}
+	//                       a dial          a change        a read
+	didNotLeave   = meaning{ClassNotSent, ClassNotSent, ClassOutage}
+	noAnswer      = meaning{ClassUnknown, ClassUnknown, ClassOutage}
+	tooLargeReply = meaning{ClassUnknown, ClassUnknown, ClassTooLarge} // with a 2xx
 )
 
-// answers are the meanings of the statuses. The first row that a status is in decides.
+// answers are the meanings of all others. The first row that a status is in decides.
+// Nothing that is not known counts as a refusal.
 var answers = []struct {
 	from, to int
 	meaning
 }{
-	// An error with a 2xx is a reply that could not be read.
-	{200, 299, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassUnreadable}},
-	// Redirects are never followed: the base URL points at something that moved.
-	{300, 399, meaning{dial: ClassSetup, change: ClassRefused, read: ClassRefused}},
-	{http.StatusUnauthorized, http.StatusForbidden, meaning{dial: ClassSetup, change: ClassSetup, read: ClassSetup}}, // 401, 402, 403
-	{http.StatusNotFound, http.StatusNotFound, meaning{dial: ClassSetup, change: ClassNotFound, read: ClassNotFound}},
-	{http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, meaning{dial: ClassSetup, change: ClassRefused, read: ClassRefused}},
-	// A proxy says so, too, when the API behind it was slow and is still at work.
-	{http.StatusRequestTimeout, http.StatusRequestTimeout, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassSlow}},
-	{http.StatusTooManyRequests, http.StatusTooManyRequests, meaning{dial: ClassThrottled, change: ClassThrottled, read: ClassThrottled}},
-	{400, 499, meaning{dial: ClassRefused, change: ClassRefused, read: ClassRefused}},
-	{500, math.MaxInt, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassOutage}},
-	// What is no final status. Nothing that is not known counts as a refusal.
-	{math.MinInt, 199, meaning{dial: ClassUnknown, change: ClassUnknown, read: ClassUnknown}},
+	//                 a dial          a change        a read
+	{200, 299, meaning{ClassUnknown, ClassUnknown, ClassUnreadable}}, // a reply that could not be read
+	{300, 399, meaning{ClassSetup, ClassRefused, ClassRefused}},      // never followed: the base URL points at something that moved
+	{401, 403, meaning{ClassSetup, ClassSetup, ClassSetup}},          // the key, the account, what the key may do
+	{404, 404, meaning{ClassSetup, ClassNotFound, ClassNotFound}},    // to a dial, the base URL or the use case
+	{405, 405, meaning{ClassSetup, ClassRefused, ClassRefused}},      // the base URL leads to something else
+	{408, 408, meaning{ClassUnknown, ClassUnknown, ClassSlow}},       // also of a proxy whose API is still at work
+	{429, 429, meaning{ClassThrottled, ClassThrottled, ClassThrottled}},
+	{400, 499, meaning{ClassRefused, ClassRefused, ClassRefused}}, // all others of 4xx
+	{500, math.MaxInt, meaning{ClassUnknown, ClassUnknown, ClassOutage}},
+	{math.MinInt, 199, meaning{ClassUnknown, ClassUnknown, ClassUnknown}}, // no final status
 }
 
-// ClassOf is the class of what a method of Client returned as error, which may be
-// wrapped. ClassAnswered for nil, ClassOther for an error that holds no *Error.
+// ClassOf is the class of an error that a method of Client returned, wrapped or not:
+// ClassAnswered for nil, ClassOther for one that holds no *Error.
 func ClassOf(err error) Class {
 	if err == nil {
 		return ClassAnswered
