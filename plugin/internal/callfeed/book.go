@@ -59,14 +59,14 @@ type book struct {
 // openCall is a call that is not done with.
 type openCall struct {
 	key        string
-	created    time.Time // zero when the API does not tell
+	created    time.Time // zero when the API does not say
 	since      time.Time // what its age counts from: its creation, or when it is due
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
 	out        bool              // being read or handed out
 	next       time.Time         // when it is looked at
-	notBefore  time.Time         // handed out
+	notBefore  time.Time         // when it may be handed out again
 	failed     [failures]bool    // what could not be read at the last try
 	missed     time.Time         // since when the API does not know it; zero when it does
 	seen       *Event            // emitted if the call vanishes: it was over, and not acknowledged
@@ -223,7 +223,7 @@ func (b *book) missing(key string, now time.Time) finding {
 }
 
 // unread puts off a call that could not be read, for a wait at least. It is lost only
-// if the API keeps refusing to tell it.
+// if the API keeps refusing to show it.
 func (b *book) unread(key string, wait time.Duration, refused bool, now time.Time) finding {
 	b.mu.Lock()
 	defer b.mu.Unlock()

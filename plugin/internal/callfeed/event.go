@@ -33,7 +33,7 @@ type Event struct {
 	feed      *Feed
 	key       string         // the call's, in the book
 	replay    *pause.Growing // until it is handed out again; nil before it was refused
-	notBefore time.Time      // handed out again
+	notBefore time.Time      // when it may be handed out again
 }
 
 // Ack ends an event. With nil it returns when that is saved; with an error the call
