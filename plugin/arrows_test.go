@@ -122,9 +122,10 @@ var above = map[string][]string{
 	"message.go":     {"dial.go", "output_dial.go", "processor_dial.go", "child_output.go"},
 	"mapping.go":     {"message.go", "dial.go", "output_dial.go", "processor_dial.go", "processor_call.go", "processor_request.go"},
 	"ledger_open.go": {"dial.go", "cache_bbolt.go"},
-	"cache.go":       {"dial.go", "ledger_open.go", "calls_cursor.go"},
+	"cache.go":       {"dial.go", "ledger_open.go", "cursor.go"},
 	"batcherror.go":  {"output_dial.go"},
 	"cache_bbolt.go": {"dial.go", "ledger_open.go"},
+	"cursor.go":      {"input_calls.go"},
 	// What the components are made of.
 	"call_lookup.go":   {"processor_call.go"},
 	"call_parts.go":    {"call_lookup.go", "processor_call.go", "input_calls.go"},

@@ -8,7 +8,7 @@
 //	processor_dial.go    the same, mid-pipeline; dial.go is the config and engine of both
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
-//	input_calls.go       calls that are over; cursor.go keeps how far it came
+//	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages
 //	cache_bbolt.go       a durable local cache
 //	scanner_leads.go     a file of leads, one JSON object a line

@@ -241,7 +241,7 @@ func TestTroubleOfTheAPIHoldsTheStreamAndLosesNothing(t *testing.T) {
 			srv.Sim.Inject(fault)
 			s := read(t, callsYAML(srv.URL, "include: [transcript]", "page_size: 7"), memoryCursor, nil)
 			s.await(30)
-			assert.LessOrEqual(t, strings.Count(s.logs.String(), "Listing calls fails"), 1, "told once")
+			assert.LessOrEqual(t, strings.Count(s.logs.String(), "Listing calls failed"), 1, "reported once")
 		})
 	}
 }
@@ -308,7 +308,7 @@ func TestInputsThatShareACacheNeedALabelEach(t *testing.T) {
 		// The first may have told all before the second came, and notices it when more is to tell.
 		require.Eventually(t, func() bool {
 			_, err := srv.Sim.Arrive(callsim.Arrival{})
-			return err == nil && strings.Contains(s.logs.String(), "took this cursor over")
+			return err == nil && strings.Contains(s.logs.String(), "has taken over this cursor")
 		}, time.Minute, 50*time.Millisecond)
 	})
 }

@@ -13,78 +13,337 @@ import (
 // ones are whole milliseconds, and the API may compare whole seconds.
 const dateSlack = 2 * time.Second
 
-// book holds the calls that are known. Its methods are safe for concurrent use
-// and never wait.
+// missingFor is how long the API must not know a call until it is given up: in an
+// outage, something in front of it may know none.
+const missingFor = time.Hour
+
+// book holds the calls that are known, and nothing else touches them: callers name a
+// call by its key. A method is one transition. It is safe for concurrent use, and
+// neither waits nor logs: what its caller is to do about it is the answer.
+//
+// A call that is open is in one of these states:
+//
+//	watched     It is looked at when next comes. A listing may show it sooner.
+//	being read  It is out, to a look.
+//	handed out  It is out, as an event that is neither acknowledged nor refused.
+//	put off     It is watched, but not before a moment: its parts are not there
+//	            yet, or its event was refused.
+//
+// What moves it:
+//
+//	listed          new or watched -> handed out, watched, or done
+//	due             watched -> being read
+//	looked          being read -> handed out, watched, or done
+//	missing         being read -> watched; after an hour handed out as it was when
+//	                it was seen over, or forgotten
+//	unread          being read -> watched; done if it is too old and refused
+//	withoutParts    handed out -> put off; after PartsTimeout it stays
+//	acknowledged    handed out -> done, or watched if the call is not over
+//	refused         handed out -> put off
+//
+// A call that is out when the process ends is open in the state, and so read again.
 type book struct {
+	rules rules
+
 	mu      sync.Mutex
-	from    time.Time // calls created before it are listed no more
+	from    time.Time // calls created before this are no longer listed
 	newest  time.Time // of creation, among the calls listed
-	pruned  time.Time // done was, of calls before it
+	pruned  time.Time // done entries older than this were dropped
 	open    map[string]*openCall
 	done    map[string]doneCall
-	pass    uint64 // the number of the listing that runs
-	changes uint64 // counts what a saved state would have to tell
+	failing [failures]int // how many open calls could not be read at the last try
+	pass    uint64        // the number of the pass that runs
+	changes uint64        // counts what a saved state would have to tell
 }
 
 // openCall is a call that is not done with.
 type openCall struct {
-	id         string
-	created    time.Time // zero when the API does not tell
+	key        string
+	created    time.Time // zero when the API does not say
 	since      time.Time // what its age counts from: its creation, or when it is due
 	sinceSaved time.Time
-	told       happyrobot.Status // the last status acknowledged, when changes are told
+	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
-	claimed    bool              // being read, or handed out and not acknowledged
-	next       time.Time         // when it is looked at by itself
-	hold       time.Time         // not handed out before
-	fails      bool              // reading it failed, which was logged
+	out        bool              // being read or handed out
+	next       time.Time         // when it is looked at
+	notBefore  time.Time         // when it may be handed out again
+	failed     [failures]bool    // what could not be read at the last try
 	missed     time.Time         // since when the API does not know it; zero when it does
-	seen       *Event            // what is told if it vanishes: it was over, and not acknowledged
+	seen       *Event            // emitted if the call vanishes: it was over, and not acknowledged
 }
+
+// failure is what could not be read.
+type failure uint8
+
+const (
+	callUnread failure = iota
+	partsUnread
+	failures
+)
 
 type doneCall struct {
 	created time.Time
 	pass    uint64 // in which it was listed last
 }
 
-func newBook(from time.Time) *book {
-	return &book{from: from, open: map[string]*openCall{}, done: map[string]doneCall{}, changes: 1}
+// finding is what the caller of a transition has to act on.
+type finding struct {
+	event    *Event // to be handed out
+	dropped  string // why the call was given up; "" if it was not
+	nameless bool   // the call has no id
+	unknown  bool   // its status is not documented
 }
 
-func bookFrom(s state) *book {
-	b := newBook(fromMillis(s.From))
-	for _, r := range s.Open {
-		c := &openCall{id: r.ID, created: fromMillis(r.Created), told: r.Told, ended: fromMillis(r.Ended)}
-		if c.since = c.created; r.Since != 0 {
-			c.since = fromMillis(r.Since)
-		}
-		c.sinceSaved = c.since
-		b.open[r.ID] = c
-	}
-	for i, id := range s.Done.IDs {
-		b.done[id] = doneCall{created: fromMillis(s.Done.Created[i])}
-	}
-	return b
+func newBook(r rules, from time.Time) *book {
+	return &book{rules: r, from: from, open: map[string]*openCall{}, done: map[string]doneCall{}, changes: 1}
 }
 
-// snapshot is what to save, and how many changes it covers.
-func (b *book) snapshot(owner string) (state, uint64) {
+// listed notes a call that a pass over those created since from shows.
+func (b *book) listed(key string, call *happyrobot.Call, from, now time.Time) finding {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := state{Version: stateVersion, Owner: owner, From: millis(b.from), Open: make([]openRec, 0, len(b.open))}
-	for _, c := range b.open {
-		r := openRec{ID: c.id, Created: millis(c.created), Told: c.told, Ended: millis(c.ended)}
-		if !c.since.Equal(c.created) {
-			r.Since = millis(c.since)
+	if d, done := b.done[key]; done {
+		if d.pass != b.pass {
+			d.pass = b.pass
+			b.done[key] = d
 		}
-		s.Open = append(s.Open, r)
+		return finding{}
 	}
-	s.Done.IDs, s.Done.Created = make([]string, 0, len(b.done)), make([]int64, 0, len(b.done))
-	for id, d := range b.done {
-		s.Done.IDs = append(s.Done.IDs, id)
-		s.Done.Created = append(s.Done.Created, millis(d.created))
+	c := b.open[key]
+	if c == nil {
+		// The bounds of a list are not documented: what was asked for is compared here.
+		if !call.Created.IsZero() && call.Created.Before(from) {
+			return finding{}
+		}
+		// One that cannot be looked at would never be seen to end.
+		if call.ID == "" && !b.rules.over(call.Status) {
+			return finding{nameless: true}
+		}
+		c = &openCall{key: key, created: call.Created, since: call.Created}
+		if c.since.IsZero() {
+			c.since = now
+		}
+		c.sinceSaved = c.since
+		b.open[key] = c
+		b.changes++
 	}
-	return s, b.changes
+	if c.out || c.notBefore.After(now) {
+		return finding{}
+	}
+	found := b.observe(c, call, now)
+	found.nameless = call.ID == ""
+	return found
+}
+
+// due answers with the calls that it is time to look at, longest waiting first. They
+// are out until one of looked, missing and unread.
+func (b *book) due(now time.Time, most int) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var calls []*openCall
+	for _, c := range b.open {
+		if !c.out && !c.next.After(now) {
+			calls = append(calls, c)
+		}
+	}
+	slices.SortFunc(calls, func(x, y *openCall) int { return cmp.Or(x.next.Compare(y.next), cmp.Compare(x.key, y.key)) })
+	calls = calls[:min(most, len(calls))]
+	keys := make([]string, len(calls))
+	for i, c := range calls {
+		c.out = true
+		keys[i] = c.key
+	}
+	return keys
+}
+
+// looked notes what a look at a call read.
+func (b *book) looked(key string, call *happyrobot.Call, now time.Time) finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	if c == nil {
+		return finding{}
+	}
+	c.out = false
+	return b.observe(c, call, now)
+}
+
+// observe does with an observed call what the rules decide. The caller holds the lock.
+func (b *book) observe(c *openCall, call *happyrobot.Call, now time.Time) finding {
+	c.missed, c.seen = time.Time{}, nil
+	b.fail(c, callUnread, false)
+	v := b.rules.judge(c.since, c.emitted, call, now)
+	// A saved state need not follow each look at a call that is due some day.
+	if c.since = v.since; c.since.Sub(c.sinceSaved).Abs() > 10*time.Minute {
+		c.sinceSaved = c.since
+		b.changes++
+	}
+	found := finding{unknown: !call.Status.Known()}
+	switch {
+	case v.outcome != "":
+		c.out = true
+		found.event = &Event{Call: *call, Outcome: v.outcome, Previous: c.emitted, key: c.key}
+	case v.finished:
+		b.finish(c)
+		if v.expired {
+			found.dropped = dropExpired
+		}
+	default:
+		b.fail(c, partsUnread, false)
+		if c.next = v.next; v.emitted != c.emitted {
+			c.emitted = v.emitted
+			b.changes++
+		}
+	}
+	return found
+}
+
+// missing notes that the API does not know a call. One that was seen over before it
+// vanished is emitted as it was then.
+func (b *book) missing(key string, now time.Time) finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	if c == nil {
+		return finding{}
+	}
+	b.fail(c, callUnread, false)
+	if c.missed.IsZero() {
+		c.missed = now
+	}
+	if now.Sub(c.missed) < missingFor {
+		c.out, c.next = false, now.Add(missingFor/4)
+		return finding{}
+	}
+	if c.seen != nil {
+		return finding{event: c.seen} // it stays out
+	}
+	b.forget(c)
+	return finding{dropped: dropDeleted}
+}
+
+// unread puts off a call that could not be read, for a wait at least. It is lost only
+// if the API keeps refusing to show it.
+func (b *book) unread(key string, wait time.Duration, refused bool, now time.Time) finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	if c == nil {
+		return finding{}
+	}
+	if refused && now.Sub(c.since) > b.rules.maxAge {
+		b.finish(c)
+		return finding{dropped: dropExpired}
+	}
+	b.fail(c, callUnread, true)
+	c.out, c.next = false, now.Add(max(b.rules.interval(c.since, now), wait))
+	return finding{}
+}
+
+// withoutParts notes that what belongs to an event's call is not all there, or could
+// not be read. It reports whether to hand the event out as it is, as NotReady.
+func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[e.key]
+	if c == nil {
+		return false
+	}
+	if c.ended.IsZero() {
+		c.ended = now
+		b.changes++
+	}
+	again, waits := b.rules.partsInterval(now.Sub(c.ended))
+	b.fail(c, partsUnread, unreadable && waits)
+	if !waits {
+		return true
+	}
+	c.out, c.next = false, now.Add(again)
+	c.notBefore = c.next
+	c.seen = &Event{Call: e.Call, Content: e.Content, Outcome: NotReady, Previous: e.Previous, key: e.key}
+	return false
+}
+
+// withParts notes that all that belongs to an event's call was read.
+func (b *book) withParts(e *Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.open[e.key]; c != nil {
+		b.fail(c, partsUnread, false)
+	}
+}
+
+// acknowledged ends an event, and answers which change has to be saved for that.
+func (b *book) acknowledged(e *Event, now time.Time) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[e.key]
+	switch {
+	case c == nil:
+	case b.rules.over(e.Call.Status) || e.Outcome == Expired:
+		b.finish(c)
+	default:
+		c.emitted, c.out, c.next = e.Call.Status, false, now.Add(b.rules.interval(c.since, now))
+		b.changes++
+	}
+	return b.changes
+}
+
+// refused takes an event back, whose call is looked at and handed out again, but not
+// before next.
+func (b *book) refused(e *Event, next time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[e.key]
+	if c == nil {
+		return
+	}
+	c.out, c.next, c.notBefore = false, next, next
+	if c.seen = nil; e.Outcome == Complete || e.Call.Status.Final() {
+		c.seen = e
+	}
+}
+
+// finish moves a call from open to done. The caller holds the lock.
+func (b *book) finish(c *openCall) {
+	b.forget(c)
+	b.done[c.key] = doneCall{created: c.created, pass: b.pass}
+}
+
+// forget drops an open call. If it is ever listed again, it is a new one. The
+// caller holds the lock.
+func (b *book) forget(c *openCall) {
+	b.fail(c, callUnread, false)
+	b.fail(c, partsUnread, false)
+	delete(b.open, c.key)
+	b.changes++
+}
+
+// fail notes whether the last try to read something of a call failed. The caller
+// holds the lock.
+func (b *book) fail(c *openCall, what failure, failed bool) {
+	if failed == c.failed[what] {
+		return
+	}
+	if c.failed[what] = failed; failed {
+		b.failing[what]++
+	} else {
+		b.failing[what]--
+	}
+}
+
+// fails reports whether there are open calls of which this could not be read.
+func (b *book) fails(what failure) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failing[what] > 0
+}
+
+// watched counts the open calls.
+func (b *book) watched() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open)
 }
 
 // changed counts the changes so far.
@@ -99,102 +358,4 @@ func (b *book) touch() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.changes++
-}
-
-// finish moves a call from open to done. The caller holds the lock.
-func (b *book) finish(c *openCall) {
-	delete(b.open, c.id)
-	b.done[c.id] = doneCall{created: c.created, pass: b.pass}
-	b.changes++
-}
-
-// forget drops an open call. If it is ever listed again, it is a new one. The
-// caller holds the lock.
-func (b *book) forget(c *openCall) {
-	delete(b.open, c.id)
-	b.changes++
-}
-
-// advance notes that all calls created up to newest were listed, and moves the
-// start of the next listing to lookback before that. What is done with and will
-// be listed no more is forgotten; of calls without a date nobody knows whether
-// they will be, except that they were not.
-func (b *book) advance(newest time.Time, lookback time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !newest.After(b.newest) {
-		return
-	}
-	b.newest = newest
-	from := newest.Add(-lookback)
-	if !from.After(b.from) {
-		return
-	}
-	b.from = from
-	b.changes++
-	if from.Sub(b.pruned) < lookback/8 { // going through all of them takes its time
-		return
-	}
-	b.pruned = from
-	for id, d := range b.done {
-		if !d.created.IsZero() && d.created.Before(from.Add(-dateSlack)) {
-			delete(b.done, id)
-		}
-	}
-}
-
-// endPass forgets calls without a date that a whole listing did not show.
-func (b *book) endPass() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for id, d := range b.done {
-		if d.created.IsZero() && d.pass != b.pass {
-			delete(b.done, id)
-			b.changes++
-		}
-	}
-}
-
-// due claims the calls that it is time to look at, longest waiting first.
-func (b *book) due(now time.Time, most int) []*openCall {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var calls []*openCall
-	for _, c := range b.open {
-		if !c.claimed && !c.next.After(now) {
-			calls = append(calls, c)
-		}
-	}
-	slices.SortFunc(calls, func(x, y *openCall) int { return cmp.Or(x.next.Compare(y.next), cmp.Compare(x.id, y.id)) })
-	calls = calls[:min(most, len(calls))]
-	for _, c := range calls {
-		c.claimed = true
-	}
-	return calls
-}
-
-// release gives the call of a refused event back, to be looked at and handed out
-// no sooner than next.
-func (b *book) release(e *Event, next time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := e.open
-	c.claimed, c.next, c.hold = false, next, next
-	if c.seen = nil; e.Outcome == Complete || e.Call.Status.Final() {
-		c.seen = e
-	}
-}
-
-// start is where the next listing begins.
-func (b *book) start() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.from
-}
-
-// watched counts the open calls.
-func (b *book) watched() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.open)
 }

@@ -2,14 +2,19 @@
 // that finished, behind a cursor that covers only what was acknowledged. It knows
 // no Benthos types.
 //
-//	feed.go   the loop: list, look at open calls, hand events out
-//	pass.go   one listing, page by page, without gaps
-//	book.go   the calls that are known: open, or done with
-//	judge.go  what an observed call asks for
-//	parts.go  transcripts and the like, waited for within bounds
-//	state.go  what is saved, and its version
-//	replay.go events that were refused
-//	saver.go  saving it, and those who wait for that
+//	feed.go     what a feed is given, and what it offers: Open, Next, Close
+//	event.go    a call that is emitted, until it is acknowledged or refused
+//	loop.go     lists, looks and hands events out, in turns
+//	pass.go     one reading of the list, page by page, without gaps
+//	look.go     reading open calls by themselves
+//	parts.go    transcripts and the like, waited for within bounds
+//	book.go     the calls that are known, open or done with, and what moves them
+//	window.go   from when on calls are listed, and what the book may forget by then
+//	judge.go    what an observed call asks for
+//	state.go    what is saved, and its version
+//	saver.go    saving it, and those who wait for that
+//	replay.go   events that were refused
+//	notices.go  what the log is told
 //
 // Three facts shape it. The API cannot be asked what changed, so calls that are
 // not over are kept and looked at again. Pages are offsets, which move while
@@ -19,4 +24,14 @@
 // yet, or done with (acknowledged, or not wanted), or open in the book. A state
 // saved at any moment therefore loses nothing, in whatever order acks come; an
 // event that is not acknowledged is one more open call.
+//
+// Words: a pass reads the list once. A look reads one open call by itself. A call is
+// observed by either. It is out while it is being read or its event is neither
+// acknowledged nor refused. It is put off when it must not be handed out before a
+// moment. It is done with when nothing more will be emitted of it.
+//
+// One goroutine, the loop, lists and looks; it reads several calls at a time, and
+// waits for all of them. Another one saves. Close ends both. Readers and
+// acknowledgements come from outside. Nothing is logged, counted, asked or waited for
+// while a lock is held.
 package callfeed

@@ -2,40 +2,22 @@ package callfeed
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// parallel is the most calls that are read at the same time.
-const parallel = 16
-
-// complete adds their parts to the events of calls that are over. Calls whose
-// parts are not there yet go back into the book; after PartsTimeout they are told
-// without them.
+// complete adds their parts to the events of calls that are over, and answers the
+// events to hand out now. Calls whose parts are not there yet go back into the book;
+// after PartsTimeout they are emitted without.
 func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 	if f.opts.Parts == nil {
 		return events
 	}
-	var asked, failed atomic.Int64
 	forEach(events, func(e *Event) {
-		if e.Outcome != Complete {
-			return
-		}
-		asked.Add(1)
-		ready, err := f.addParts(ctx, e)
-		if !ready {
+		if e.Outcome == Complete && !f.addParts(ctx, e) {
 			e.Outcome = ""
 		}
-		if err != nil {
-			failed.Add(1)
-		}
 	})
-	if asked.Load() > 0 && failed.Load() == 0 {
-		f.book.mu.Lock()
-		f.partsTold = false
-		f.book.mu.Unlock()
-	}
+	f.noteReads()
 	ready := events[:0]
 	for _, e := range events {
 		if e.Outcome != "" {
@@ -45,51 +27,24 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 	return ready
 }
 
-// addParts says whether the event is to be told now, and what went wrong.
-func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool, err error) {
+// addParts reads what belongs to an event's call, and reports whether to hand the
+// event out now.
+func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
 	content, complete, err := f.opts.Parts(ctx, e.Call)
 	e.Content = content
-	if complete && err == nil {
-		return true, nil
+	switch {
+	case complete && err == nil:
+		f.book.withParts(e)
+		return true
+	case ctx.Err() != nil:
+		return false
 	}
-	if ctx.Err() != nil {
-		return false, err
-	}
-	now, c := time.Now(), e.open
-	f.book.mu.Lock()
-	defer f.book.mu.Unlock()
 	if err != nil {
-		if !f.partsTold {
-			f.opts.Log.Warnf("Reading what belongs to call %s, and maybe to others, fails and is tried again for a while: %v", c.id, err)
-		}
-		f.partsTold = true
+		f.notices.parts.Trouble(unread(e.key, err))
 	}
-	if c.ended.IsZero() {
-		c.ended = now
-		f.book.changes++
+	if !f.book.withoutParts(e, err != nil, time.Now()) {
+		return false
 	}
-	waited := now.Sub(c.ended)
-	if waited >= f.opts.PartsTimeout {
-		e.Outcome = NotReady
-		return true, err
-	}
-	again := max(f.opts.Poll, waited/4)
-	c.claimed, c.next = false, now.Add(min(again, f.opts.PartsTimeout-waited))
-	c.hold = c.next
-	c.seen = &Event{Call: e.Call, Content: content, Outcome: NotReady, Previous: e.Previous, feed: f, open: c}
-	return false, err
-}
-
-// forEach works on several items at a time, and returns when all are done.
-func forEach[T any](items []T, work func(T)) {
-	slots := make(chan struct{}, parallel)
-	var wg sync.WaitGroup
-	for _, item := range items {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			work(item)
-		})
-	}
-	wg.Wait()
+	e.Outcome = NotReady
+	return true
 }

@@ -25,7 +25,12 @@ const (
 // appear where the pass has been already are found by the next one, see reach.
 func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
-	p.query, p.from = f.beginPass()
+	defer func() { p.note(ctx, err) }()
+	p.from, p.query = f.book.beginPass(), f.opts.Filter
+	// The bound is sent a little earlier, since nobody says whether it is inclusive or
+	// how exact it is.
+	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
+	p.query.Sort, p.query.Limit = "asc", max(f.opts.PageSize, 2) // pages overlap by one
 	for pages := 1; ; pages++ {
 		page, err := f.opts.API.ListCallsPage(ctx, p.query)
 		p.took = time.Since(p.began)
@@ -48,7 +53,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 		if cut := pages >= passPages || time.Since(p.began) >= f.opts.Lag; cut && p.cuttable() {
 			return true, nil
 		}
-		p.turn(page)
+		p.turnPage(page)
 	}
 }
 
@@ -71,22 +76,10 @@ type pass struct {
 	unordered bool      // the list is not sorted by creation: only all of it proves anything
 }
 
-// beginPass numbers the pass and says what to ask for. The bound is sent a little
-// earlier, since nobody says whether it is inclusive or how exact it is.
-func (f *Feed) beginPass() (happyrobot.ListCallsQuery, time.Time) {
-	f.book.mu.Lock()
-	defer f.book.mu.Unlock()
-	f.book.pass++
-	q := f.opts.Filter
-	q.From = f.book.from.Add(-time.Second).Truncate(time.Second)
-	q.Sort, q.Limit = "asc", max(f.opts.PageSize, 2) // pages overlap by one
-	return q, f.book.from
-}
-
 // tied steps back to before the calls that share a date, when some of them stand on
 // each side of a page's end: nobody says that their order is the same in two
-// answers, and a page that holds all of them needs none. Of more than a page holds
-// those whose places change may be missed.
+// answers, and a page that holds all of them needs none. If more calls share a date
+// than fit on a page, those that swap places between requests may be missed.
 func (p *pass) tied(page []happyrobot.Call) bool {
 	if p.ties == 0 || len(page) < 2 || !page[0].Created.Equal(p.tie) || !page[1].Created.Equal(p.tie) {
 		return false
@@ -99,12 +92,12 @@ func (p *pass) tied(page []happyrobot.Call) bool {
 
 // skipped steps back when calls may have been skipped between two pages.
 func (p *pass) skipped(page []happyrobot.Call) bool {
-	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.seen[identity(page[0])] {
+	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.seen[keyOf(&page[0])] {
 		return false
 	}
 	p.restarts++
 	if p.restarts > maxRestarts {
-		p.feed.tell("order", "The list of calls changes its order from page to page. It is read again and again; calls come late.")
+		p.feed.notices.facts.warn(reorderedWarning)
 		p.broken = true
 		return false
 	}
@@ -118,16 +111,16 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 }
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
-// the API caps it. Of calls of one date another than the last may have come last.
+// the API caps it. Among calls with the same date, a different one may come last.
 func (p *pass) ended(page []happyrobot.Call) bool {
-	return len(page) == 0 || p.overlaps && len(page) == 1 && p.seen[identity(page[0])]
+	return len(page) == 0 || p.overlaps && len(page) == 1 && p.seen[keyOf(&page[0])]
 }
 
 // repeats says whether a page is the one before it again. An API that ignores skip
 // would be listed for ever.
 func (p *pass) repeats(page []happyrobot.Call) bool {
-	return p.query.Skip > 0 && identity(page[0]) == p.first &&
-		!slices.ContainsFunc(page, func(c happyrobot.Call) bool { return !p.seen[identity(c)] })
+	return p.query.Skip > 0 && keyOf(&page[0]) == p.first &&
+		!slices.ContainsFunc(page, func(c happyrobot.Call) bool { return !p.seen[keyOf(&c)] })
 }
 
 // take hands out what a page's calls ask for.
@@ -135,22 +128,26 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	if p.repeats(page) {
 		return happyrobot.ErrSamePage
 	}
+	if p.query.Skip >= p.feed.failedAt {
+		p.feed.notices.listing.Recovered()
+	}
 	f, now := p.feed, time.Now()
 	var events []*Event
-	for _, call := range page {
-		id := identity(call)
-		again := p.seen[id]
-		p.seen[id] = true
+	for i := range page {
+		call := &page[i]
+		key := keyOf(call)
+		again := p.seen[key]
+		p.seen[key] = true
 		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
 			continue
 		}
 		p.date(call.Created, now)
 		// The start may have moved by now, which calls that stand out of order must
-		// not fall behind; but what was told before that is known no longer.
+		// not fall behind; but what was emitted before that is no longer known.
 		if again && call.Created.Before(f.book.start()) {
 			continue
 		}
-		if e := f.listed(call, p.from, now); e != nil {
+		if e := f.act(key, call, f.book.listed(key, call, p.from, now)); e != nil {
 			events = append(events, e)
 		}
 	}
@@ -164,8 +161,8 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	f.hand(ctx, f.complete(ctx, events))
 	// A long backfill must not keep calls waiting that have ended meanwhile. Sooner
 	// than this, most open calls are about to be listed anyway.
-	if time.Since(f.lastLook) >= f.opts.Poll {
-		f.looks(ctx)
+	if time.Since(f.lookedAt) >= f.opts.Poll {
+		f.lookAtDue(ctx)
 	}
 	return ctx.Err()
 }
@@ -182,19 +179,19 @@ func (p *pass) reach() {
 // date notes when a call was created.
 func (p *pass) date(created, now time.Time) {
 	if created.IsZero() {
-		p.feed.tell("created", "Calls without a date of creation are listed; they are told like others.")
+		p.feed.notices.facts.warn(undatedWarning)
 		return
 	}
 	if ahead := created.Sub(now); ahead > 0 {
 		// A date to come says nothing about which calls were listed by now.
 		if ahead > time.Minute {
-			p.feed.tell("clock", "Calls are created in the future by this machine's clock: the clocks differ, or a date is wrong. Nothing is lost by it, but more calls are listed again each time.")
+			p.feed.notices.facts.warn(clockWarning)
 		}
 		return
 	}
 	if created.Before(p.last.Add(-dateSlack)) && !created.Before(p.from) && !p.unordered {
 		p.unordered = true
-		p.feed.tell("sort", "The list of calls is not sorted by date of creation. It is read from its start until it ends.")
+		p.feed.notices.facts.warn(unsortedWarning)
 	}
 	if created.After(p.last) {
 		p.last = created
@@ -208,15 +205,11 @@ func (p *pass) date(created, now time.Time) {
 }
 
 // cuttable says whether the next pass would begin later than this one did.
-func (p *pass) cuttable() bool {
-	p.feed.book.mu.Lock()
-	defer p.feed.book.mu.Unlock()
-	return p.feed.book.from.After(p.from)
-}
+func (p *pass) cuttable() bool { return p.feed.book.start().After(p.from) }
 
-// turn goes on to the next page.
-func (p *pass) turn(page []happyrobot.Call) {
-	p.first = identity(page[0])
+// turnPage moves to the next page.
+func (p *pass) turnPage(page []happyrobot.Call) {
+	p.first = keyOf(&page[0])
 	last := len(page) - 1
 	p.tie, p.ties = page[last].Created, 0
 	for i := last - 1; i > 0 && p.ties == 0 && !p.tie.IsZero(); i-- {
@@ -228,6 +221,19 @@ func (p *pass) turn(page []happyrobot.Call) {
 	p.query.Skip += max(1, len(page)-1)
 }
 
+// note reports how the pass ended. What fails deep in the list each time is one
+// trouble, though the pages before it are read: see take.
+func (p *pass) note(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		p.feed.failedAt = p.query.Skip
+		p.feed.notices.listing.Trouble(err)
+	default:
+		p.feed.notices.listing.Recovered()
+	}
+}
+
 // end notes that the whole list was read.
 func (p *pass) end(ctx context.Context) {
 	f := p.feed
@@ -237,5 +243,5 @@ func (p *pass) end(ctx context.Context) {
 	p.reach()
 	f.book.endPass()
 	f.saver.nudge()
-	f.caughtUp()
+	f.caughtUp = time.Now()
 }

@@ -51,7 +51,7 @@ type trial struct {
 	calm bool // the pipeline neither stalls nor refuses
 
 	mu       sync.Mutex
-	settled  map[string]bool // whose acknowledgement returned
+	acked    map[string]bool // whose acknowledgement returned
 	deleted  map[string]bool
 	nacked   map[string]bool // in this run
 	handed   map[string]int  // in this run
@@ -62,9 +62,9 @@ func newTrial(t *testing.T, seed uint64) *trial {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	tr := &trial{
 		t: t, rng: rng, log: &logbook{},
-		sim:     callsim.New(callsim.Options{Seed: seed + 1, Speed: 1, Latency: time.Duration(rng.IntN(400)) * time.Millisecond}),
-		disk:    &disk{slow: time.Duration(rng.IntN(300)) * time.Millisecond},
-		settled: map[string]bool{}, deleted: map[string]bool{},
+		sim:   callsim.New(callsim.Options{Seed: seed + 1, Speed: 1, Latency: time.Duration(rng.IntN(400)) * time.Millisecond}),
+		disk:  &disk{slow: time.Duration(rng.IntN(300)) * time.Millisecond},
+		acked: map[string]bool{}, deleted: map[string]bool{},
 	}
 	tr.opts = options(clientOf(t, tr.sim), tr.disk, tr.log)
 	tr.opts.PageSize = []int{1, 2, 3, 10, 100}[rng.IntN(5)]
@@ -86,7 +86,7 @@ func (tr *trial) run() {
 
 	missing := 0
 	for _, c := range tr.sim.Calls() {
-		if !tr.settled[c.ID] && !tr.deleted[c.ID] {
+		if !tr.acked[c.ID] && !tr.deleted[c.ID] {
 			missing++
 			tr.t.Logf("lost: %s, created %s, now %s", c.ID, c.Created, c.Status)
 		}
@@ -174,7 +174,7 @@ func (tr *trial) consume(ctx context.Context, pipeline *sync.WaitGroup, feed *ca
 				_ = e.Ack(ctx, ctx.Err())
 				return
 			}
-			tr.settle(ctx, e, nack)
+			tr.ack(ctx, e, nack)
 		})
 		if !tr.calm && rng.IntN(50) == 0 {
 			sleep(ctx, time.Duration(rng.Int64N(int64(40*time.Minute))))
@@ -187,7 +187,7 @@ func (tr *trial) note(e *callfeed.Event) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	id := e.Call.ID
-	if tr.settled[id] {
+	if tr.acked[id] {
 		tr.problems = append(tr.problems, "delivered again after its acknowledgement: "+id)
 	}
 	if tr.handed[id]++; tr.handed[id] > 1 && !tr.nacked[id] {
@@ -199,7 +199,7 @@ func (tr *trial) note(e *callfeed.Event) {
 	delete(tr.nacked, id)
 }
 
-func (tr *trial) settle(ctx context.Context, e *callfeed.Event, nack bool) {
+func (tr *trial) ack(ctx context.Context, e *callfeed.Event, nack bool) {
 	if nack {
 		tr.mu.Lock()
 		tr.nacked[e.Call.ID] = true
@@ -209,7 +209,7 @@ func (tr *trial) settle(ctx context.Context, e *callfeed.Event, nack bool) {
 	}
 	if e.Ack(ctx, nil) == nil {
 		tr.mu.Lock()
-		tr.settled[e.Call.ID] = true
+		tr.acked[e.Call.ID] = true
 		tr.mu.Unlock()
 	}
 }

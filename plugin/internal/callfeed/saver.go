@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // saver writes the state, one write after the other; each covers all that was
@@ -20,8 +22,9 @@ type saver struct {
 	book  *book
 	owner string
 	retry time.Duration
-	log   Logger
 	lost  func(error) // called when the state belongs to somebody else
+
+	failing *pause.Notice // only run's
 
 	wake  chan struct{}
 	crowd chan struct{} // many wait
@@ -37,7 +40,12 @@ type saver struct {
 
 func newSaver(store Store, b *book, retry time.Duration, log Logger, lost func(error)) *saver {
 	return &saver{
-		store: store, book: b, owner: rand.Text(), retry: retry, log: log, lost: lost,
+		store: store, book: b, owner: rand.Text(), retry: retry, lost: lost,
+		failing: pause.NewNotice(log, pause.Wording{
+			Begins: "Saving the cursor failed; retrying. Messages are acknowledged once it succeeds: %v",
+			Lasts:  "Since %s: saving the cursor fails; retrying. Messages are acknowledged once it succeeds: %v",
+			Ends:   "The cursor is saved again, after %v.",
+		}, nil),
 		wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), news: make(chan struct{}),
 	}
 }
@@ -99,7 +107,7 @@ func (s *saver) note(saved uint64, err error) {
 
 // run writes until the context ends; what is left is for last.
 func (s *saver) run(ctx context.Context) {
-	failing := false
+	defer s.failing.Stop()
 	for {
 		select {
 		case <-s.wake:
@@ -107,7 +115,7 @@ func (s *saver) run(ctx context.Context) {
 			return
 		}
 		err := s.save(ctx)
-		rest := min(restFactor*s.encoding, longRest)
+		wait, crowd := min(restFactor*s.encoding, longRest), s.crowd
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -116,30 +124,23 @@ func (s *saver) run(ctx context.Context) {
 			s.lost(err)
 			return
 		case err != nil:
-			if !failing {
-				s.log.Warnf("Saving the cursor fails and is tried again; messages are acknowledged when it succeeds: %v", err)
-			}
-			failing = true
+			s.failing.Trouble(err)
 			s.nudge()
-			rest = s.retry
-		case failing:
-			failing = false
-			s.log.Infof("The cursor is saved again.")
+			wait, crowd = s.retry, nil // hurry would not help
+		default:
+			s.failing.Recovered()
 		}
-		if !s.rest(ctx, rest, failing) {
+		if !rest(ctx, wait, crowd) {
 			return
 		}
 	}
 }
 
-// rest waits, unless many wait for it, and answers false when the context ends.
-func (s *saver) rest(ctx context.Context, d time.Duration, failing bool) bool {
+// rest waits, but not while many wait for its end, and answers false when the context
+// ends.
+func rest(ctx context.Context, d time.Duration, crowd <-chan struct{}) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
-	}
-	crowd := s.crowd
-	if failing {
-		crowd = nil // hurry would not help
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -13,25 +13,32 @@ import (
 // stateVersion is written into every state. A reader refuses what it does not know.
 const stateVersion = 1
 
-// Store keeps the state.
+// Store keeps the state under a name that only one feed uses. It is not called by two
+// goroutines at a time. Both methods end soon after ctx does, and do not repeat what
+// fails: the feed does.
 type Store interface {
-	// Load gives what was saved, and false when nothing ever was.
+	// Load answers with what was saved last. found is false, and state not looked at,
+	// when nothing was; an empty state that is found is one that cannot be read. It is
+	// called when a feed opens and before each further Save.
 	Load(ctx context.Context) (state []byte, found bool, err error)
+	// Save replaces the state. A later Load, by any process, answers with it or with a
+	// newer one. After an error either may be stored, the old state or the new one, but
+	// no part of one. It must not keep state, nor change it.
 	Save(ctx context.Context, state []byte) error
 }
 
 // Errors of a state that must not be used, nor overwritten.
 var (
-	ErrNewerState      = errors.New("the cursor was written by a newer version of this program; run that version, or one that is newer")
+	ErrNewerState      = errors.New("the cursor was written by a newer version of this program; use that version or a newer one")
 	ErrUnreadableState = errors.New("the cursor cannot be read; restore it, or delete it to begin at start_from again")
-	ErrTakenOver       = errors.New("another happyrobot_calls input took this cursor over; run one input for each cursor, and give inputs that share a cache a label each")
+	ErrTakenOver       = errors.New("another happyrobot_calls input has taken over this cursor; run one input per cursor, and label inputs that share a cache")
 )
 
 // state is what is saved. Times are Unix milliseconds; 0 is unknown.
 type state struct {
 	Version int       `json:"version"`
 	Owner   string    `json:"owner"`
-	From    int64     `json:"from"` // calls created before it are listed no more
+	From    int64     `json:"from"` // calls created before this are no longer listed
 	Open    []openRec `json:"open"`
 	Done    doneRecs  `json:"done"`
 }
@@ -65,6 +72,43 @@ func decodeState(raw []byte) (s state, err error) {
 		return s, ErrUnreadableState
 	}
 	return s, nil
+}
+
+// bookFrom is the book of a saved state.
+func bookFrom(r rules, s state) *book {
+	b := newBook(r, fromMillis(s.From))
+	for _, r := range s.Open {
+		c := &openCall{key: r.ID, created: fromMillis(r.Created), emitted: r.Told, ended: fromMillis(r.Ended)}
+		if c.since = c.created; r.Since != 0 {
+			c.since = fromMillis(r.Since)
+		}
+		c.sinceSaved = c.since
+		b.open[r.ID] = c
+	}
+	for i, id := range s.Done.IDs {
+		b.done[id] = doneCall{created: fromMillis(s.Done.Created[i])}
+	}
+	return b
+}
+
+// snapshot is what to save, and how many changes it covers.
+func (b *book) snapshot(owner string) (state, uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := state{Version: stateVersion, Owner: owner, From: millis(b.from), Open: make([]openRec, 0, len(b.open))}
+	for _, c := range b.open {
+		r := openRec{ID: c.key, Created: millis(c.created), Told: c.emitted, Ended: millis(c.ended)}
+		if !c.since.Equal(c.created) {
+			r.Since = millis(c.since)
+		}
+		s.Open = append(s.Open, r)
+	}
+	s.Done.IDs, s.Done.Created = make([]string, 0, len(b.done)), make([]int64, 0, len(b.done))
+	for id, d := range b.done {
+		s.Done.IDs = append(s.Done.IDs, id)
+		s.Done.Created = append(s.Done.Created, millis(d.created))
+	}
+	return s, b.changes
 }
 
 func millis(t time.Time) int64 {

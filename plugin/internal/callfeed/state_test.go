@@ -96,7 +96,8 @@ func TestARefusedEventIsReplayedWithGrowingPauses(t *testing.T) {
 			require.NoError(t, events[0].Ack(t.Context(), errors.New("no room")))
 			require.Same(t, events[0], take(t, feed, 1)[0])
 		}
-		assert.InDelta(t, 10, time.Since(began).Seconds(), 2, "up to a second each")
+		assert.Greater(t, time.Since(began), time.Second)
+		assert.Less(t, time.Since(began), 19*time.Second, "up to two seconds each")
 		assert.LessOrEqual(t, pages(), 6, "the call is not read again")
 		require.NoError(t, events[0].Ack(t.Context(), nil))
 		require.NoError(t, feed.Close(t.Context()))
@@ -118,7 +119,7 @@ func TestAcknowledgementsWaitForAStoreThatFails(t *testing.T) {
 		require.NoError(t, e.Ack(t.Context(), nil))
 		assert.Greater(t, time.Since(began), 90*time.Second)
 		synctest.Wait()
-		assert.Equal(t, 1, logged(log, "Saving the cursor fails"))
+		assert.Equal(t, 1, logged(log, "Saving the cursor failed"))
 		assert.Equal(t, 1, logged(log, "saved again"))
 		require.NoError(t, feed.Close(t.Context()))
 		assert.NoError(t, feed.Close(t.Context()), "twice is no harm")
@@ -143,7 +144,7 @@ func TestTheLastFeedOpenedOwnsTheCursor(t *testing.T) {
 		assert.ErrorIs(t, first.Close(t.Context()), callfeed.ErrTakenOver)
 		api.add(made(3, time.Now(), "Completed"))
 		time.Sleep(time.Minute)
-		assert.ElementsMatch(t, ids(0, 4), second.ids(), "the second one goes on")
+		assert.ElementsMatch(t, ids(0, 4), second.ids(), "the second one continues")
 		stop()
 	})
 }

@@ -1,19 +1,12 @@
 package callfeed_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
@@ -175,156 +168,6 @@ func TestStatusesFilterCallsByHowTheyEnd(t *testing.T) {
 	})
 }
 
-func TestADeletedCallIsDroppedAndTheStreamGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &scripted{}, &logbook{}
-		api.calls = []object{made(0, time.Now(), "In progress"), made(1, time.Now(), "In progress")}
-		o := options(api, &disk{}, log)
-		dropped := map[string]int{}
-		o.OnDrop = func(reason string) { dropped[reason]++ }
-		got, stop := follow(t, o)
-		time.Sleep(time.Minute)
-		api.mu.Lock()
-		api.calls = api.calls[1:]
-		api.mu.Unlock()
-		api.set(1, "Completed")
-		time.Sleep(4 * time.Hour)
-		stop()
-		assert.Equal(t, ids(1, 2), got.ids())
-		assert.Equal(t, map[string]int{"deleted": 1}, dropped)
-		assert.Equal(t, 1, logged(log, callID(0)))
-		_, gets := api.counts()
-		assert.LessOrEqual(t, gets, 5)
-	})
-}
-
-// A proxy whose API is away may say 404 to everything.
-func TestCallsThatAreUnknownForAWhileAreNotGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &scripted{refuse: map[string]int{}}, &logbook{}
-		for n := range 20 {
-			api.calls = append(api.calls, made(n, time.Now(), "In progress"))
-			api.refuse[callID(n)] = http.StatusNotFound
-		}
-		got, _ := follow(t, options(api, &disk{}, log))
-		time.Sleep(time.Minute)
-		api.add(made(20, time.Now().Add(2*time.Hour), "Completed")) // takes the list past the others
-		time.Sleep(2*time.Hour + 50*time.Minute)
-		api.mu.Lock()
-		api.refuse = nil
-		api.mu.Unlock()
-		for n := range 20 {
-			api.set(n, "Completed")
-		}
-		time.Sleep(time.Hour)
-		assert.ElementsMatch(t, ids(0, 21), got.ids())
-	})
-}
-
-// What was seen of a call that was over is told, even if no more can be read of it.
-func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
-	for name, refused := range map[string]bool{"while its transcript is waited for": false, "after it was refused": true} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				api, log := &scripted{calls: []object{made(0, time.Now(), "Completed")}}, &logbook{}
-				o := options(api, &disk{}, log)
-				if !refused {
-					o.Parts = (&parts{ready: time.Now().Add(math.MaxInt64)}).read
-				}
-				feed, err := callfeed.Open(t.Context(), o)
-				require.NoError(t, err)
-				if refused {
-					e, err := feed.Next(t.Context())
-					require.NoError(t, err)
-					require.NoError(t, e.Ack(t.Context(), errors.New("the output is full")))
-				}
-				synctest.Wait()
-				api.mu.Lock()
-				api.calls = nil
-				api.mu.Unlock()
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
-				defer cancel()
-				e, err := feed.Next(ctx)
-				require.NoError(t, err)
-				assert.Equal(t, callID(0), e.Call.ID)
-				assert.Equal(t, "Completed", string(e.Call.Status))
-				require.NoError(t, e.Ack(ctx, nil))
-				_, err = feed.Next(ctx)
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.Empty(t, log.all())
-				assert.NoError(t, feed.Close(t.Context()))
-			})
-		})
-	}
-}
-
-func TestAnOutageIsLoggedOnceHoweverManyCallsAreOpen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &scripted{refuse: map[string]int{}}, &logbook{}
-		for n := range 300 {
-			api.calls = append(api.calls, made(n, time.Now(), "In progress"))
-			api.refuse[callID(n)] = http.StatusServiceUnavailable
-		}
-		api.calls = append(api.calls, made(300, time.Now(), "Completed"))
-		o := options(api, &disk{}, log)
-		o.Parts = func(context.Context, happyrobot.Call) (any, bool, error) { return nil, false, errors.New("status 503") }
-		follow(t, o)
-		time.Sleep(time.Minute)
-		api.add(made(301, time.Now().Add(time.Hour), "Completed"))
-		time.Sleep(3 * time.Hour)
-		assert.Equal(t, 1, logged(log, "cannot be read"))
-		assert.Equal(t, 1, logged(log, "what belongs to"))
-	})
-}
-
-func TestAnAnswerThatIsAnotherCallIsNotTakenForIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &scripted{calls: []object{made(0, time.Now(), "In progress")}}, &logbook{}
-		o := options(wrapping{api}, &disk{}, log)
-		o.Changes = true
-		got, _ := follow(t, o)
-		time.Sleep(time.Minute)
-		api.add(made(1, time.Now().Add(time.Hour), "Completed"))
-		time.Sleep(3 * time.Hour)
-		assert.Equal(t, []string{"In progress", "Completed"}, got.statuses())
-		assert.Equal(t, 1, logged(log, "something else"))
-	})
-}
-
-// wrapping answers a read with what is no call.
-type wrapping struct{ *scripted }
-
-func (w wrapping) GetCall(context.Context, string) (call happyrobot.Call, err error) {
-	err = json.Unmarshal([]byte(`{"data":{}}`), &call)
-	return call, err
-}
-
-// One call that cannot be read must not hold up the others.
-func TestACallThatCannotBeReadIsLoggedOnceAndTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &scripted{refuse: map[string]int{callID(0): http.StatusInternalServerError}}, &logbook{}
-		for n := range 3 {
-			api.calls = append(api.calls, made(n, time.Now(), "In progress"))
-		}
-		got, _ := follow(t, options(api, &disk{}, log))
-		time.Sleep(time.Minute)
-		api.add(made(3, time.Now().Add(2*time.Hour), "Completed")) // takes the list past the others
-		time.Sleep(3 * time.Hour)
-		for n := range 3 {
-			api.set(n, "Completed")
-		}
-		time.Sleep(time.Hour)
-		assert.ElementsMatch(t, ids(1, 4), got.ids())
-		assert.Equal(t, 1, logged(log, callID(0)))
-
-		api.mu.Lock()
-		api.refuse = nil
-		api.mu.Unlock()
-		time.Sleep(time.Hour)
-		assert.ElementsMatch(t, ids(0, 4), got.ids())
-	})
-}
-
 func TestClocksThatDifferLoseNothing(t *testing.T) {
 	for name, skew := range map[string]time.Duration{"the API is ahead": 2 * time.Hour, "it is behind": -2 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -362,75 +205,6 @@ func TestCallsThatAreNoneAreToldOnceOrNotAtAll(t *testing.T) {
 	})
 }
 
-// parts is Options.Parts of an API whose transcripts take their time.
-type parts struct {
-	ready time.Time
-	err   error
-	asked int
-}
-
-func (p *parts) read(_ context.Context, c happyrobot.Call) (any, bool, error) {
-	p.asked++
-	if p.err != nil {
-		return map[string]any{"id": c.ID}, false, p.err
-	}
-	return map[string]any{"id": c.ID}, !time.Now().Before(p.ready), nil
-}
-
-func TestATranscriptIsWaitedForButNotForEver(t *testing.T) {
-	for name, tc := range map[string]struct {
-		parts   *parts
-		outcome string
-		after   time.Duration
-		logs    int
-	}{
-		"it comes":      {&parts{ready: time.Now()}, callfeed.Complete, 0, 0},
-		"it comes late": {&parts{}, callfeed.Complete, 10 * time.Minute, 0},
-		"it never does": {&parts{}, callfeed.NotReady, 30 * time.Minute, 0},
-		"it is refused": {&parts{err: errors.New("status 500")}, callfeed.NotReady, 30 * time.Minute, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				log := &logbook{}
-				began := time.Now()
-				tc.parts.ready = began.Add(tc.after)
-				if tc.outcome == callfeed.NotReady {
-					tc.parts.ready = began.Add(time.Hour * 1000)
-				}
-				api := &scripted{calls: []object{made(0, began, "Completed")}}
-				o := options(api, &disk{}, log)
-				o.Parts = tc.parts.read
-				got, _ := follow(t, o)
-				if tc.after > 0 {
-					time.Sleep(tc.after - time.Second)
-					assert.Empty(t, got.ids(), "it is waited for")
-				}
-				time.Sleep(time.Second + max(tc.after/3, time.Minute))
-				require.Equal(t, ids(0, 1), got.ids())
-				assert.Equal(t, tc.outcome, got.all()[0].Outcome)
-				assert.Equal(t, map[string]any{"id": callID(0)}, got.all()[0].Content)
-				assert.LessOrEqual(t, tc.parts.asked, 20, "with growing pauses")
-				assert.Len(t, log.all(), tc.logs)
-			})
-		})
-	}
-}
-
-func TestTheWaitForATranscriptOutlivesARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, never := &disk{}, &parts{ready: time.Now().Add(math.MaxInt64)}
-		api := &scripted{calls: []object{made(0, time.Now(), "Completed")}}
-		o := options(api, store, &logbook{})
-		o.Parts = never.read
-		_, stop := follow(t, o)
-		time.Sleep(20 * time.Minute)
-		stop()
-		got, _ := follow(t, o)
-		time.Sleep(11 * time.Minute)
-		assert.Equal(t, ids(0, 1), got.ids())
-	})
-}
-
 func TestChangesTellEachStatusObserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, store := &scripted{}, &disk{}
@@ -458,25 +232,5 @@ func TestChangesTellEachStatusObserved(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Equal(t, []string{"Completed"}, again.statuses())
 		assert.Equal(t, "In progress", string(again.all()[0].Previous))
-	})
-}
-
-// unreachable fails each time in other words, as a connection that breaks does.
-type unreachable struct {
-	*scripted
-	tries int
-}
-
-func (u *unreachable) ListCallsPage(context.Context, happyrobot.ListCallsQuery) ([]happyrobot.Call, error) {
-	u.tries++
-	return nil, &happyrobot.Error{Op: "listCalls", Err: fmt.Errorf("read tcp 127.0.0.1:%d: connection reset by peer", 40000+u.tries)}
-}
-
-func TestAnAPIThatIsAwayIsLoggedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, log := &unreachable{scripted: &scripted{}}, &logbook{}
-		follow(t, options(api, &disk{}, log))
-		time.Sleep(time.Hour)
-		assert.Len(t, log.all(), 1)
 	})
 }

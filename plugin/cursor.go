@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,10 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// cursor keeps a feed's state under one key of a cache.
+// cursor keeps a feed's state under one key of a cache. It is a callfeed.Store.
 type cursor struct {
 	cache store.Store
 	key   string
@@ -22,22 +22,16 @@ type cursor struct {
 // that every cache understands: memcached takes more for a date.
 const cursorTTL = 30 * 24 * time.Hour
 
-func cursorFromParsed(conf *service.ParsedConfig, res *service.Resources) (callfeed.Store, error) {
-	label, err := conf.FieldString(icFieldCache)
-	if err != nil {
-		return nil, err
+// newCursor is the cursor of one input in the cache with this label. Inputs of one
+// component that share a cache are told apart by their own labels.
+func newCursor(res *service.Resources, cacheLabel, component string) cursor {
+	return cursor{
+		cache: cacheResource{res: res, label: cacheLabel},
+		key:   component + "/" + cmp.Or(res.Label(), "default"),
 	}
-	if !res.HasCache(label) {
-		return nil, fmt.Errorf("%s: no cache resource is labelled %q", icFieldCache, label)
-	}
-	name := res.Label()
-	if name == "" {
-		name = "default"
-	}
-	return cursor{cache: cacheResource{res: res, label: label}, key: "happyrobot_calls/" + name}, nil
 }
 
-// Load implements callfeed.Store.
+// Load reads the state, and reports false when none was saved.
 func (c cursor) Load(ctx context.Context) ([]byte, bool, error) {
 	value, err := c.cache.Get(ctx, c.key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -49,7 +43,7 @@ func (c cursor) Load(ctx context.Context) ([]byte, bool, error) {
 	return value, true, nil
 }
 
-// Save implements callfeed.Store.
+// Save writes the state.
 func (c cursor) Save(ctx context.Context, state []byte) error {
 	ttl := cursorTTL
 	if err := c.cache.Set(ctx, c.key, state, &ttl); err != nil {
