@@ -24,8 +24,8 @@ const (
 	ClassUnreadable Class = "unreadable" // of a read: a 2xx that is no JSON, cut short or about another call
 	ClassTooLarge   Class = "too_large"  // of a read: a 2xx that is larger than any reply should be
 
-	// ClassOther is an error that is none of this package's requests: an argument that is
-	// not as it must be, or a context that ended. Whether a request left is not known.
+	// ClassOther is an error that holds no *Error: an invalid argument, or a context that
+	// ended while a read or a change was repeated.
 	ClassOther Class = "other"
 )
 
@@ -73,8 +73,8 @@ func ClassOf(err error) Class {
 	return e.Class()
 }
 
-// Class tells what the answer means for the operation that failed. One that is not
-// among Operations counts as one that places calls, with which there is most to lose.
+// Class says what the answer means for the operation that failed. One that is not among
+// Operations counts as one that places calls, where a mistake costs most.
 func (e *Error) Class() Class {
 	m := e.meaning()
 	op, known := FindOperation(e.Op)
@@ -139,8 +139,8 @@ func (c Class) OfThisRequest() bool {
 	return false
 }
 
-// IsNotFound reports whether an error says that the API does not know the object. A
-// dial is told so of a use case, or because the URL is wrong: its class is ClassSetup.
+// IsNotFound reports whether the API answered 404: it does not know the object. Where a
+// dial is answered so, the use case or the URL is wrong: its class is ClassSetup.
 func IsNotFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.meaning().read == ClassNotFound

@@ -205,8 +205,8 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	return body, nil
 }
 
-// readBody reads a reply of at most limit bytes, into memory for as many as are told
-// or expected.
+// readBody reads a reply of at most limit bytes. Its buffer is as large as the reply says
+// that it is, or is expected to be.
 func readBody(res *http.Response, limit int64, expect int) ([]byte, error) {
 	tooLarge := fmt.Errorf("%w than %d MiB", errTooLarge, limit>>20)
 	if res.ContentLength > limit {

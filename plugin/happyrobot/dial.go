@@ -107,7 +107,7 @@ func readCreated(reply []byte, expected int, withRaw bool) ([]CreatedCall, error
 		return nil, errNoJSON
 	}
 	// Without a copy of the reply, which is most of what a dial allocates.
-	items := gjson.Parse(unsafe.String(unsafe.SliceData(reply), len(reply))) //nolint:gosec // nobody changes the reply any more
+	items := gjson.Parse(unsafe.String(unsafe.SliceData(reply), len(reply))) //nolint:gosec // the reply is not changed any more
 	if !items.IsArray() {
 		return nil, fmt.Errorf("%w: no list of calls", errShape)
 	}

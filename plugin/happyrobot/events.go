@@ -10,7 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// EventKind is one of the two forms in which the API tells about calls.
+// EventKind is one of the two forms in which the API reports on calls.
 type EventKind string
 
 // Forms of events.
@@ -107,8 +107,8 @@ type hookedCall struct {
 	Classification any             `json:"classification"`
 }
 
-// found digests what the API read out of the talk. An end that is told again once
-// that is known is news, not a repetition.
+// found digests what the API extracted from the talk. An end that is posted again once
+// that is known is a new event, not a repetition.
 func (c hookedCall) found() string {
 	if c.Extraction == nil && c.Classification == nil {
 		return ""
