@@ -10,9 +10,9 @@ import (
 
 var errClosed = errors.New("the Sim was closed")
 
-// AwaitStruck waits until the rule that Inject numbered has struck n times, before its
-// answer is sent. It fails when ctx ends, and at once when the rule is gone or cannot
-// strike so often.
+// AwaitStruck waits until a rule, by the number that Inject returned, has struck n times.
+// The client may not have noticed yet. It fails when ctx ends, and at once when the rule
+// is gone or cannot strike so often.
 func (s *Sim) AwaitStruck(ctx context.Context, rule, n int) error {
 	return s.await(ctx, func() (bool, string, error) {
 		for _, f := range s.faults {
@@ -28,8 +28,9 @@ func (s *Sim) AwaitStruck(ctx context.Context, rule, n int) error {
 	})
 }
 
-// AwaitRequests waits until RequestsOf an operation is n: that many were answered, or
-// cut off. It fails when ctx ends, and at once for an operation that does not exist.
+// AwaitRequests waits until n requests of an operation were answered or cut off, as
+// RequestsOf counts them. It fails when ctx ends, and at once for an operation that does
+// not exist.
 func (s *Sim) AwaitRequests(ctx context.Context, operation string, n int) error {
 	if !s.operations[operation] {
 		return fmt.Errorf("unknown operation %q", operation)

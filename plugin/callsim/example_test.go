@@ -14,7 +14,7 @@ import (
 // dial places one call by hand; a client or a pipeline would do it.
 func dial(api *callsim.Server, lead string) {
 	call := fmt.Sprintf(`[{"number_id":"64f0c0de00000000000000c1","phone_number":"+12025550101","metadata":{"lead_id":%q}}]`, lead)
-	req, err := http.NewRequest(http.MethodPost, api.URL+"/dial/outbound-batched", strings.NewReader(call)) //nolint:noctx // an example
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, api.URL+"/dial/outbound-batched", strings.NewReader(call))
 	if err != nil {
 		panic(err)
 	}

@@ -76,7 +76,7 @@ func faultCounts(t *testing.T, sim *program.Callsim) string {
 
 // dialTimeout is far above what an answer takes even on a busy machine, and short
 // enough for the lease of a dead owner's claim, which it is part of.
-const dialTimeout = 10 * time.Second
+const dialTimeout = 5 * time.Second
 
 // pipeline are the arguments that run config/kafka_to_calls.yaml with short waits.
 func pipeline(resources, onUnknown string, more ...string) []string {

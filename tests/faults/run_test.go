@@ -59,7 +59,8 @@ func (r run) timeout() time.Duration {
 	return timeout
 }
 
-const deadline = 4 * time.Minute
+// deadline bounds the delivery of a run's leads, on however busy a machine.
+const deadline = 15 * time.Minute
 
 // do feeds every lead, some of them twice as an input does that delivers at least
 // once, then all of them again when the faults are over, and counts.
