@@ -134,16 +134,24 @@ func TestAMarkIsAddedToWhatWasEncoded(t *testing.T) {
 		theirs := call.Metadata
 		encoded, err := call.Encode()
 		require.NoError(t, err)
-		assert.JSONEq(t, before, string(encoded))
+		written := string(encoded.Bytes())
+		assert.JSONEq(t, before, written)
 
-		call.Mark("dial_ref", `r "1"`)
+		marked := encoded.Mark("dial_ref", `r "1"`)
 
-		assert.JSONEq(t, before, string(encoded), "the bytes handed out stay")
-		out, err := json.Marshal(call)
-		require.NoError(t, err)
-		assert.JSONEq(t, after, string(out))
+		assert.Equal(t, written, string(encoded.Bytes()), "the call that is marked stays")
+		assert.JSONEq(t, after, string(marked.Bytes()))
+		assert.Equal(t, call.PhoneNumber, marked.Number())
+		twice := marked.Mark("a", "b")
+		assert.Equal(t, strings.TrimSuffix(string(marked.Bytes()), "}}")+`,"a":"b"}}`, string(twice.Bytes()))
 		assert.NotContains(t, theirs, "dial_ref")
 	}
+}
+
+func TestACallThatWasNeverEncodedIsAnEmptyOne(t *testing.T) {
+	var call happyrobot.EncodedCall
+	assert.Equal(t, "{}", string(call.Bytes()))
+	assert.Equal(t, `{"metadata":{"dial_ref":"r"}}`, string(call.Mark("dial_ref", "r").Bytes()))
 }
 
 func TestADeeplyNestedReplyIsUnreadableAndNothingWorse(t *testing.T) {

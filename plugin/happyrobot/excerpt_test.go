@@ -151,7 +151,7 @@ func TestEveryValueOfARequestIsMaskedWhenAllOfItIsEchoed(t *testing.T) {
 	call := leadCall()
 	echo, err := call.Encode()
 	require.NoError(t, err)
-	e := refusedWith(t, `{"detail":"unprocessable","body":`+string(echo)+`}`)
+	e := refusedWith(t, `{"detail":"unprocessable","body":`+string(echo.Bytes())+`}`)
 	for _, value := range []string{"Neil", "Pepe", `"Bo"`, "Paulo", "小明", "Lovelace", "48213", "baby", "Gate", "lead-77", "0a1b2c", "oneil", "64f0c0de", "5550100"} {
 		assert.NotContains(t, e.Body, value)
 	}

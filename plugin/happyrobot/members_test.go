@@ -57,7 +57,7 @@ func TestAnEmptyTextIsAnAbsentMember(t *testing.T) {
 		require.NoError(t, call.FromObject(object))
 		b, err := call.Encode()
 		require.NoError(t, err)
-		return string(b)
+		return string(b.Bytes())
 	}
 	for _, m := range happyrobot.CallMembers() {
 		switch {

@@ -18,7 +18,7 @@ const RefMember = "dial_ref"
 type Call struct {
 	Ref         string // digest of the dedupe key: the call's name in the ledger and at the API
 	Fingerprint string // digest of the request: the same key with another one is a conflict
-	Request     happyrobot.OutboundCall
+	Request     happyrobot.EncodedCall
 }
 
 // NewCall marks a request with the reference that its dedupe key stands for. An
@@ -29,17 +29,16 @@ func NewCall(dedupeKey string, request happyrobot.OutboundCall) (call Call, size
 		request.Metadata = maps.Clone(request.Metadata)
 		delete(request.Metadata, RefMember) // the name is ours
 	}
-	body, err := request.Encode()
+	encoded, err := request.Encode()
 	if err != nil {
 		return Call{}, 0, fmt.Errorf("encoding the call: %w", err)
 	}
-	fingerprint := digest("call\x00", body)
+	fingerprint := digest("call\x00", encoded.Bytes())
 	ref := fingerprint
 	if dedupeKey != "" {
 		ref = digest("key\x00", []byte(dedupeKey))
 	}
-	request.Mark(RefMember, ref)
-	return Call{Ref: ref, Fingerprint: fingerprint, Request: request}, len(body), nil
+	return Call{Ref: ref, Fingerprint: fingerprint, Request: encoded.Mark(RefMember, ref)}, len(encoded.Bytes()), nil
 }
 
 // digest is 128 bits of SHA-256: short enough for a cache key and for metadata,

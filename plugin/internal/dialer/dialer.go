@@ -15,8 +15,8 @@ import (
 
 // API is what a dialer needs of the HappyRobot client.
 type API interface {
-	// CreateOutboundCalls makes exactly one request.
-	CreateOutboundCalls(context.Context, []happyrobot.OutboundCall) ([]happyrobot.CreatedCall, error)
+	// CreateEncodedCalls makes exactly one request.
+	CreateEncodedCalls(context.Context, []happyrobot.EncodedCall) ([]happyrobot.CreatedCall, error)
 	ListCalls(context.Context, happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error]
 }
 

@@ -14,7 +14,7 @@ import (
 
 func TestWithoutAnEchoCallsAreKnownByTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer { return answer{dropsEcho: true} }}, leads(t, 3)
+		api, calls := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer { return answer{dropsEcho: true} }}, leads(t, 3)
 		warned := 0
 		d := open(t, api, ledger.NewMemory(), func(o *Options) { o.OnEchoMissing = func() { warned++ } })
 		for i, r := range dial(t, d, calls...) {
@@ -71,7 +71,7 @@ func TestANumberListedWithoutAReferenceIsNotRedialed(t *testing.T) {
 func TestAnOldCallToTheSameNumberStandsInNobodysWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, one := &fakeAPI{}, lead(t, 1)
-		api.create([]happyrobot.OutboundCall{one.Request}, answer{dropsEcho: true})
+		api.create([]happyrobot.EncodedCall{one.Request}, answer{dropsEcho: true})
 		api.placed[0].ref = "somebody else's"
 		time.Sleep(lookBack + time.Second)
 		api.onPost = first(answer{creates: none, err: lost})

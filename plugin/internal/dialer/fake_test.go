@@ -30,9 +30,9 @@ const (
 // all calls and says so.
 type answer struct {
 	takes     time.Duration
-	creates   func(happyrobot.OutboundCall) bool // nil: all
-	err       error                              // told instead of the calls created
-	omits     func(happyrobot.OutboundCall) bool // created, but not in the reply
+	creates   func(happyrobot.EncodedCall) bool // nil: all
+	err       error                             // told instead of the calls created
+	omits     func(happyrobot.EncodedCall) bool // created, but not in the reply
 	listedIn  time.Duration
 	dropsEcho bool // from the reply and the list
 	dropsTime bool // likewise
@@ -43,7 +43,7 @@ type answer struct {
 // post is a dial request as the API saw it.
 type post struct {
 	at    time.Time
-	calls []happyrobot.OutboundCall
+	calls []happyrobot.EncodedCall
 }
 
 type placed struct {
@@ -54,7 +54,7 @@ type placed struct {
 
 // fakeAPI is the API in memory, on the time of a synctest bubble.
 type fakeAPI struct {
-	onPost func(n int, calls []happyrobot.OutboundCall) answer // n counts from 1; nil: all is well
+	onPost func(n int, calls []happyrobot.EncodedCall) answer // n counts from 1; nil: all is well
 	onList func(n int) error
 
 	listTakes time.Duration
@@ -65,7 +65,7 @@ type fakeAPI struct {
 	placed []placed
 }
 
-func (f *fakeAPI) CreateOutboundCalls(ctx context.Context, calls []happyrobot.OutboundCall) ([]happyrobot.CreatedCall, error) {
+func (f *fakeAPI) CreateEncodedCalls(ctx context.Context, calls []happyrobot.EncodedCall) ([]happyrobot.CreatedCall, error) {
 	f.mu.Lock()
 	f.posts = append(f.posts, post{at: time.Now(), calls: slices.Clone(calls)})
 	n := len(f.posts)
@@ -86,7 +86,7 @@ func (f *fakeAPI) CreateOutboundCalls(ctx context.Context, calls []happyrobot.Ou
 	return created, nil
 }
 
-func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []happyrobot.CreatedCall) {
+func (f *fakeAPI) create(calls []happyrobot.EncodedCall, a answer) (reply []happyrobot.CreatedCall) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range calls {
@@ -95,7 +95,7 @@ func (f *fakeAPI) create(calls []happyrobot.OutboundCall, a answer) (reply []hap
 		}
 		call := happyrobot.Call{
 			ID: fmt.Sprintf("call-%d", len(f.placed)+1), Type: happyrobot.Outbound, Created: time.Now().Add(-a.clockBehind),
-			Metadata: happyrobot.CallMetadata{To: c.PhoneNumber},
+			Metadata: happyrobot.CallMetadata{To: c.Number()},
 		}
 		if !a.dropsEcho {
 			call.Metadata.Custom = metadataIn(c)
@@ -163,12 +163,12 @@ func (f *fakeAPI) idsOf(c Call) (ids []string) {
 
 func (f *fakeAPI) callsOf(c Call) int { return len(f.idsOf(c)) }
 
-func refIn(c happyrobot.OutboundCall) string {
+func refIn(c happyrobot.EncodedCall) string {
 	return happyrobot.CallMetadata{Custom: metadataIn(c)}.CustomText(RefMember)
 }
 
 // metadataIn is the metadata that was sent, nil for none.
-func metadataIn(c happyrobot.OutboundCall) json.RawMessage {
+func metadataIn(c happyrobot.EncodedCall) json.RawMessage {
 	var sent struct {
 		Metadata json.RawMessage `json:"metadata"`
 	}
@@ -200,8 +200,8 @@ func neverSent(t *testing.T) error {
 }
 
 // first gives the answers in turn, and then all is well.
-func first(answers ...answer) func(int, []happyrobot.OutboundCall) answer {
-	return func(n int, _ []happyrobot.OutboundCall) answer {
+func first(answers ...answer) func(int, []happyrobot.EncodedCall) answer {
+	return func(n int, _ []happyrobot.EncodedCall) answer {
 		if n > len(answers) {
 			return answer{}
 		}
@@ -209,7 +209,7 @@ func first(answers ...answer) func(int, []happyrobot.OutboundCall) answer {
 	}
 }
 
-func none(happyrobot.OutboundCall) bool { return false }
+func none(happyrobot.EncodedCall) bool { return false }
 
 func lead(t *testing.T, n int) Call {
 	t.Helper()

@@ -68,7 +68,7 @@ func TestAnOutageMakesNoMoreUnknownThanIsInFlight(t *testing.T) {
 		began, calls := time.Now(), leads(t, 30)
 		out := func() bool { return time.Since(began) < outage }
 		api := &fakeAPI{}
-		api.onPost = func(int, []happyrobot.OutboundCall) answer {
+		api.onPost = func(int, []happyrobot.EncodedCall) answer {
 			if out() {
 				return answer{takes: time.Second, creates: none, err: lost}
 			}
@@ -133,7 +133,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				if where == "claim" {
 					late.takes = 10 * time.Second
 				}
-				api := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer {
+				api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
 					if time.Since(began) < time.Hour {
 						return answer{takes: time.Second, creates: none, err: status(401)}
 					}
@@ -207,7 +207,7 @@ func TestAnOldClaimIsNotDialedOn(t *testing.T) {
 func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 12)
-		api := &fakeAPI{onPost: func(n int, _ []happyrobot.OutboundCall) answer {
+		api := &fakeAPI{onPost: func(n int, _ []happyrobot.EncodedCall) answer {
 			if n <= 4 {
 				return answer{creates: none, err: status(502)}
 			}
@@ -229,7 +229,7 @@ func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 func TestOneProbeAtATimeWhileTheGateIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 10)
-		api := &fakeAPI{onPost: func(int, []happyrobot.OutboundCall) answer {
+		api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
 			if time.Since(began) < 10*time.Minute {
 				return answer{takes: 5 * time.Second, creates: none, err: status(429)}
 			}

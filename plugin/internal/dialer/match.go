@@ -43,14 +43,14 @@ func match(jobs []*job, created []happyrobot.CreatedCall) (hits []hit, echoed bo
 	lonely := map[string]int{} // jobs without a reply by reference, by number
 	for _, j := range jobs {
 		if byRef[j.call.Ref] == nil {
-			lonely[digits(j.call.Request.PhoneNumber)]++
+			lonely[digits(j.call.Request.Number())]++
 		}
 	}
 	hits = make([]hit, len(jobs))
 	for i, j := range jobs {
 		hits[i].job = j
 		c := byRef[j.call.Ref]
-		if n := digits(j.call.Request.PhoneNumber); c == nil && n != "" && lonely[n] == 1 && calls[n] == 1 {
+		if n := digits(j.call.Request.Number()); c == nil && n != "" && lonely[n] == 1 && calls[n] == 1 {
 			c = byNumber[n]
 		}
 		if c != nil {

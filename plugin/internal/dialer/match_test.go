@@ -13,7 +13,11 @@ import (
 )
 
 func asked(ref, number string) *job {
-	return &job{call: &Call{Ref: ref, Request: happyrobot.OutboundCall{PhoneNumber: number}}}
+	request, err := (&happyrobot.OutboundCall{PhoneNumber: number}).Encode()
+	if err != nil {
+		panic(err)
+	}
+	return &job{call: &Call{Ref: ref, Request: request}}
 }
 
 func made(id, ref, number string) happyrobot.CreatedCall {
@@ -188,7 +192,7 @@ func FuzzMatch(f *testing.F) {
 				continue
 			}
 			require.Empty(t, refOf(byID[h.callID][0].Metadata), "somebody else's call")
-			require.Equal(t, digits(h.job.call.Request.PhoneNumber), digits(byID[h.callID][0].Metadata.To))
+			require.Equal(t, digits(h.job.call.Request.Number()), digits(byID[h.callID][0].Metadata.To))
 		}
 		slices.Reverse(created)
 		again, _ := match(jobs, created)

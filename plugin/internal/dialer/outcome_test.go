@@ -135,7 +135,7 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				api, calls := &fakeAPI{}, leads(t, 3)
-				api.onPost = func(int, []happyrobot.OutboundCall) answer {
+				api.onPost = func(int, []happyrobot.EncodedCall) answer {
 					if time.Since(began) < time.Hour {
 						return answer{creates: none, err: tt.err}
 					}
@@ -209,7 +209,7 @@ func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, recovered := time.Now(), false
 		api, calls := &fakeAPI{}, leads(t, 3)
-		api.onPost = func(int, []happyrobot.OutboundCall) answer {
+		api.onPost = func(int, []happyrobot.EncodedCall) answer {
 			if recovered {
 				return answer{}
 			}

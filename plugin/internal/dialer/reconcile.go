@@ -145,7 +145,7 @@ func (r *run) find(jobs []*job, since time.Time, once bool) (hits []hit, began b
 	numbers := make(map[string][]*job, len(jobs))
 	for _, j := range jobs {
 		open[j.call.Ref] = j
-		n := digits(j.call.Request.PhoneNumber)
+		n := digits(j.call.Request.Number())
 		numbers[n] = append(numbers[n], j)
 	}
 	ctx := r.ctx

@@ -15,8 +15,8 @@ import (
 )
 
 // refuses answers 422 to every request that holds one of these leads.
-func refuses(poison ...Call) func(int, []happyrobot.OutboundCall) answer {
-	return func(_ int, calls []happyrobot.OutboundCall) answer {
+func refuses(poison ...Call) func(int, []happyrobot.EncodedCall) answer {
+	return func(_ int, calls []happyrobot.EncodedCall) answer {
 		for _, c := range calls {
 			for _, p := range poison {
 				if refIn(c) == p.Ref {
@@ -80,14 +80,14 @@ func TestAPartialRefusalDoublesNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := leads(t, 16)
 				api := &fakeAPI{}
-				api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+				api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
 					a := refuses(calls[9])(n, batch)
 					if a.err != nil && len(batch) > 1 {
 						at := map[string]int{}
 						for i, c := range batch {
 							at[refIn(c)] = i
 						}
-						a.creates = func(c happyrobot.OutboundCall) bool { return at[refIn(c)] < len(batch)/2 && refIn(c) != calls[9].Ref }
+						a.creates = func(c happyrobot.EncodedCall) bool { return at[refIn(c)] < len(batch)/2 && refIn(c) != calls[9].Ref }
 						a.listedIn = listedIn
 					}
 					return a
@@ -112,12 +112,12 @@ func TestAfterAPartialRefusalTheRestMayBeListedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 4)
 		api := &fakeAPI{}
-		api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+		api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
 			if n > 1 {
 				return answer{}
 			}
 			api.create(batch[1:2], answer{listedIn: settle - time.Second})
-			return answer{err: status(422), creates: func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[0].Ref }}
+			return answer{err: status(422), creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref }}
 		}
 		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
@@ -163,7 +163,7 @@ func TestARefusalIsHeldWhereItsCallsAreListedWithoutAReference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 4)
 		api := &fakeAPI{}
-		api.onPost = first(answer{err: status(422), dropsEcho: true, creates: func(c happyrobot.OutboundCall) bool {
+		api.onPost = first(answer{err: status(422), dropsEcho: true, creates: func(c happyrobot.EncodedCall) bool {
 			return refIn(c) == calls[0].Ref || refIn(c) == calls[1].Ref
 		}})
 		results := dial(t, open(t, api, ledger.NewMemory(), redial), calls...)
@@ -182,12 +182,12 @@ func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					calls := leads(t, 8)
 					api := &fakeAPI{}
-					api.onPost = func(n int, batch []happyrobot.OutboundCall) answer {
+					api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
 						if n > 1 {
 							return answer{}
 						}
 						api.create(batch[1:5], answer{listedIn: listedIn})
-						return answer{err: status(code), creates: func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[0].Ref }}
+						return answer{err: status(code), creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref }}
 					}
 					results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 					for i, r := range results {
@@ -216,7 +216,7 @@ func TestALimitThatHoldsForListsAsWellIsTakenAtItsWord(t *testing.T) {
 func TestALimitIsNotTakenAtItsWordWhileListsGoUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 4)
-		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c happyrobot.OutboundCall) bool { return c.PhoneNumber[len(c.PhoneNumber)-1]%2 == 0 }})}
+		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c happyrobot.EncodedCall) bool { return c.Number()[len(c.Number())-1]%2 == 0 }})}
 		api.onList = func(int) error {
 			if time.Since(began) < time.Hour {
 				return status(503)

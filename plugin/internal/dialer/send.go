@@ -56,7 +56,7 @@ func classify(err error) verdict {
 // send makes one request for claimed calls. It returns the groups to send again.
 func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 	oldest := jobs[0].claim.At()
-	calls := make([]happyrobot.OutboundCall, len(jobs))
+	calls := make([]happyrobot.EncodedCall, len(jobs))
 	for i, j := range jobs {
 		calls[i] = j.call.Request
 		if j.claim.At().Before(oldest) {
@@ -74,7 +74,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.ctx), oldest.Add(r.opts.Timeout))
 	defer cancel()
-	created, err := r.api.CreateOutboundCalls(ctx, calls)
+	created, err := r.api.CreateEncodedCalls(ctx, calls)
 	ended := time.Now()
 
 	var e *happyrobot.Error

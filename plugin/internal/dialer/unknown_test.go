@@ -56,7 +56,7 @@ func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(began), timeout+settle+time.Second, "the first said that it gave up")
 
 		// The list came late, but it came.
-		api.create([]happyrobot.OutboundCall{one.Request}, answer{})
+		api.create([]happyrobot.EncodedCall{one.Request}, answer{})
 		api.placed[0].Created = began
 		assert.Equal(t, []Result{{Outcome: Accepted, CallID: "call-1", HTTPStatus: 200}}, dial(t, open(t, api, mem), one))
 		assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, open(t, api, mem), one)))
@@ -68,7 +68,7 @@ func TestAnAbsentUnknownIsDialedOnceMoreWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 3)
 		// Of the first request, one call is created and two are lost.
-		api.onPost = first(answer{creates: func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[1].Ref }, err: lost})
+		api.onPost = first(answer{creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[1].Ref }, err: lost})
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), calls...)))
 		assertOneCallEach(t, api, calls)
 		requests := api.requests()
@@ -159,8 +159,8 @@ func TestACallThatAReplyLeavesOutIsLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 4)
 		api.onPost = first(answer{
-			creates: func(c happyrobot.OutboundCall) bool { return refIn(c) != calls[3].Ref },
-			omits:   func(c happyrobot.OutboundCall) bool { return refIn(c) == calls[0].Ref },
+			creates: func(c happyrobot.EncodedCall) bool { return refIn(c) != calls[3].Ref },
+			omits:   func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref },
 		})
 		d := open(t, api, ledger.NewMemory())
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Held}, outcomes(dial(t, d, calls...)))
@@ -172,7 +172,7 @@ func TestACallThatAReplyLeavesOutIsLookedUp(t *testing.T) {
 func TestOfAPartialReplyOnlyTheAbsentAreRedialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 4)
-		api.onPost = first(answer{creates: func(c happyrobot.OutboundCall) bool { return refIn(c) != calls[3].Ref }})
+		api.onPost = first(answer{creates: func(c happyrobot.EncodedCall) bool { return refIn(c) != calls[3].Ref }})
 		d := open(t, api, ledger.NewMemory(), redial)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls...)))
 		assertOneCallEach(t, api, calls)
