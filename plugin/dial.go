@@ -13,6 +13,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -84,6 +85,7 @@ type dialEngine struct {
 	calls    callBuilder
 	dialer   *dialer.Dialer
 	dryRun   bool
+	pauses   *pauses
 	log      *service.Logger
 	outcomes *service.MetricCounter
 }
@@ -97,6 +99,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	client.options.OmitRaw = !tells
 	e := &dialEngine{
+		pauses:   newPauses(res),
 		log:      res.Logger(),
 		outcomes: res.Metrics().NewCounter("happyrobot_dial_outcomes", "outcome"),
 	}
@@ -110,7 +113,9 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err != nil {
 		return nil, err
 	}
-	book, err := openLedger(conf, res, opts)
+	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
+	opts.LookUps = e.pauses.lookUps
+	calls, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +127,12 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err != nil {
 		return nil, err
 	}
-	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, book, opts)
+	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, calls, opts)
 	return e, nil
 }
+
+// close ends what reports pauses.
+func (e *dialEngine) close() { e.pauses.close() }
 
 // dialAPI dials without asking the rate limit, which the dialer does before it
 // claims, and asks it for everything else.
@@ -186,18 +194,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
 	o.Wait = client.wait
 
-	log, held := res.Logger(), res.Metrics().NewGauge("happyrobot_dial_on_hold")
-	o.OnHold = func(why dialer.Trouble, err error) {
-		held.Set(1)
-		log.Warnf(pausedLog, pauseCause(why), err)
-	}
-	o.OnResume = func(after dialer.Trouble) {
-		held.Set(0)
-		log.Infof(resumedLog, pauseCause(after))
-	}
-	o.OnLookupFailed = func(err error) {
-		log.Warnf("Cannot look up calls with an unknown outcome; they wait: %v", err)
-	}
+	log := res.Logger()
 	o.OnEchoMissing = func() {
 		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls with an unknown outcome cannot be looked up, and are held.")
 	}
@@ -217,8 +214,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	opts := ledger.Options{
 		Window: o.Window, Lease: o.Timeout + o.Settle,
 		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
-		OnTrouble:   func(err error) { log.Warnf(pausedLog, causeLedger, err) },
-		OnRecovered: func() { log.Infof(resumedLog, causeLedger) },
+		Notice: o.Notice(causeLedger),
 	}
 	var records store.Store
 	switch {
@@ -239,11 +235,11 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 			opts.Exclusive, opts.Batch = true, single
 		}
 	}
-	book, err := ledger.New(records, opts)
+	l, err := ledger.New(records, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
 	}
-	return book, nil
+	return l, nil
 }
 
 // singleProcessCache is the key under which a cache that no other process can

@@ -11,6 +11,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // API is what a dialer needs of the HappyRobot client.
@@ -44,11 +45,20 @@ type Options struct {
 
 	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
 
-	OnHold           func(Trouble, error) // requests stop
-	OnResume         func(Trouble)        // which is over: requests leave again
-	OnLookupFailed   func(error)          // calls in doubt cannot be looked up, and wait
-	OnEchoMissing    func()               // once: a reply did not carry our reference
-	OnPartialRefusal func()               // once: a refused request had created calls all the same
+	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
+	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
+	Notice  func(Cause) *pause.Notice
+	LookUps *pause.Notice
+
+	OnEchoMissing    func() // once: a reply did not carry our reference
+	OnPartialRefusal func() // once: a refused request had created calls all the same
+}
+
+func (o *Options) notice(c Cause) *pause.Notice {
+	if o.Notice == nil {
+		return nil
+	}
+	return o.Notice(c)
 }
 
 // Dialer places calls once each. Safe for concurrent use.
@@ -174,16 +184,4 @@ func (r *run) afterwards() (context.Context, context.CancelFunc) {
 		}
 	})
 	return out, func() { stop(); cancel() }
-}
-
-// sleep waits until a moment or the end of ctx.
-func sleep(ctx context.Context, until time.Time) error {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

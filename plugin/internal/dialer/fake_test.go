@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -118,7 +120,7 @@ func (f *fakeAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) it
 		f.listed = append(f.listed, time.Now())
 		n, all := len(f.listed), slices.Clone(f.placed)
 		f.mu.Unlock()
-		err := sleep(ctx, time.Now().Add(f.listTakes))
+		err := pause.Sleep(ctx, f.listTakes)
 		if err == nil && f.onList != nil {
 			err = f.onList(n)
 		}
@@ -283,6 +285,50 @@ func outcomes(results []Result) []Outcome {
 		all[i] = r.Outcome
 	}
 	return all
+}
+
+// reports is what a dialer's notices say.
+type reports struct {
+	mu      sync.Mutex
+	lines   []string
+	notices map[Cause]*pause.Notice
+}
+
+func (r *reports) to(o *Options) {
+	r.notices = map[Cause]*pause.Notice{}
+	o.Notice, o.LookUps = r.notice, r.notice("look_ups")
+}
+
+func (r *reports) notice(c Cause) *pause.Notice {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.notices[c]
+	if n == nil {
+		n = pause.NewNotice(r, pause.Wording{Begins: string(c) + " begins: %v", Lasts: string(c) + " lasts since %s: %v", Ends: string(c) + " ends after %v"}, nil)
+		r.notices[c] = n
+	}
+	return n
+}
+
+func (r *reports) Warnf(format string, args ...any) { r.add(format, args...) }
+func (r *reports) Infof(format string, args ...any) { r.add(format, args...) }
+
+func (r *reports) add(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+// said are the lines that begin so.
+func (r *reports) said(prefix string) (lines []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.HasPrefix(line, prefix) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func redial(o *Options) { o.OnUnknown = RedialAbsent }

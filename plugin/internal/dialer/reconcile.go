@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const (
@@ -91,14 +92,17 @@ func (r *run) mayRedial(j *job) bool {
 func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (absent []*job, err error) {
 	// However this ends, requests must not wait for an answer that nobody asks for.
 	defer r.gate.heard()
-	pause := growingPause(r.opts)
-	told := false
+	between := pause.NewGrowing(r.opts.InitialInterval, r.opts.MaxInterval)
+	waiter := r.opts.LookUps.Waiter()
+	defer func() { waiter.Stop() }()
 	for {
 		began := time.Now()
 		hits, _, err := r.find(jobs, since, false)
 		switch {
 		case err == nil:
 			r.gate.heard()
+			waiter.Recovered()
+			waiter = r.opts.LookUps.Waiter()
 			found(hits)
 			jobs = without(jobs, hits)
 			if len(jobs) == 0 || !began.Before(settled) {
@@ -116,15 +120,14 @@ func (r *run) look(jobs []*job, since, settled time.Time, found func([]hit)) (ab
 			// doubt need not wait for that.
 			r.gate.heard()
 		}
-		if err != nil && !told && r.opts.OnLookupFailed != nil {
-			told = true
-			r.opts.OnLookupFailed(err)
+		if err != nil {
+			waiter.Trouble(err)
 		}
-		next := time.Now().Add(fullJitter(pause.NextBackOff()))
+		next := time.Now().Add(between.Next())
 		if err == nil && next.After(settled) {
 			next = settled
 		}
-		if err := sleep(r.ctx, next); err != nil {
+		if err := pause.SleepUntil(r.ctx, next); err != nil {
 			return jobs, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // How often the ledger is asked about a call that somebody else is dialing.
@@ -98,11 +99,15 @@ func (r *run) awaitOthers(group []*job) error {
 		if until.IsZero() {
 			return r.ctx.Err()
 		}
-		if err := sleep(r.ctx, until); err != nil {
+		if err := pause.SleepUntil(r.ctx, until); err != nil {
 			return err
 		}
 		busy, errs := make([]bool, len(group)), make([]error, len(group))
-		r.forEach(group, func(i int, j *job) { busy[i], errs[i] = r.ledger.Busy(r.ctx, j.call.Ref) })
+		r.forEach(group, func(i int, j *job) {
+			var known ledger.Standing
+			known, errs[i] = r.ledger.Known(r.ctx, j.call.Ref)
+			busy[i] = known.Kind == ledger.Busy
+		})
 		if err := errors.Join(errs...); err != nil || r.gaveUp() || slices.Contains(busy, false) {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // verdict is what a request's answer says about its calls.
@@ -54,7 +55,7 @@ func classify(err error) verdict {
 }
 
 // send makes one request for claimed calls. It returns the groups to send again.
-func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
+func (r *run) send(p turn, jobs []*job) (again [][]*job, err error) {
 	oldest := jobs[0].claim.At()
 	calls := make([]happyrobot.EncodedCall, len(jobs))
 	for i, j := range jobs {
@@ -70,7 +71,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		r.release(jobs)
 		r.gate.leave(p)
 		// A ledger that is too slow for the timeout gets some rest.
-		return [][]*job{jobs}, sleep(r.ctx, time.Now().Add(fullJitter(r.opts.InitialInterval)))
+		return [][]*job{jobs}, pause.Sleep(r.ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.ctx), oldest.Add(r.opts.Timeout))
 	defer cancel()
@@ -92,12 +93,12 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		}
 		return r.lookUp(r.acceptCreated(hits), ended)
 	case notSent:
-		r.gate.close(p, Unreachable, asked, err)
+		r.gate.close(p, unreachable, asked, err)
 	case throttled:
-		r.gate.close(p, RateLimited, asked, err)
+		r.gate.close(p, rateLimited, asked, err)
 		return r.sendRest(jobs, status, ended)
 	case setup:
-		r.gate.close(p, SetupWrong, asked, err)
+		r.gate.close(p, setupWrong, asked, err)
 		return r.sendRest(jobs, status, ended)
 	case refused:
 		r.gate.answered(p)
@@ -108,7 +109,7 @@ func (r *run) send(p pass, jobs []*job) (again [][]*job, err error) {
 		}
 		return r.isolate(jobs, status, ended)
 	case unknown:
-		r.gate.close(p, Unanswered, asked, err)
+		r.gate.close(p, unanswered, asked, err)
 		return r.lookUp(jobs, ended)
 	}
 	r.release(jobs)

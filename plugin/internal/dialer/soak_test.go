@@ -16,6 +16,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // unsteady is a ledger's store that is slow, is down for minutes, and does what it
@@ -44,7 +45,7 @@ func (u *unsteady) access(ctx context.Context) (done bool, told error) {
 	fate := u.rng.IntN(60)
 	outage := upTo(u.rng, 3*time.Minute)
 	u.mu.Unlock()
-	_ = sleep(ctx, time.Now().Add(slow)) // what was sent arrives, whoever waits for it
+	_ = pause.Sleep(ctx, slow) // what was sent arrives, whoever waits for it
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
