@@ -2,10 +2,8 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -127,23 +125,12 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err != nil {
 		return nil, err
 	}
-	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, calls, opts)
+	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, calls, opts)
 	return e, nil
 }
 
 // close ends what reports pauses.
 func (e *dialEngine) close() { e.pauses.close() }
-
-// dialAPI dials without asking the rate limit, which the dialer does before it
-// claims, and asks it for everything else.
-type dialAPI struct {
-	*happyrobot.Client
-	reads *happyrobot.Client
-}
-
-func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error] {
-	return a.reads.ListCalls(ctx, q)
-}
 
 func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
 	if err := b.members.fromParsed(conf, log); err != nil {
@@ -329,8 +316,6 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 // dryRunResult tells the call that would have been requested.
 func dryRunResult(call dialer.Call) dialer.Result {
 	result := dialer.Result{Outcome: dialer.DryRun}
-	if request, err := json.Marshal(call.Request); err == nil {
-		result.Call = happyrobot.Redact(request)
-	}
+	result.Call = happyrobot.Redact(call.Body)
 	return result
 }

@@ -109,7 +109,7 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 			return dialer.Call{}, err
 		}
 	}
-	call, size, err := dialer.NewCall(key, request)
+	call, size, err := newCall(key, request)
 	if err != nil {
 		return dialer.Call{}, badInput(reasonMapping, "call_mapping: gave a value that JSON cannot hold")
 	}
@@ -231,7 +231,7 @@ func callMessage(e *callfeed.Event) *service.Message {
 	if e.Content != nil {
 		msg.SetStructured(e.Content) // a refused event is made a message again
 	}
-	ref := e.Call.Metadata.CustomText(dialer.RefMember)
+	ref := e.Call.Metadata.CustomText(refMember)
 	for name, value := range map[string]string{
 		metaCallID:   e.Call.ID,
 		metaStatus:   string(e.Call.Status.Canonical()),

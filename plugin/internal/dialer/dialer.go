@@ -3,23 +3,13 @@ package dialer
 import (
 	"context"
 	"fmt"
-	"iter"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
-
-// API is what a dialer needs of the HappyRobot client.
-type API interface {
-	// CreateEncodedCalls makes exactly one request.
-	CreateEncodedCalls(context.Context, []happyrobot.EncodedCall) ([]happyrobot.CreatedCall, error)
-	ListCalls(context.Context, happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error]
-}
 
 // OnUnknown says what to do with a call that may have been placed and is not
 // among the calls that the API lists.
@@ -84,13 +74,15 @@ type job struct {
 	result Result
 	claim  ledger.Claim
 
-	doubt    ledger.Standing // somebody's attempt in doubt, to be reconciled
+	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
 	seenAt   time.Time       // when a doubt without a readable time was first seen
-	blind    bool            // the API lists a call to this number without a reference
 
-	lookAgain time.Time // somebody else is dialing it: ask the ledger then
-	patience  time.Duration
+	unmarked    bool // the API lists a call to this number without a reference
+	notLookedUp bool // the list could not be read in time
+	elsewhere   bool // another process was seen dialing it
+
+	later *postponement // nil: it was never put off
 }
 
 // Dial places calls and says what became of each, in the order given. It returns
@@ -101,11 +93,11 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
-	run := run{Dialer: d, ctx: ctx}
+	r := run{Dialer: d}
 	if d.opts.MaxElapsedTime > 0 {
-		run.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
+		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
-	err := run.all(jobs)
+	err := r.all(ctx, jobs)
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -116,54 +108,48 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 // run is one Dial.
 type run struct {
 	*Dialer
-	ctx    context.Context
-	giveUp time.Time // zero: never
+	giveUp  time.Time // zero: never
+	waiters map[Cause]*pause.Waiter
 }
 
-func (r *run) all(jobs []*job) error {
-	var queue [][]*job
+// all brings every job to its end.
+func (r *run) all(ctx context.Context, jobs []*job) error {
+	defer r.stopWaiting() // unless it was worth it
+	var q queue
 	for _, wave := range waves(jobs) {
-		queue = slices.AppendSeq(queue, slices.Chunk(wave, max(1, r.opts.MaxCallsPerRequest)))
+		q.add(wave, r.opts.MaxCallsPerRequest)
 	}
-	for len(queue) > 0 {
-		group := queue[0]
+	for !q.empty() {
 		if r.gaveUp() {
-			for _, group := range queue {
-				for _, j := range group {
-					if !j.lookAgain.IsZero() || j.ruledOut > 0 { // dialed by somebody, or by us before
-						j.result = r.held()
-						continue
-					}
-					j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
-				}
-			}
+			q.each(r.fail)
 			return nil
 		}
-		next, err := r.round(group)
+		group := q.next()
+		if group == nil {
+			if err := r.awaitLater(ctx, &q); err != nil {
+				return err
+			}
+			continue
+		}
+		next, err := r.round(ctx, group)
 		if err != nil {
 			return err
 		}
-		queue = slices.Concat(next.now, queue[1:])
-		if len(next.later) > 0 {
-			queue = append(queue, next.later)
-		}
+		q.update(next)
+	}
+	for _, w := range r.waiters {
+		w.Recovered()
 	}
 	return nil
 }
 
-// waves splits jobs so that none holds a call twice: the first of equal calls is
-// dialed first, and the others find it in the ledger.
-func waves(jobs []*job) (split [][]*job) {
-	seen := make(map[string]int, len(jobs))
-	for _, j := range jobs {
-		wave := seen[j.call.Ref]
-		seen[j.call.Ref]++
-		if wave == len(split) {
-			split = append(split, nil)
-		}
-		split[wave] = append(split[wave], j)
+// fail decides a call that could not be decided in time.
+func (r *run) fail(j *job) {
+	if j.elsewhere || j.ruledOut > 0 { // dialed by somebody, or by us before
+		j.result = r.held(j)
+		return
 	}
-	return split
+	j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
 }
 
 func (r *run) gaveUp() bool {
@@ -172,9 +158,9 @@ func (r *run) gaveUp() bool {
 
 // afterwards is for what must be finished once a request has left: it outlives
 // ctx by one timeout, so that a shutdown records what was dialed, but ends.
-func (r *run) afterwards() (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
-	stop := context.AfterFunc(r.ctx, func() {
+func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(r.opts.Timeout)
 		defer timer.Stop()
 		select {

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -69,7 +68,7 @@ func TestAnOutageMakesNoMoreUnknownThanIsInFlight(t *testing.T) {
 		began, calls := time.Now(), leads(t, 30)
 		out := func() bool { return time.Since(began) < outage }
 		api := &fakeAPI{}
-		api.onPost = func(int, []happyrobot.EncodedCall) answer {
+		api.onPost = func(int, []*Call) answer {
 			if out() {
 				return answer{takes: time.Second, creates: none, err: lost}
 			}
@@ -134,7 +133,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				if where == "claim" {
 					late.takes = 10 * time.Second
 				}
-				api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
+				api := &fakeAPI{onPost: func(int, []*Call) answer {
 					if time.Since(began) < time.Hour {
 						return answer{takes: time.Second, creates: none, err: status(401)}
 					}
@@ -156,7 +155,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				})
 				wg.Wait()
 				assertOneCallEach(t, api, calls)
-				assert.Equal(t, refIn(api.requests()[0].calls[0]), calls[0].Ref)
+				assert.Equal(t, api.requests()[0].calls[0].Ref, calls[0].Ref)
 				for _, p := range api.requests() {
 					assert.NotEqual(t, began.Add(10*time.Second), p.at, "sent into a closed gate")
 				}
@@ -208,7 +207,7 @@ func TestAnOldClaimIsNotDialedOn(t *testing.T) {
 func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 12)
-		api := &fakeAPI{onPost: func(n int, _ []happyrobot.EncodedCall) answer {
+		api := &fakeAPI{onPost: func(n int, _ []*Call) answer {
 			if n <= 4 {
 				return answer{creates: none, err: status(502)}
 			}
@@ -230,7 +229,7 @@ func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 func TestOneProbeAtATimeWhileTheGateIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 10)
-		api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
+		api := &fakeAPI{onPost: func(int, []*Call) answer {
 			if time.Since(began) < 10*time.Minute {
 				return answer{takes: 5 * time.Second, creates: none, err: status(429)}
 			}
@@ -334,7 +333,7 @@ func TestACauseThatChangesEndsOneNoticeAndBeginsTheOther(t *testing.T) {
 func TestAReminderSaysWhatHappenedLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, told := time.Now(), &reports{}
-		api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
+		api := &fakeAPI{onPost: func(int, []*Call) answer {
 			if since := time.Since(began); since < time.Minute {
 				return answer{creates: none, err: status(401)}
 			} else if since < 10*time.Minute {

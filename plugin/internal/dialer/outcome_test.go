@@ -17,29 +17,16 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
-	metadata := map[string]any{"lead_id": "1"}
-	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
-	a, _, err := NewCall("key", request)
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"lead_id":"1","dial_ref":"`+a.Ref+`"}`, string(metadataIn(a.Request)))
-	assert.Equal(t, map[string]any{"lead_id": "1"}, metadata, "the caller's own map is left alone")
+func TestACallIsKnownByItsKey(t *testing.T) {
+	a, first := Identify("key", []byte(`{"phone_number":"+12025550101"}`))
+	b, second := Identify("key", []byte(`{"phone_number":"+12025550102"}`))
+	assert.Equal(t, a, b)
+	assert.NotEqual(t, first, second)
 
-	request.PhoneNumber = "+12025550102"
-	b, _, err := NewCall("key", request)
-	require.NoError(t, err)
-	assert.Equal(t, a.Ref, b.Ref)
-	assert.NotEqual(t, a.Fingerprint, b.Fingerprint)
-
-	c, _, err := NewCall("", request)
-	require.NoError(t, err)
-	d, _, err := NewCall("", request)
-	require.NoError(t, err)
-	assert.Equal(t, c, d, "without a key, equal requests are the same call")
-	assert.NotEqual(t, b.Ref, c.Ref)
-
-	_, _, err = NewCall("key", happyrobot.OutboundCall{Params: func() {}})
-	assert.Error(t, err)
+	c, third := Identify("", []byte(`{"phone_number":"+12025550102"}`))
+	assert.Equal(t, second, third)
+	assert.Equal(t, third, c, "without a key, equal contents are the same call")
+	assert.NotEqual(t, b, c)
 }
 
 func TestEveryLeadOfALargeBatchIsCalledOnce(t *testing.T) {
@@ -135,7 +122,7 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				api, calls := &fakeAPI{}, leads(t, 3)
-				api.onPost = func(int, []happyrobot.EncodedCall) answer {
+				api.onPost = func(int, []*Call) answer {
 					if time.Since(began) < time.Hour {
 						return answer{creates: none, err: tt.err}
 					}
@@ -206,7 +193,7 @@ func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, recovered := time.Now(), false
 		api, calls := &fakeAPI{}, leads(t, 3)
-		api.onPost = func(int, []happyrobot.EncodedCall) answer {
+		api.onPost = func(int, []*Call) answer {
 			if recovered {
 				return answer{}
 			}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -115,7 +114,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	api, calls := &fakeAPI{}, leads(t, 12)
 	mem := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
-	api.onPost = func(_ int, batch []happyrobot.EncodedCall) answer {
+	api.onPost = func(_ int, batch []*Call) answer {
 		mu.Lock()
 		defer mu.Unlock()
 		if rng.IntN(3) == 0 {
@@ -149,6 +148,6 @@ func refusedInPart(rng *rand.Rand, batch int) answer {
 	}
 	return answer{
 		err: status(codes[rng.IntN(len(codes))]), takes: upTo(rng, 5*time.Second),
-		creates: func(happyrobot.EncodedCall) bool { left--; return left >= 0 },
+		creates: func(*Call) bool { left--; return left >= 0 },
 	}
 }
