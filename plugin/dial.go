@@ -48,6 +48,8 @@ The error of a failed message reads ` + "`outcome: reason: details`" + `, follow
 
 A refused key, an outage, or a full rate limit fails no message. Requests stop, the stream waits, and it resumes by itself: see ` + "`retry`" + `. The same holds for the ledger: no ledger, no call.
 
+The log says when a pause begins, every five minutes while it lasts, and when it is over. The metric ` + "`happyrobot_paused`" + ` is 1 meanwhile, with the label ` + "`cause`" + `: ` + "`setup`, `rate_limited` or `unanswered`" + ` for the API, ` + "`ledger`, `receipts` or `failures`" + ` for what cannot be written, and ` + "`claimed_elsewhere`" + ` while another process may be dialing the same leads. ` + "`happyrobot_dial_on_hold`" + ` is its older name, for the API's three causes together; it goes away with the next release.
+
 ### Deterministic calls
 
 A message that is delivered again must make the same call. Keep ` + "`now()`, `uuid_v4()`" + ` and the like out of ` + "`call_mapping`" + `, and set ` + "`dedupe_key`" + ` to something that names the lead. The same key with different contents is rejected with the reason ` + "`dedupe_conflict`" + `.` + membersDescription
@@ -82,7 +84,6 @@ func dialFields() []*service.ConfigField {
 type dialEngine struct {
 	calls    callBuilder
 	dialer   *dialer.Dialer
-	dryRun   bool
 	pauses   *pauses
 	log      *service.Logger
 	outcomes *service.MetricCounter
@@ -104,16 +105,13 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
 	}
-	if e.dryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
-		return nil, err
-	}
 	opts, err := dialOptions(conf, client, res)
 	if err != nil {
 		return nil, err
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
-	calls, err := openLedger(conf, res, opts)
+	l, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +123,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err != nil {
 		return nil, err
 	}
-	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, calls, opts)
+	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, l, opts)
 	return e, nil
 }
 
@@ -175,6 +173,9 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		return o, err
 	}
 	o.OnUnknown = dialer.OnUnknown(onUnknown)
+	if o.DryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
+		return o, err
+	}
 	o.Timeout = client.options.Timeout
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
@@ -289,15 +290,13 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 			continue
 		}
 		fates[i].ref = call.Ref
-		if e.dryRun {
-			e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
-			fates[i].Result = dryRunResult(call)
-			continue
-		}
 		calls, origin = append(calls, call), append(origin, i)
 	}
 	results, err := e.dialer.Dial(ctx, calls)
 	for j, r := range results {
+		if r.Outcome == dialer.DryRun {
+			r = e.dryRunResult(calls[j], r)
+		}
 		fates[origin[j]].Result = r
 	}
 	for i, f := range fates {
@@ -313,9 +312,13 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 	return fates, err
 }
 
-// dryRunResult tells the call that would have been requested.
-func dryRunResult(call dialer.Call) dialer.Result {
-	result := dialer.Result{Outcome: dialer.DryRun}
-	result.Call = happyrobot.Redact(call.Body)
-	return result
+// dryRunResult reports the call that would have been requested.
+func (e *dialEngine) dryRunResult(call dialer.Call, r dialer.Result) dialer.Result {
+	if r.Reason == "" {
+		e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
+	} else {
+		e.log.Infof("Dry run: a call with reference %s would fail (%s)", call.Ref, r.Reason)
+	}
+	r.Call = happyrobot.Redact(call.Body)
+	return r
 }

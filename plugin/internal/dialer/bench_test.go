@@ -31,7 +31,16 @@ func (instantAPI) List(context.Context, time.Time, bool) iter.Seq2[PlacedCall, e
 // operation.
 func BenchmarkDial(b *testing.B) {
 	b.Run("no guards", func(b *testing.B) { benchmarkDial(b, Options{}) })
+	b.Run("a guard that allows all", func(b *testing.B) { benchmarkDial(b, Options{Guards: []Guard{allowAll{}}}) })
 }
+
+type allowAll struct{}
+
+func (allowAll) Check(time.Time, *Call) Verdict                                 { return Verdict{} }
+func (allowAll) LookUp(context.Context, time.Time, []*Call) ([]Verdict, error)  { return nil, nil }
+func (allowAll) Reserve(context.Context, time.Time, []*Call) ([]Verdict, error) { return nil, nil }
+func (allowAll) Commit(context.Context, []*Call)                                {}
+func (allowAll) Release(context.Context, []*Call)                               {}
 
 func benchmarkDial(b *testing.B, opts Options) {
 	const batch = 20

@@ -12,6 +12,7 @@ type Call struct {
 	Fingerprint string // of its contents: the same reference with another one is a conflict
 	Number      string // that is called, "" if only the API knows it
 	Body        []byte // what the API is sent, with Ref in it; it is never changed
+	Facts       any    // what guards need to know about the lead besides; the dialer does not read it
 }
 
 // Identify names a call after its dedupe key, or after its contents if the key is

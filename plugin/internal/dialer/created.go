@@ -241,4 +241,5 @@ func (r *run) accept(ctx context.Context, hits []hit) {
 			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].call.ID, HTTPStatus: http.StatusOK, Call: hits[i].call.Raw}
 		}
 	}
+	r.commit(ctx, hits)
 }

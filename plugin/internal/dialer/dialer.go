@@ -33,7 +33,9 @@ type Options struct {
 	// calls that could not be sent by then are rejected.
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
-	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
+	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Guards []Guard                     // asked in this order; nil allows every call
+	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
 
 	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
 	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
@@ -82,7 +84,8 @@ type job struct {
 	notLookedUp bool // the list could not be read in time
 	elsewhere   bool // another process was seen dialing it
 
-	later *postponement // nil: it was never put off
+	later   *postponement // nil: it was never put off
+	verdict *Verdict      // of the guards, when they were last asked; nil: allowed
 }
 
 // Dial places calls and says what became of each, in the order given. It returns
@@ -97,7 +100,11 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
-	err := r.all(ctx, jobs)
+	decide := r.all
+	if d.opts.DryRun {
+		decide = r.dryRun
+	}
+	err := decide(ctx, jobs)
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -108,8 +115,13 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 // run is one Dial.
 type run struct {
 	*Dialer
-	giveUp  time.Time // zero: never
-	waiters map[Cause]*pause.Waiter
+	giveUp  time.Time               // zero: never
+	waiters map[Cause]*pause.Waiter // for what calls are put off
+
+	// A guard's pause that this run waits for.
+	pausedFor    Cause
+	pauseWaiter  *pause.Waiter
+	pauseBetween *pause.Growing
 }
 
 // all brings every job to its end.
@@ -140,6 +152,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 	for _, w := range r.waiters {
 		w.Recovered()
 	}
+	r.pauseOver()
 	return nil
 }
 

@@ -43,6 +43,7 @@ type agenda struct {
 	now    [][]*job // groups for the rounds right after
 	later  []*job   // postponed
 	doubts []*job   // in doubt since another process's attempt
+	paused *Verdict // a guard pauses the stream
 }
 
 // waves splits jobs so that none holds a call twice: the first of equal calls is
@@ -222,4 +223,5 @@ func (r *run) stopWaiting() {
 	for _, w := range r.waiters {
 		w.Stop()
 	}
+	r.pauseWaiter.Stop()
 }

@@ -11,38 +11,43 @@ import (
 
 // round brings a group of at most one request's calls forward.
 func (r *run) round(ctx context.Context, group []*job) (next agenda, err error) {
+	group, err = r.check(ctx, group, &next)
+	if err == nil && len(group) > 0 {
+		err = r.dial(ctx, group, &next)
+	}
+	if err == nil && len(next.doubts) > 0 {
+		var again []*job
+		again, err = r.resolve(ctx, next.doubts)
+		next.first(again)
+	}
+	if err == nil && next.paused != nil {
+		err = r.restLonger(ctx, next.paused)
+	}
+	return next, err
+}
+
+// dial sends what may be sent of a group's calls.
+func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
 	t, err := r.enter(ctx)
 	if err != nil {
 		if ctx.Err() == nil { // out of time, which the caller turns into a result
-			return agenda{now: [][]*job{group}}, nil
+			next.first(group)
+			return nil
 		}
-		return agenda{}, err
+		return err
 	}
 	if t.limit < len(group) {
-		group, next.now = group[:t.limit], [][]*job{group[t.limit:]}
+		next.first(group[t.limit:])
+		group = group[:t.limit]
 	}
-	mine, err := r.prepare(ctx, t, group, &next)
-	if err != nil {
+	mine, err := r.prepare(ctx, t, group, next)
+	if err != nil || len(mine) == 0 {
 		r.gate.leave(t)
-		return agenda{}, err
+		return err
 	}
-	if len(mine) == 0 {
-		r.gate.leave(t)
-	} else {
-		again, err := r.send(ctx, t, mine)
-		if err != nil {
-			return agenda{}, err
-		}
-		next.first(again...)
-	}
-	if len(next.doubts) > 0 {
-		again, err := r.resolve(ctx, next.doubts)
-		if err != nil {
-			return agenda{}, err
-		}
-		next.first(again)
-	}
-	return next, nil
+	again, err := r.send(ctx, t, mine)
+	next.first(again...)
+	return err
 }
 
 // first puts groups before those that are to go on anyway.
@@ -70,13 +75,19 @@ func (r *run) prepare(ctx context.Context, t turn, group []*job, next *agenda) (
 			return nil, fmt.Errorf("waiting for the rate limit: %w", err)
 		}
 	}
-	// The wait may have been long, so the gate is asked again before anything is
-	// claimed: claims are best taken at the last moment.
+	// The wait may have been long, so the gate and the guards are asked again before
+	// anything is claimed: claims are best taken at the last moment.
 	if !r.gate.valid(t) {
 		next.first(group)
 		return nil, nil
 	}
+	if group, err = r.checkAgain(ctx, group, next); err != nil || len(group) == 0 {
+		return nil, err
+	}
 	mine, err = r.claim(ctx, group, next)
+	if err == nil {
+		mine, err = r.reserve(ctx, mine, next)
+	}
 	if err != nil {
 		r.release(ctx, mine)
 		return nil, err

@@ -111,5 +111,8 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	}
 	ctx, cancel := r.afterwards(ctx)
 	defer cancel()
+	for _, g := range r.opts.Guards { // before another process can take the claims
+		g.Release(ctx, callsOf(jobs))
+	}
 	r.forEach(jobs, func(_ int, j *job) { _ = r.ledger.Release(ctx, j.claim) })
 }
