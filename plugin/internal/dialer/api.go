@@ -23,9 +23,10 @@ type API interface {
 	Place(ctx context.Context, calls []*Call) ([]PlacedCall, error)
 
 	// List gives the calls that the API created at since or later, or at a time that
-	// cannot be read, each at least once, the oldest first. It ends with the first error, before which it
-	// may repeat its requests for as long as ctx lives; with once it makes each request
-	// once only. A list that ends without an error is complete as of its beginning.
+	// cannot be read, each at least once. It ends with its first error. Until ctx ends it
+	// may repeat requests that fail; with once it makes each of them once. A list that
+	// ends without an error has every call that the API showed when it began: an empty
+	// one says that there is none.
 	List(ctx context.Context, since time.Time, once bool) iter.Seq2[PlacedCall, error]
 }
 

@@ -154,7 +154,7 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 func (j *job) unclear() bool { return j.unmarked || j.notLookedUp }
 
 // resolve decides calls whose earlier attempt, by another process, has an unknown
-// outcome: as one of our own that was not answered. It returns those to go on with.
+// outcome: as one of our own that was not answered. It returns those to dial again.
 func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err error) {
 	now := time.Now()
 	e := evidence{action: actions[happyrobot.ClassUnknown], began: now, ended: now, settled: now}
@@ -183,7 +183,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 }
 
 // takeOverFound records calls that came of another process's attempts. It returns those
-// that somebody else has taken over since: the ledger knows what became of them.
+// that another process has taken over since: the ledger knows what became of them.
 func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 	var taken []hit
 	for _, h := range hits {

@@ -158,7 +158,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 
 // fail decides a call that could not be decided in time.
 func (r *run) fail(j *job) {
-	if j.elsewhere || j.ruledOut > 0 { // dialed by somebody, or by us before
+	if j.elsewhere || j.ruledOut > 0 { // dialed by another process, or by us before
 		j.result = r.held(j)
 		return
 	}

@@ -57,7 +57,7 @@ type gate struct {
 	// What the notices know. Whoever is reporting owns the last two.
 	changes, reported int
 	reporting         bool
-	told              Cause
+	shown             Cause
 	waiter            *pause.Waiter
 }
 
@@ -153,8 +153,8 @@ func (g *gate) answered(t turn) {
 	g.report()
 }
 
-// heard reports that the API answered a question about calls, or that nobody is
-// left to ask one.
+// heard reports that the API answered a question about calls, or that nobody asks one
+// any longer.
 func (g *gate) heard() {
 	g.mu.Lock()
 	if g.silent {
@@ -201,9 +201,9 @@ func (g *gate) report() {
 		g.reported = g.changes
 		cause, why := g.cause, g.why
 		g.mu.Unlock()
-		if cause != g.told {
+		if cause != g.shown {
 			g.waiter.Recovered()
-			g.waiter, g.told = nil, cause
+			g.waiter, g.shown = nil, cause
 			if cause != "" {
 				g.waiter = g.notice(cause).Waiter()
 			}

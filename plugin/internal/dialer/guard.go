@@ -15,8 +15,8 @@ import (
 // methods are safe for concurrent use.
 //
 // Guards judge new calls only. A call that is about to be refused is first looked up in
-// the ledger: one that it knows goes on as usual, as a duplicate, in doubt, or dialed
-// elsewhere. Trouble of a guard's own, such as a list that cannot be read, is a verdict,
+// the ledger: if it is known there, it is a duplicate, in doubt, or dialed elsewhere, as
+// without guards. Trouble of a guard's own, such as a list that cannot be read, is a verdict,
 // Pause or Refuse, and never Allow.
 type Guard interface {
 	// Check judges one call by what is in memory. It is pure: it neither waits nor
@@ -34,17 +34,17 @@ type Guard interface {
 
 	// Reserve takes what these calls use up: a place in a limit, a share of a budget.
 	// This process has just taken their claims. Verdicts and errors are as LookUp's. A
-	// call for which it was reserved already, such as by a process that has died since,
-	// keeps what it has. What is not allowed must not stay reserved.
+	// call for which something is reserved already, such as by a process that has died
+	// since, keeps that. Nothing stays reserved for a call that is not allowed.
 	Reserve(ctx context.Context, now time.Time, calls []*Call) ([]Verdict, error)
 
 	// Commit says that these calls were created and recorded: what was reserved is used
-	// up. It is told also of calls for which another process had reserved.
+	// up. That includes calls for which another process had reserved.
 	Commit(ctx context.Context, calls []*Call)
 
 	// Release says that the claims of these calls are given up, since certainly none was
 	// created: what was reserved is free. It comes before others can take the claims,
-	// and is told also of calls for which nothing is reserved. A call of unknown outcome
+	// and includes calls for which nothing is reserved. A call of unknown outcome
 	// gets neither Commit nor Release: it may have been created, and keeps its place.
 	Release(ctx context.Context, calls []*Call)
 }

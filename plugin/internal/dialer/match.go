@@ -10,8 +10,8 @@ type hit struct {
 
 func (h hit) found() bool { return h.call != nil && h.call.ID != "" }
 
-// nobodys stands for a call whose id the reply gives to several: it is no one's.
-var nobodys = &PlacedCall{}
+// ownerless stands for a call whose id the reply gives to several: it is none of theirs.
+var ownerless = &PlacedCall{}
 
 // match finds each job's call in a reply: by our reference, and where a call
 // carries none, by a number that is unique on both sides. Never by position: the
@@ -59,9 +59,9 @@ func byReference(reply []PlacedCall, ambiguous map[string]bool) map[string]*Plac
 		}
 		before, ref := calls[c.Ref], c.Ref
 		if ambiguous[c.ID] {
-			c = nobodys
+			c = ownerless
 		}
-		if before == nil || before == nobodys {
+		if before == nil || before == ownerless {
 			calls[ref] = c
 		}
 	}

@@ -75,7 +75,7 @@ func (q *queue) next() (group []*job) {
 	return group
 }
 
-// update puts what a round left undecided in: what can go on goes on first.
+// update takes in what a round left undecided: what need not wait comes first.
 func (q *queue) update(a agenda) {
 	if len(a.now) > 0 {
 		q.ready = slices.Concat(a.now, q.ready)

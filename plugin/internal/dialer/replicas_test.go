@@ -219,17 +219,17 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, batching{mem}, mem, mem)
+	decided := replicasDecide(t, seed, api, calls, func(o *Options) { o.OnUnknown = onUnknown }, batching{mem}, mem, mem)
 	assertNeverTwice(t, api, calls, decided, onUnknown)
 }
 
 // replicasDecide gives the leads to a replica on each of the stores, which are one.
-func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, onUnknown OnUnknown, stores ...store.Store) [][]Result {
+func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, change func(*Options), stores ...store.Store) [][]Result {
 	decided := make([][]Result, len(stores))
 	var wg sync.WaitGroup
 	for i, mem := range stores {
 		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, onUnknown) })
+		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, change) })
 	}
 	wg.Wait()
 	return decided
@@ -257,7 +257,7 @@ func assertNeverTwice(t *testing.T, api *fakeAPI, calls []Call, decided [][]Resu
 }
 
 // insist dials the leads with one replica after another until each is decided.
-func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, onUnknown OnUnknown) []Result {
+func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, change func(*Options)) []Result {
 	said := make([]Result, len(calls))
 	for {
 		var todo []Call
@@ -270,7 +270,7 @@ func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call
 		if len(todo) == 0 {
 			return said
 		}
-		d := open(t, api, mem, func(o *Options) { o.OnUnknown, o.MaxCallsPerRequest = onUnknown, 1+rng.IntN(8) })
+		d := open(t, api, mem, change, func(o *Options) { o.MaxCallsPerRequest = 1 + rng.IntN(8) })
 		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
 		results, _ := d.Dial(ctx, todo)
 		stop()

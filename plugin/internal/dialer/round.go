@@ -50,7 +50,7 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
 	return err
 }
 
-// first puts groups before those that are to go on anyway.
+// first puts groups before those that are on the agenda already.
 func (a *agenda) first(groups ...[]*job) {
 	if len(groups) > 0 && len(groups[0]) > 0 {
 		a.now = append(groups, a.now...)
@@ -128,7 +128,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 	return mine, errors.Join(errs...)
 }
 
-// known goes on with a call that the ledger knows.
+// known decides a call that the ledger knows, or puts it on the agenda.
 func (a *agenda) known(j *job, s ledger.Standing, now time.Time) {
 	switch {
 	case s.Kind == ledger.Busy:

@@ -133,7 +133,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, mem, mem, mem)
+	decided := replicasDecide(t, seed, api, calls, func(o *Options) { o.OnUnknown = onUnknown }, mem, mem, mem)
 	// A call may be refused alone where another replica was not.
 	assertNeverTwice(t, api, calls, decided, onUnknown, Rejected)
 }

@@ -31,8 +31,8 @@ type Options struct {
 	// Lease is how long after a claim its owner may still be dialing, and the
 	// API still be showing what came of it: a dial's timeout plus settle.
 	Lease time.Duration
-	// Exclusive says that no other process can be using the store, so whoever
-	// made a claim that is not ours is dead, and its claim is stale at once.
+	// Exclusive says that no other process can be using the store: the owner of a claim
+	// that is not ours is dead, and the claim is stale at once.
 	Exclusive bool
 	// Batch writes to the store as well, many records at once. Nil does without.
 	Batch store.Batcher
@@ -254,7 +254,7 @@ func (l *Ledger) alive(r record) bool {
 
 // heal gives the first record the call id that a later attempt brought, so that
 // it does not expire before that later record and leave the lead to be called
-// again. Best effort: whoever reads the history next tries again.
+// again. Best effort: the next reader of the history tries again.
 func (l *Ledger) heal(ctx context.Context, ref string, called record) {
 	if first, err := l.store.Get(ctx, ref); err == nil {
 		if r, err := decodeRecord(first); err == nil && r.State == stateCalled {
