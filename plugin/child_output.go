@@ -8,8 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const (
@@ -21,20 +22,24 @@ const (
 	childClosing = 2 * time.Second
 )
 
+var errTakesNothing = errors.New("the output has taken nothing yet; if it has a `batching` of its own, that needs a `period`")
+
 // childOutput is an output in a field of a component, for records of what the
 // component did. A nil one is a field that is not set.
 type childOutput struct {
 	field                    string
 	out                      *service.OwnedOutput
 	log                      *service.Logger
-	paused                   *pauseNotice
+	paused                   *pause.Notice
 	firstPause, longestPause time.Duration // between tries
 
 	prime   func() error // once
 	started atomic.Bool
 }
 
-func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, field string) (*childOutput, error) {
+// childOutputFromParsed takes the output of a field, whose pauses have the field's name
+// for a cause.
+func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, field string, why *pauses) (*childOutput, error) {
 	if !conf.Contains(field) {
 		return nil, nil
 	}
@@ -42,7 +47,7 @@ func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, f
 	if err != nil {
 		return nil, err
 	}
-	c := &childOutput{field: field, out: out, log: res.Logger(), paused: &pauseNotice{log: res.Logger(), cause: field}}
+	c := &childOutput{field: field, out: out, log: res.Logger(), paused: why.notice(field)}
 	if c.firstPause, err = conf.FieldDuration(cfFieldRetry, cfFieldInitialInterval); err != nil {
 		return nil, err
 	}
@@ -78,29 +83,31 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 	if len(records) == 0 {
 		return nil
 	}
-	waiting := c.paused.watch(childPatience)
+	waiter, began := c.paused.Waiter(), time.Now()
+	late := time.AfterFunc(childPatience, func() { waiter.Silence(began, errTakesNothing) })
+	defer late.Stop()
+	defer waiter.Stop() // unless it has recovered
 	err := c.out.WriteBatch(ctx, records.Copy())
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(c.firstPause), backoff.WithMaxInterval(c.longestPause), backoff.WithMaxElapsedTime(0))
+	between := pause.NewGrowing(c.firstPause, c.longestPause)
 	for left := records; err != nil; {
 		if ctx.Err() == nil {
-			waiting.because(withoutRecords(err, left))
-			sleep(ctx, pause.NextBackOff())
+			waiter.TroubleSince(began, withoutRecords(err, left))
+			_ = pause.Sleep(ctx, between.Next())
 		}
 		if ctx.Err() != nil {
-			waiting.giveUp()
 			return ctx.Err()
 		}
 		for err = nil; len(left) > 0 && err == nil; {
 			if err = c.out.WriteBatch(ctx, left[:1].Copy()); err == nil {
 				left = left[1:]
-				pause.Reset()
+				between.Reset()
 			}
 		}
 		if err != nil { // the others first
 			left = append(left[1:len(left):len(left)], left[0])
 		}
 	}
-	waiting.done()
+	waiter.Recovered()
 	return nil
 }
 
@@ -111,16 +118,6 @@ func withoutRecords(err error, records service.MessageBatch) error {
 		text = maskValues(text, record)
 	}
 	return errors.New(text)
-}
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // close closes the output. One that never started would never end.

@@ -2,15 +2,14 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
@@ -52,7 +51,7 @@ type dialEngine struct {
 	client   clientConfig
 	calls    callBuilder
 	dialer   *dialer.Dialer
-	dryRun   bool
+	pauses   *pauses
 	log      *service.Logger
 	outcomes *service.MetricCounter
 }
@@ -67,20 +66,20 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	client.options.OmitRaw = !tells
 	e := &dialEngine{
 		client:   client,
+		pauses:   newPauses(res),
 		log:      res.Logger(),
 		outcomes: res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
 	}
-	if e.dryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
-		return nil, err
-	}
 	opts, err := dialOptions(conf, client, res)
 	if err != nil {
 		return nil, err
 	}
-	book, err := openLedger(conf, res, opts)
+	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
+	opts.LookUps = e.pauses.lookUps
+	l, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -92,22 +91,14 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err != nil {
 		return nil, err
 	}
-	e.dialer = dialer.New(dialAPI{Client: posts, reads: reads}, book, opts)
+	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, l, opts)
 	return e, nil
 }
 
-// close ends what outlives a dial. No dial may run any more.
-func (e *dialEngine) close() { e.client.close() }
-
-// dialAPI dials without asking the rate limit, which the dialer does before it
-// claims, and asks it for everything else.
-type dialAPI struct {
-	*happyrobot.Client
-	reads *happyrobot.Client
-}
-
-func (a dialAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error] {
-	return a.reads.ListCalls(ctx, q)
+// close ends what reports pauses and trouble with the API. No dial may run any more.
+func (e *dialEngine) close() {
+	e.pauses.close()
+	e.client.close()
 }
 
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
@@ -131,24 +122,16 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		return o, err
 	}
 	o.OnUnknown = dialer.OnUnknown(onUnknown)
+	if o.DryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
+		return o, err
+	}
 	o.Timeout = client.options.Timeout
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
 	o.Wait = client.wait
 
-	log, held := res.Logger(), res.Metrics().NewGauge(words.MetricDialOnHold)
-	o.OnHold = func(why dialer.Trouble, err error) {
-		held.Set(1)
-		log.Warnf(pausedLog, pauseCause(why), err)
-	}
-	o.OnResume = func(after dialer.Trouble) {
-		held.Set(0)
-		log.Infof(resumedLog, pauseCause(after))
-	}
-	o.OnLookupFailed = func(err error) {
-		log.Warnf("Cannot look up calls with an unknown outcome; they wait: %v", err)
-	}
+	log := res.Logger()
 	o.OnEchoMissing = func() {
 		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls with an unknown outcome cannot be looked up, and are held.")
 	}
@@ -173,15 +156,13 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 			continue
 		}
 		fates[i].ref = call.Ref
-		if e.dryRun {
-			e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
-			fates[i].Result = dryRunResult(call)
-			continue
-		}
 		calls, origin = append(calls, call), append(origin, i)
 	}
 	results, err := e.dialer.Dial(ctx, calls)
 	for j, r := range results {
+		if r.Outcome == dialer.DryRun {
+			r = e.dryRunResult(calls[j], r)
+		}
 		fates[origin[j]].Result = r
 	}
 	for i, f := range fates {
@@ -197,11 +178,13 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 	return fates, err
 }
 
-// dryRunResult tells the call that would have been requested.
-func dryRunResult(call dialer.Call) dialer.Result {
-	result := dialer.Result{Outcome: dialer.DryRun}
-	if request, err := json.Marshal(call.Request); err == nil {
-		result.Call = happyrobot.Redact(request)
+// dryRunResult reports the call that would have been requested.
+func (e *dialEngine) dryRunResult(call dialer.Call, r dialer.Result) dialer.Result {
+	if r.Reason == "" {
+		e.log.Infof("Dry run: a call with reference %s would be placed", call.Ref)
+	} else {
+		e.log.Infof("Dry run: a call with reference %s would fail (%s)", call.Ref, r.Reason)
 	}
-	return result
+	r.Call = happyrobot.Redact(call.Body)
+	return r
 }

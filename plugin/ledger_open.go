@@ -28,8 +28,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	opts := ledger.Options{
 		Window: o.Window, Lease: o.Timeout + o.Settle,
 		InitialInterval: o.InitialInterval, MaxInterval: o.MaxInterval,
-		OnTrouble:   func(err error) { log.Warnf(pausedLog, words.CauseLedger, err) },
-		OnRecovered: func() { log.Infof(resumedLog, words.CauseLedger) },
+		Notice: o.Notice(words.CauseLedger),
 	}
 	var records store.Store
 	switch {
@@ -50,11 +49,11 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 			opts.Exclusive, opts.Batch = true, single
 		}
 	}
-	book, err := ledger.New(records, opts)
+	l, err := ledger.New(records, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
 	}
-	return book, nil
+	return l, nil
 }
 
 // singleProcessLedger looks the cache up for each write, since Benthos may swap a

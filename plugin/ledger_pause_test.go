@@ -86,5 +86,5 @@ func TestWithoutItsLedgerDialingIsPausedAndTheLogSaysSo(t *testing.T) {
 	require.NoError(t, <-ended)
 	assert.Equal(t, 1, srv.Sim.CallsTo("+12025550101"))
 	assert.Equal(t, 1, strings.Count(log.String(), "Dialing paused"))
-	assert.Equal(t, 1, strings.Count(log.String(), "Dialing resumed (ledger)."))
+	assert.Equal(t, 1, strings.Count(log.String(), "Dialing resumed (ledger) after "))
 }

@@ -106,7 +106,7 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 			return dialer.Call{}, err
 		}
 	}
-	call, size, err := dialer.NewCall(key, request)
+	call, size, err := newCall(key, request)
 	if err != nil {
 		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}
@@ -275,7 +275,7 @@ func callMessage(e *callfeed.Event) *service.Message {
 	if e.Content != nil {
 		msg.SetStructured(e.Content) // a refused event is made a message again
 	}
-	ref := e.Call.Metadata.CustomText(dialer.RefMember)
+	ref := e.Call.Metadata.CustomText(refMember)
 	for name, value := range map[string]string{
 		words.MetaCallID:         e.Call.ID,
 		words.MetaCallStatus:     string(e.Call.Status.Canonical()),

@@ -87,10 +87,10 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
 		return nil, policy, 0, err
 	}
-	if o.receipts, err = childOutputFromParsed(conf, res, odFieldReceipts); err != nil {
+	if o.receipts, err = childOutputFromParsed(conf, res, odFieldReceipts, o.engine.pauses); err != nil {
 		return nil, policy, 0, err
 	}
-	if o.failures, err = childOutputFromParsed(conf, res, odFieldFailures); err != nil {
+	if o.failures, err = childOutputFromParsed(conf, res, odFieldFailures, o.engine.pauses); err != nil {
 		return nil, policy, 0, err
 	}
 	if o.failures == nil {
@@ -194,5 +194,6 @@ func (o *dialOutput) Close(ctx context.Context) error {
 		both.Go(func() { child.close(ctx) })
 	}
 	both.Wait()
+	o.engine.close()
 	return nil
 }

@@ -88,7 +88,7 @@ func (p *dialProcessor) apply(msg *service.Message, f fate) error {
 	return &dialer.Error{Outcome: f.Outcome, Reason: reasonOf(err), CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: err}
 }
 
-// Close ends no call: they are finished within ProcessBatch.
+// Close ends the notices. Calls are finished within ProcessBatch.
 func (p *dialProcessor) Close(context.Context) error {
 	p.engine.close()
 	return nil

@@ -65,28 +65,30 @@ const opDial = "createOutboundCallsBatched"
 // of Metadata, never by position. The end of ctx cuts the request off, which leaves it
 // unknown. Source: page dial/create-batched-outbound-calls.
 func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) ([]CreatedCall, error) {
-	encoded := make([]EncodedCall, len(calls))
+	bodies := make([][]byte, len(calls))
 	for i := range calls {
-		var err error
-		if encoded[i], err = calls[i].Encode(); err != nil {
+		encoded, err := calls[i].Encode()
+		if err != nil {
 			return nil, &Error{Op: opDial, Err: fmt.Errorf("encoding the calls: %w", err), notSent: true}
 		}
+		bodies[i] = encoded.Bytes()
 	}
-	return c.CreateEncodedCalls(ctx, encoded)
+	return c.CreateEncodedCalls(ctx, bodies)
 }
 
-// CreateEncodedCalls is CreateOutboundCalls for calls that are encoded already.
-func (c *Client) CreateEncodedCalls(ctx context.Context, calls []EncodedCall) ([]CreatedCall, error) {
+// CreateEncodedCalls is CreateOutboundCalls for calls that are encoded already, as
+// EncodedCall.Bytes gives them.
+func (c *Client) CreateEncodedCalls(ctx context.Context, calls [][]byte) ([]CreatedCall, error) {
 	size := len("[]")
 	for _, call := range calls {
-		size += len(call.json) + len(",")
+		size += len(call) + len(",")
 	}
 	body := append(make([]byte, 0, size), '[')
 	for i, call := range calls {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, call.Bytes()...)
+		body = append(body, call...)
 	}
 	body = append(body, ']')
 	reply, err := c.once(ctx, request{op: opDial, method: http.MethodPost, path: "/dial/outbound-batched", body: &dialBody{json: body}, limit: maxListBytes, expect: int(c.dialReply.Load())})

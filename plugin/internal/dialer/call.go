@@ -4,42 +4,28 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"maps"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// RefMember is the member of a call's metadata that carries our reference. The
-// API is expected to hand it back as metadata.custom.dial_ref.
-const RefMember = "dial_ref"
-
 // Call is one call to place.
 type Call struct {
-	Ref         string // digest of the dedupe key: the call's name in the ledger and at the API
-	Fingerprint string // digest of the request: the same key with another one is a conflict
-	Request     happyrobot.EncodedCall
+	Ref         string // the call's name in the ledger and at the API
+	Fingerprint string // of its contents: the same reference with another one is a conflict
+	Number      string // that is called, "" if only the API knows it
+	Body        []byte // what the API is sent, with Ref in it; it is never changed
+	Facts       any    // what guards need to know about the lead besides; the dialer does not read it
 }
 
-// NewCall marks a request with the reference that its dedupe key stands for. An
-// empty key means that equal requests are the same call. The caller's metadata
-// is not changed. size is that of the request as JSON, in bytes.
-func NewCall(dedupeKey string, request happyrobot.OutboundCall) (call Call, size int, err error) {
-	if _, theirs := request.Metadata[RefMember]; theirs {
-		request.Metadata = maps.Clone(request.Metadata)
-		delete(request.Metadata, RefMember) // the name is ours
+// Identify names a call after its dedupe key, or after its contents if the key is
+// empty: equal contents are then the same call. contents must be without the reference,
+// and equal for equal calls.
+func Identify(dedupeKey string, contents []byte) (ref, fingerprint string) {
+	fingerprint = digest("call\x00", contents)
+	if dedupeKey == "" {
+		return fingerprint, fingerprint
 	}
-	encoded, err := request.Encode()
-	if err != nil {
-		return Call{}, 0, fmt.Errorf("encoding the call: %w", err)
-	}
-	fingerprint := digest("call\x00", encoded.Bytes())
-	ref := fingerprint
-	if dedupeKey != "" {
-		ref = digest("key\x00", []byte(dedupeKey))
-	}
-	return Call{Ref: ref, Fingerprint: fingerprint, Request: encoded.Mark(RefMember, ref)}, len(encoded.Bytes()), nil
+	return digest("key\x00", []byte(dedupeKey)), fingerprint
 }
 
 // digest is 128 bits of SHA-256: short enough for a cache key and for metadata,
@@ -52,7 +38,7 @@ func digest(kind string, text []byte) string {
 // Outcome is what became of a call, in one word.
 type Outcome string
 
-// Outcomes of a dial.
+// Outcomes of a dial. Guards may give others.
 const (
 	Accepted  Outcome = words.Accepted  // the API has the call
 	Duplicate Outcome = words.Duplicate // the ledger knew the call already; no request was made
@@ -77,5 +63,5 @@ type Result struct {
 	CallID     string
 	HTTPStatus int             // of the answer that decided, 0 when there was none
 	Call       json.RawMessage // the call as the API reported it, secrets removed; nil for a duplicate
-	Err        error           // an *Error, for Rejected and Held
+	Err        error           // an *Error, for a call that failed
 }

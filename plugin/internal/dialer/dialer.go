@@ -3,22 +3,13 @@ package dialer
 import (
 	"context"
 	"fmt"
-	"iter"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
-
-// API is what a dialer needs of the HappyRobot client.
-type API interface {
-	// CreateEncodedCalls makes exactly one request.
-	CreateEncodedCalls(context.Context, []happyrobot.EncodedCall) ([]happyrobot.CreatedCall, error)
-	ListCalls(context.Context, happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error]
-}
 
 // OnUnknown says what to do with a call that may have been placed and is not
 // among the calls that the API lists.
@@ -42,13 +33,24 @@ type Options struct {
 	// calls that could not be sent by then are rejected.
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
-	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
+	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Guards []Guard                     // asked in this order; nil allows every call
+	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
 
-	OnHold           func(Trouble, error) // requests stop
-	OnResume         func(Trouble)        // which is over: requests leave again
-	OnLookupFailed   func(error)          // calls in doubt cannot be looked up, and wait
-	OnEchoMissing    func()               // once: a reply did not carry our reference
-	OnPartialRefusal func()               // once: a refused request had created calls all the same
+	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
+	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
+	Notice  func(Cause) *pause.Notice
+	LookUps *pause.Notice
+
+	OnEchoMissing    func() // once: a reply did not carry our reference
+	OnPartialRefusal func() // once: a refused request had created calls all the same
+}
+
+func (o *Options) notice(c Cause) *pause.Notice {
+	if o.Notice == nil {
+		return nil
+	}
+	return o.Notice(c)
 }
 
 // Dialer places calls once each. Safe for concurrent use.
@@ -74,13 +76,16 @@ type job struct {
 	result Result
 	claim  ledger.Claim
 
-	doubt    ledger.Standing // somebody's attempt in doubt, to be reconciled
+	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
 	seenAt   time.Time       // when a doubt without a readable time was first seen
-	blind    bool            // the API lists a call to this number without a reference
 
-	lookAgain time.Time // somebody else is dialing it: ask the ledger then
-	patience  time.Duration
+	unmarked    bool // the API lists a call to this number without a reference
+	notLookedUp bool // the list could not be read in time
+	elsewhere   bool // another process was seen dialing it
+
+	later   *postponement // nil: it was never put off
+	verdict *Verdict      // of the guards, when they were last asked; nil: allowed
 }
 
 // Dial places calls and says what became of each, in the order given. It returns
@@ -91,11 +96,15 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
-	run := run{Dialer: d, ctx: ctx}
+	r := run{Dialer: d}
 	if d.opts.MaxElapsedTime > 0 {
-		run.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
+		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
-	err := run.all(jobs)
+	decide := r.all
+	if d.opts.DryRun {
+		decide = r.dryRun
+	}
+	err := decide(ctx, jobs)
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -106,54 +115,54 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 // run is one Dial.
 type run struct {
 	*Dialer
-	ctx    context.Context
-	giveUp time.Time // zero: never
+	giveUp  time.Time               // zero: never
+	waiters map[Cause]*pause.Waiter // for what calls are put off
+
+	// A guard's pause that this run waits for.
+	pausedFor    Cause
+	pauseWaiter  *pause.Waiter
+	pauseBetween *pause.Growing
 }
 
-func (r *run) all(jobs []*job) error {
-	var queue [][]*job
+// all brings every job to its end.
+func (r *run) all(ctx context.Context, jobs []*job) error {
+	defer r.stopWaiting() // unless it was worth it
+	var q queue
 	for _, wave := range waves(jobs) {
-		queue = slices.AppendSeq(queue, slices.Chunk(wave, max(1, r.opts.MaxCallsPerRequest)))
+		q.add(wave, r.opts.MaxCallsPerRequest)
 	}
-	for len(queue) > 0 {
-		group := queue[0]
+	for !q.empty() {
 		if r.gaveUp() {
-			for _, group := range queue {
-				for _, j := range group {
-					if !j.lookAgain.IsZero() || j.ruledOut > 0 { // dialed by somebody, or by us before
-						j.result = r.held()
-						continue
-					}
-					j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
-				}
-			}
+			q.each(r.fail)
 			return nil
 		}
-		next, err := r.round(group)
+		group := q.next()
+		if group == nil {
+			if err := r.awaitLater(ctx, &q); err != nil {
+				return err
+			}
+			continue
+		}
+		next, err := r.round(ctx, group)
 		if err != nil {
 			return err
 		}
-		queue = slices.Concat(next.now, queue[1:])
-		if len(next.later) > 0 {
-			queue = append(queue, next.later)
-		}
+		q.update(next)
 	}
+	for _, w := range r.waiters {
+		w.Recovered()
+	}
+	r.pauseOver()
 	return nil
 }
 
-// waves splits jobs so that none holds a call twice: the first of equal calls is
-// dialed first, and the others find it in the ledger.
-func waves(jobs []*job) (split [][]*job) {
-	seen := make(map[string]int, len(jobs))
-	for _, j := range jobs {
-		wave := seen[j.call.Ref]
-		seen[j.call.Ref]++
-		if wave == len(split) {
-			split = append(split, nil)
-		}
-		split[wave] = append(split[wave], j)
+// fail decides a call that could not be decided in time.
+func (r *run) fail(j *job) {
+	if j.elsewhere || j.ruledOut > 0 { // dialed by another process, or by us before
+		j.result = r.held(j)
+		return
 	}
-	return split
+	j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
 }
 
 func (r *run) gaveUp() bool {
@@ -162,9 +171,9 @@ func (r *run) gaveUp() bool {
 
 // afterwards is for what must be finished once a request has left: it outlives
 // ctx by one timeout, so that a shutdown records what was dialed, but ends.
-func (r *run) afterwards() (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
-	stop := context.AfterFunc(r.ctx, func() {
+func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(r.opts.Timeout)
 		defer timer.Stop()
 		select {
@@ -174,16 +183,4 @@ func (r *run) afterwards() (context.Context, context.CancelFunc) {
 		}
 	})
 	return out, func() { stop(); cancel() }
-}
-
-// sleep waits until a moment or the end of ctx.
-func sleep(ctx context.Context, until time.Time) error {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -2,11 +2,14 @@
 //
 // A batch goes through rounds until every call in it is decided:
 //
+//	queue     which calls go next, and which wait for their time (queue.go)
 //	gate      wait until the API may be asked at all (gate.go)
 //	claim     take each call in the ledger, as late as possible (round.go)
-//	send      one request, then sort its answer into an outcome (send.go)
-//	match     which created call is whose, by our own reference (match.go)
-//	reconcile look unknown ones up among the calls the API lists (reconcile.go)
+//	send      one request, then act on the class of its answer (send.go)
+//	created   was this call created? The only place that says so (created.go)
+//	match     which call of the reply is whose, by our own reference (match.go)
+//	look up   find calls among those that the API lists (lookup.go)
 //
-// It knows the API's client and the ledger, and nothing of Benthos.
+// It knows an API in its own terms (api.go), the classes of the client's errors, and the
+// ledger, and nothing of Benthos.
 package dialer

@@ -6,15 +6,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 func TestWithoutAnEchoCallsAreKnownByTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, calls := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer { return answer{dropsEcho: true} }}, leads(t, 3)
+		api, calls := &fakeAPI{onPost: func(int, []*Call) answer { return answer{dropsEcho: true} }}, leads(t, 3)
 		warned := 0
 		d := open(t, api, ledger.NewMemory(), func(o *Options) { o.OnEchoMissing = func() { warned++ } })
 		for i, r := range dial(t, d, calls...) {
@@ -30,10 +28,7 @@ func TestWithoutAnEchoCallsAreKnownByTheirNumber(t *testing.T) {
 func TestWithoutAnEchoANumberAskedForTwiceIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{onPost: first(answer{dropsEcho: true})}
-		a, _, err := NewCall("a", happyrobot.OutboundCall{PhoneNumber: "+12025550101"})
-		require.NoError(t, err)
-		b, _, err := NewCall("b", happyrobot.OutboundCall{PhoneNumber: "+1 202 555 0101"})
-		require.NoError(t, err)
+		a, b := newCall("a", "+12025550101"), newCall("b", "+1 202 555 0101")
 		results := dial(t, open(t, api, ledger.NewMemory(), redial), a, b, lead(t, 2))
 		assert.Equal(t, []Outcome{Held, Held, Accepted}, outcomes(results))
 		assertOneCallEach(t, api, []Call{a, b, lead(t, 2)})
@@ -71,7 +66,7 @@ func TestANumberListedWithoutAReferenceIsNotRedialed(t *testing.T) {
 func TestAnOldCallToTheSameNumberStandsInNobodysWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, one := &fakeAPI{}, lead(t, 1)
-		api.create([]happyrobot.EncodedCall{one.Request}, answer{dropsEcho: true})
+		api.create([]*Call{&one}, answer{dropsEcho: true})
 		api.placed[0].ref = "somebody else's"
 		time.Sleep(lookBack + time.Second)
 		api.onPost = first(answer{creates: none, err: lost})

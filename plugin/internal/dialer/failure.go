@@ -38,7 +38,7 @@ const (
 	factNextAllowed = "next_allowed"
 )
 
-// Error tells the failure.
+// Error is the failure as text, see there.
 func (e *Error) Error() string {
 	status := ""
 	if e.HTTPStatus != 0 {

@@ -2,12 +2,12 @@ package dialer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -30,9 +31,9 @@ const (
 // all calls and says so.
 type answer struct {
 	takes     time.Duration
-	creates   func(happyrobot.EncodedCall) bool // nil: all
-	err       error                             // told instead of the calls created
-	omits     func(happyrobot.EncodedCall) bool // created, but not in the reply
+	creates   func(*Call) bool // nil: all
+	err       error            // told instead of the calls created
+	omits     func(*Call) bool // created, but not in the reply
 	listedIn  time.Duration
 	dropsEcho bool // from the reply and the list
 	dropsTime bool // likewise
@@ -43,18 +44,18 @@ type answer struct {
 // post is a dial request as the API saw it.
 type post struct {
 	at    time.Time
-	calls []happyrobot.EncodedCall
+	calls []*Call
 }
 
 type placed struct {
-	happyrobot.Call
+	PlacedCall
 	ref    string // ground truth, echoed or not
 	listed time.Time
 }
 
 // fakeAPI is the API in memory, on the time of a synctest bubble.
 type fakeAPI struct {
-	onPost func(n int, calls []happyrobot.EncodedCall) answer // n counts from 1; nil: all is well
+	onPost func(n int, calls []*Call) answer // n counts from 1; nil: all is well
 	onList func(n int) error
 
 	listTakes time.Duration
@@ -65,7 +66,7 @@ type fakeAPI struct {
 	placed []placed
 }
 
-func (f *fakeAPI) CreateEncodedCalls(ctx context.Context, calls []happyrobot.EncodedCall) ([]happyrobot.CreatedCall, error) {
+func (f *fakeAPI) Place(ctx context.Context, calls []*Call) ([]PlacedCall, error) {
 	f.mu.Lock()
 	f.posts = append(f.posts, post{at: time.Now(), calls: slices.Clone(calls)})
 	n := len(f.posts)
@@ -86,51 +87,48 @@ func (f *fakeAPI) CreateEncodedCalls(ctx context.Context, calls []happyrobot.Enc
 	return created, nil
 }
 
-func (f *fakeAPI) create(calls []happyrobot.EncodedCall, a answer) (reply []happyrobot.CreatedCall) {
+func (f *fakeAPI) create(calls []*Call, a answer) (reply []PlacedCall) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range calls {
 		if a.creates != nil && !a.creates(c) {
 			continue
 		}
-		call := happyrobot.Call{
-			ID: fmt.Sprintf("call-%d", len(f.placed)+1), Type: happyrobot.Outbound, Created: time.Now().Add(-a.clockBehind),
-			Metadata: happyrobot.CallMetadata{To: c.Number()},
-		}
-		if !a.dropsEcho {
-			call.Metadata.Custom = metadataIn(c)
+		call := PlacedCall{ID: fmt.Sprintf("call-%d", len(f.placed)+1), Ref: c.Ref, Number: c.Number, Created: time.Now().Add(-a.clockBehind)}
+		if a.dropsEcho {
+			call.Ref = ""
 		}
 		if a.dropsTime {
 			call.Created = time.Time{}
 		}
-		f.placed = append(f.placed, placed{Call: call, ref: refIn(c), listed: time.Now().Add(a.takes + a.listedIn)})
+		f.placed = append(f.placed, placed{PlacedCall: call, ref: c.Ref, listed: time.Now().Add(a.takes + a.listedIn)})
 		if a.omits == nil || !a.omits(c) {
-			reply = append(reply, happyrobot.CreatedCall{ID: call.ID, Metadata: call.Metadata, Created: call.Created})
+			reply = append(reply, call)
 		}
 	}
 	slices.Reverse(reply) // the order is nobody's promise
 	return reply
 }
 
-func (f *fakeAPI) ListCalls(ctx context.Context, q happyrobot.ListCallsQuery) iter.Seq2[happyrobot.Call, error] {
-	return func(yield func(happyrobot.Call, error) bool) {
+func (f *fakeAPI) List(ctx context.Context, since time.Time, _ bool) iter.Seq2[PlacedCall, error] {
+	return func(yield func(PlacedCall, error) bool) {
 		f.mu.Lock()
 		f.listed = append(f.listed, time.Now())
 		n, all := len(f.listed), slices.Clone(f.placed)
 		f.mu.Unlock()
-		err := sleep(ctx, time.Now().Add(f.listTakes))
+		err := pause.Sleep(ctx, f.listTakes)
 		if err == nil && f.onList != nil {
 			err = f.onList(n)
 		}
 		if err != nil {
-			yield(happyrobot.Call{}, err)
+			yield(PlacedCall{}, err)
 			return
 		}
 		for _, p := range all {
-			if (!p.Created.IsZero() && p.Created.Before(q.From)) || p.listed.After(time.Now()) {
+			if (!p.Created.IsZero() && p.Created.Before(since)) || p.listed.After(time.Now()) {
 				continue
 			}
-			if !yield(p.Call, nil) {
+			if !yield(p.PlacedCall, nil) {
 				return
 			}
 		}
@@ -163,25 +161,6 @@ func (f *fakeAPI) idsOf(c Call) (ids []string) {
 
 func (f *fakeAPI) callsOf(c Call) int { return len(f.idsOf(c)) }
 
-func refIn(c happyrobot.EncodedCall) string {
-	return happyrobot.CallMetadata{Custom: metadataIn(c)}.CustomText(RefMember)
-}
-
-// metadataIn is the metadata that was sent, nil for none.
-func metadataIn(c happyrobot.EncodedCall) json.RawMessage {
-	var sent struct {
-		Metadata json.RawMessage `json:"metadata"`
-	}
-	body, err := json.Marshal(c)
-	if err == nil {
-		err = json.Unmarshal(body, &sent)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return sent.Metadata
-}
-
 func status(code int) error { return &happyrobot.Error{Op: "dial", Status: code} }
 
 // lost is a request that left and was never answered.
@@ -200,8 +179,8 @@ func neverSent(t *testing.T) error {
 }
 
 // first gives the answers in turn, and then all is well.
-func first(answers ...answer) func(int, []happyrobot.EncodedCall) answer {
-	return func(n int, _ []happyrobot.EncodedCall) answer {
+func first(answers ...answer) func(int, []*Call) answer {
+	return func(n int, _ []*Call) answer {
 		if n > len(answers) {
 			return answer{}
 		}
@@ -209,13 +188,18 @@ func first(answers ...answer) func(int, []happyrobot.EncodedCall) answer {
 	}
 }
 
-func none(happyrobot.EncodedCall) bool { return false }
+func none(*Call) bool { return false }
+
+func newCall(key, number string) Call {
+	body := fmt.Appendf(nil, `{"phone_number":%q}`, number)
+	c := Call{Number: number, Body: body}
+	c.Ref, c.Fingerprint = Identify(key, body)
+	return c
+}
 
 func lead(t *testing.T, n int) Call {
 	t.Helper()
-	c, _, err := NewCall(fmt.Sprintf("lead-%d", n), happyrobot.OutboundCall{PhoneNumber: fmt.Sprintf("+1202555%04d", n)})
-	require.NoError(t, err)
-	return c
+	return newCall(fmt.Sprintf("lead-%d", n), fmt.Sprintf("+1202555%04d", n))
 }
 
 func leads(t *testing.T, count int) []Call {
@@ -283,6 +267,50 @@ func outcomes(results []Result) []Outcome {
 		all[i] = r.Outcome
 	}
 	return all
+}
+
+// reports is what a dialer's notices say.
+type reports struct {
+	mu      sync.Mutex
+	lines   []string
+	notices map[Cause]*pause.Notice
+}
+
+func (r *reports) to(o *Options) {
+	r.notices = map[Cause]*pause.Notice{}
+	o.Notice, o.LookUps = r.notice, r.notice("look_ups")
+}
+
+func (r *reports) notice(c Cause) *pause.Notice {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.notices[c]
+	if n == nil {
+		n = pause.NewNotice(r, pause.Wording{Begins: string(c) + " begins: %v", Lasts: string(c) + " lasts since %s: %v", Ends: string(c) + " ends after %v"}, nil)
+		r.notices[c] = n
+	}
+	return n
+}
+
+func (r *reports) Warnf(format string, args ...any) { r.add(format, args...) }
+func (r *reports) Infof(format string, args ...any) { r.add(format, args...) }
+
+func (r *reports) add(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+// said are the lines that begin so.
+func (r *reports) said(prefix string) (lines []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.HasPrefix(line, prefix) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func redial(o *Options) { o.OnUnknown = RedialAbsent }

@@ -2,86 +2,89 @@ package dialer
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// Trouble is why no request may leave.
-type Trouble string
+// Cause is why the stream is paused. No pause ever fails a message.
+type Cause string
 
-// Troubles of the API as a whole. None of them ever fails a message.
+// Causes of the dialer's own.
 const (
-	Unreachable Trouble = "unreachable"          // requests cannot be sent
-	RateLimited Trouble = words.CauseRateLimited // 429
-	SetupWrong  Trouble = words.CauseSetup       // the key or the URL is refused
-	Unanswered  Trouble = words.CauseUnanswered  // a request may have arrived and nobody knows
-	noTrouble   Trouble = ""                     // the gate is open
-	fullGroup           = int(^uint(0) >> 1)     // no limit of its own
+	Setup            Cause = words.CauseSetup            // the key or the URL is refused
+	RateLimited      Cause = words.CauseRateLimited      // the API asked to slow down
+	Unanswered       Cause = words.CauseUnanswered       // the API cannot be reached, or gives no answer
+	ClaimedElsewhere Cause = words.CauseClaimedElsewhere // another process may be dialing the calls that wait
+)
+
+// trouble is why no request may leave, and how the gate is tried again.
+type trouble struct {
+	cause  Cause
+	single bool // a probe carries one call
+	silent bool // no probe before the API has answered anything
+}
+
+// Troubles of the API as a whole.
+var (
+	unreachable = trouble{cause: Unanswered} // the request certainly did not arrive
+	unanswered  = trouble{cause: Unanswered, single: true, silent: true}
+	// A limit may be reached in the middle of a batch, but not of a single call.
+	rateLimited = trouble{cause: RateLimited, single: true}
+	setupWrong  = trouble{cause: Setup, single: true}
 )
 
 // gate lets dial requests out while the API works. In trouble it closes, and
 // after a pause lets one request out at a time as a probe; the first that is
 // answered opens it for all. The probe carries one call only, unless requests do
 // not arrive at all. After an unanswered request the gate stays closed until the
-// API has answered anything. So an outage makes few calls unknown, and no storm.
+// API has answered anything. This bounds how many calls an outage leaves in doubt,
+// and avoids a thundering herd.
 type gate struct {
-	mu       sync.Mutex
-	trouble  Trouble
-	until    time.Time // no probe before
-	silent   bool      // no answer of any kind since an unanswered request
-	single   bool      // the probe carries one call
-	probing  bool
-	wake     chan struct{} // closed and replaced at each change
-	pause    *backoff.ExponentialBackOff
-	onHold   func(Trouble, error)
-	onResume func(Trouble)
+	notice func(Cause) *pause.Notice
+
+	mu      sync.Mutex
+	cause   Cause // "": the gate is open
+	why     error
+	until   time.Time // no probe before
+	silent  bool      // no answer of any kind since an unanswered request
+	single  bool      // the probe carries one call
+	probing bool
+	wake    chan struct{} // closed and replaced at each change
+	pause   *pause.Growing
+
+	// What the notices know. Whoever is reporting owns the last two.
+	changes, reported int
+	reporting         bool
+	shown             Cause
+	waiter            *pause.Waiter
 }
 
-// pass is the right to send one request, or to leave without.
-type pass struct {
+// turn is the right to send one request, or to leave without.
+type turn struct {
 	probe bool
 	limit int // most calls the request may carry
 }
 
+const fullGroup = int(^uint(0) >> 1) // no limit of the gate's own
+
 func newGate(opts Options) *gate {
 	return &gate{
-		wake:     make(chan struct{}),
-		pause:    growingPause(opts),
-		onHold:   opts.OnHold,
-		onResume: opts.OnResume,
+		wake:   make(chan struct{}),
+		pause:  pause.NewGrowing(opts.InitialInterval, opts.MaxInterval),
+		notice: opts.notice,
 	}
 }
 
-// growingPause grows to the longest pause and never stops; callers draw the
-// jitter with fullJitter.
-func growingPause(opts Options) *backoff.ExponentialBackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(opts.InitialInterval),
-		backoff.WithMaxInterval(opts.MaxInterval),
-		backoff.WithRandomizationFactor(0),
-		backoff.WithMultiplier(2),
-		backoff.WithMaxElapsedTime(0),
-	)
-}
-
-// fullJitter draws a wait from the whole interval, so that clients that failed
-// together do not come back together.
-func fullJitter(interval time.Duration) time.Duration {
-	return 1 + rand.N(max(interval, 1)) //nolint:gosec // spreads load, keeps no secret
-}
-
 // enter waits until a request may leave.
-func (g *gate) enter(ctx context.Context) (pass, error) {
+func (g *gate) enter(ctx context.Context) (turn, error) {
 	for {
 		g.mu.Lock()
-		if g.trouble == noTrouble {
+		if g.cause == "" {
 			g.mu.Unlock()
-			return pass{limit: fullGroup}, ctx.Err()
+			return turn{limit: fullGroup}, ctx.Err()
 		}
 		wait := time.Until(g.until)
 		if !g.silent && !g.probing && wait <= 0 {
@@ -91,7 +94,7 @@ func (g *gate) enter(ctx context.Context) (pass, error) {
 				limit = 1
 			}
 			g.mu.Unlock()
-			return pass{probe: true, limit: limit}, nil
+			return turn{probe: true, limit: limit}, nil
 		}
 		if g.silent || g.probing {
 			wait = time.Hour // until woken
@@ -106,21 +109,21 @@ func (g *gate) enter(ctx context.Context) (pass, error) {
 			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
-			return pass{}, context.Cause(ctx)
+			return turn{}, context.Cause(ctx)
 		}
 	}
 }
 
-// valid says whether a pass is still good: the gate may have closed since.
-func (g *gate) valid(p pass) bool {
+// valid says whether a turn is still good: the gate may have closed since.
+func (g *gate) valid(t turn) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return p.probe || g.trouble == noTrouble
+	return t.probe || g.cause == ""
 }
 
-// leave gives a pass back unused.
-func (g *gate) leave(p pass) {
-	if !p.probe {
+// leave gives a turn back unused.
+func (g *gate) leave(t turn) {
+	if !t.probe {
 		return
 	}
 	g.mu.Lock()
@@ -129,30 +132,30 @@ func (g *gate) leave(p pass) {
 	g.mu.Unlock()
 }
 
-// answered reports that a dial request was answered, with whatever verdict on
-// its calls. Only a probe opens a closed gate: a request that left before the
-// trouble says nothing about now.
-func (g *gate) answered(p pass) {
+// answered reports that a dial request was answered, whatever the answer says of its
+// calls. Only a probe opens a closed gate: a request that left before the trouble says
+// nothing about now.
+func (g *gate) answered(t turn) {
 	g.mu.Lock()
-	g.silent = false
-	over := g.trouble
-	resumed := p.probe && over != noTrouble
-	if p.probe {
-		g.probing = false
+	if !t.probe && !g.silent {
+		g.mu.Unlock()
+		return
 	}
-	if resumed {
-		g.trouble, g.single = noTrouble, false
-		g.pause.Reset()
+	g.silent = false
+	if t.probe {
+		g.probing = false
+		if g.cause != "" {
+			g.cause, g.why, g.single = "", nil, false
+			g.changes++
+			g.pause.Reset()
+		}
 	}
 	g.wakeAll()
-	g.mu.Unlock()
-	if resumed && g.onResume != nil {
-		g.onResume(over)
-	}
+	g.report()
 }
 
-// heard reports that the API answered a question about calls, or that nobody is
-// left to ask one.
+// heard reports that the API answered a question about calls, or that nobody asks one
+// any longer.
 func (g *gate) heard() {
 	g.mu.Lock()
 	if g.silent {
@@ -163,35 +166,56 @@ func (g *gate) heard() {
 }
 
 // close reports trouble. The next probe leaves after the wait that the API asked
-// for, or else after a jittered pause that grows from probe to probe.
-func (g *gate) close(p pass, why Trouble, asked time.Duration, cause error) {
+// for, or else after a pause that grows from probe to probe.
+func (g *gate) close(t turn, met trouble, asked time.Duration, why error) {
 	g.mu.Lock()
-	changed := g.trouble != why
 	wait := asked
-	if p.probe || g.trouble == noTrouble {
-		if interval := g.pause.NextBackOff(); wait == 0 {
-			wait = fullJitter(interval)
+	if t.probe || g.cause == "" {
+		if next := g.pause.Next(); wait == 0 {
+			wait = next
 		}
 	}
-	g.trouble = why
-	if p.probe {
+	g.cause, g.why = met.cause, why
+	g.changes++
+	if t.probe {
 		g.probing = false
 	}
-	switch why {
-	case Unanswered:
-		g.silent, g.single = true, true
-	case RateLimited, SetupWrong:
-		// A limit may be met in the middle of a batch, but not of a single call.
-		g.single = true
-	}
+	g.silent = g.silent || met.silent
+	g.single = g.single || met.single
 	if until := time.Now().Add(wait); until.After(g.until) {
 		g.until = until
 	}
 	g.wakeAll()
-	g.mu.Unlock()
-	if changed && g.onHold != nil {
-		g.onHold(why, cause)
+	g.report()
+}
+
+// report brings the notices up to date. The lock is held, and given up: one goroutine
+// reports at a time, and again if the gate changed meanwhile, so that what is reported
+// last is what is the case.
+func (g *gate) report() {
+	if g.reporting {
+		g.mu.Unlock()
+		return
 	}
+	g.reporting = true
+	for g.reported != g.changes {
+		g.reported = g.changes
+		cause, why := g.cause, g.why
+		g.mu.Unlock()
+		if cause != g.shown {
+			g.waiter.Recovered()
+			g.waiter, g.shown = nil, cause
+			if cause != "" {
+				g.waiter = g.notice(cause).Waiter()
+			}
+		}
+		if cause != "" {
+			g.waiter.Trouble(why)
+		}
+		g.mu.Lock()
+	}
+	g.reporting = false
+	g.mu.Unlock()
 }
 
 func (g *gate) wakeAll() {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // outage is longer than any pause of the dialer's own.
@@ -68,7 +68,7 @@ func TestAnOutageMakesNoMoreUnknownThanIsInFlight(t *testing.T) {
 		began, calls := time.Now(), leads(t, 30)
 		out := func() bool { return time.Since(began) < outage }
 		api := &fakeAPI{}
-		api.onPost = func(int, []happyrobot.EncodedCall) answer {
+		api.onPost = func(int, []*Call) answer {
 			if out() {
 				return answer{takes: time.Second, creates: none, err: lost}
 			}
@@ -133,7 +133,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				if where == "claim" {
 					late.takes = 10 * time.Second
 				}
-				api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
+				api := &fakeAPI{onPost: func(int, []*Call) answer {
 					if time.Since(began) < time.Hour {
 						return answer{takes: time.Second, creates: none, err: status(401)}
 					}
@@ -142,7 +142,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				d := open(t, api, late, func(o *Options) {
 					o.Wait = func(ctx context.Context) error {
 						if where == "rate limit" && ctx.Value(slowDial{}) != nil && time.Since(began) < 10*time.Second {
-							return sleep(ctx, began.Add(10*time.Second))
+							return pause.SleepUntil(ctx, began.Add(10*time.Second))
 						}
 						return nil
 					}
@@ -155,7 +155,7 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				})
 				wg.Wait()
 				assertOneCallEach(t, api, calls)
-				assert.Equal(t, refIn(api.requests()[0].calls[0]), calls[0].Ref)
+				assert.Equal(t, api.requests()[0].calls[0].Ref, calls[0].Ref)
 				for _, p := range api.requests() {
 					assert.NotEqual(t, began.Add(10*time.Second), p.at, "sent into a closed gate")
 				}
@@ -180,7 +180,7 @@ type slow struct {
 func (s *slow) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
 	if key == s.key {
 		if len(s.added) == 0 {
-			if err := sleep(ctx, time.Now().Add(s.takes)); err != nil {
+			if err := pause.Sleep(ctx, s.takes); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func TestAnOldClaimIsNotDialedOn(t *testing.T) {
 func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 12)
-		api := &fakeAPI{onPost: func(n int, _ []happyrobot.EncodedCall) answer {
+		api := &fakeAPI{onPost: func(n int, _ []*Call) answer {
 			if n <= 4 {
 				return answer{creates: none, err: status(502)}
 			}
@@ -229,7 +229,7 @@ func TestProbesStaySmallWhileDialsGoUnanswered(t *testing.T) {
 func TestOneProbeAtATimeWhileTheGateIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 10)
-		api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer {
+		api := &fakeAPI{onPost: func(int, []*Call) answer {
 			if time.Since(began) < 10*time.Minute {
 				return answer{takes: 5 * time.Second, creates: none, err: status(429)}
 			}
@@ -251,26 +251,26 @@ func TestOneProbeAtATimeWhileTheGateIsClosed(t *testing.T) {
 func TestPausesBetweenProbesGrowToTheLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(Options{InitialInterval: time.Second, MaxInterval: 8 * time.Second})
-		g.close(pass{}, SetupWrong, 0, nil)
+		g.close(turn{}, setupWrong, 0, nil)
 		for _, most := range []time.Duration{1, 2, 4, 8, 8, 8} {
 			began := time.Now()
 			p, err := g.enter(t.Context())
 			require.NoError(t, err)
 			assert.True(t, p.probe)
 			assert.LessOrEqual(t, time.Since(began), most*time.Second)
-			g.close(p, SetupWrong, 0, nil)
+			g.close(p, setupWrong, 0, nil)
 		}
 		for range 20 {
 			p, err := g.enter(t.Context())
 			require.NoError(t, err)
 			g.answered(p)
-			g.close(pass{}, SetupWrong, 0, nil)
+			g.close(turn{}, setupWrong, 0, nil)
 			assert.LessOrEqual(t, time.Until(g.until), time.Second, "after an answer they start short again")
 		}
 		p, err := g.enter(t.Context())
 		require.NoError(t, err)
 		g.answered(p)
-		g.close(pass{}, RateLimited, time.Minute, nil)
+		g.close(turn{}, rateLimited, time.Minute, nil)
 		began := time.Now()
 		_, err = g.enter(t.Context())
 		require.NoError(t, err)
@@ -281,7 +281,7 @@ func TestPausesBetweenProbesGrowToTheLongest(t *testing.T) {
 func TestAClosedGateLetsAnotherProbeWhenOneIsNotUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(Options{InitialInterval: time.Second, MaxInterval: time.Second})
-		g.close(pass{}, SetupWrong, 0, nil)
+		g.close(turn{}, setupWrong, 0, nil)
 		p, err := g.enter(t.Context())
 		require.NoError(t, err)
 
@@ -290,7 +290,7 @@ func TestAClosedGateLetsAnotherProbeWhenOneIsNotUsed(t *testing.T) {
 		_, err = g.enter(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded, "one at a time")
 
-		entered := make(chan pass)
+		entered := make(chan turn)
 		go func() {
 			p, _ := g.enter(t.Context())
 			entered <- p
@@ -306,7 +306,7 @@ func TestAnAnswerFromBeforeTheTroubleOpensNothing(t *testing.T) {
 		g := newGate(Options{InitialInterval: time.Second, MaxInterval: time.Second})
 		early, err := g.enter(t.Context())
 		require.NoError(t, err)
-		g.close(early, SetupWrong, time.Minute, nil)
+		g.close(early, setupWrong, time.Minute, nil)
 		g.answered(early)
 		assert.False(t, g.valid(early))
 		began := time.Now()
@@ -314,5 +314,52 @@ func TestAnAnswerFromBeforeTheTroubleOpensNothing(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, p.probe && g.valid(p))
 		assert.Equal(t, time.Minute, time.Since(began))
+	})
+}
+
+func TestACauseThatChangesEndsOneNoticeAndBeginsTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &reports{}
+		d := open(t, &fakeAPI{onPost: first(answer{creates: none, err: tooMany}, answer{creates: none, err: status(401)})}, ledger.NewMemory(), told.to)
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, lead(t, 1))))
+		require.Len(t, told.lines, 4)
+		for i, want := range []string{"rate_limited begins: ", "rate_limited ends after 1m0s", "setup begins: ", "setup ends after "} {
+			assert.Contains(t, told.lines[i], want)
+		}
+	})
+}
+
+// The latest reason is the one that is repeated.
+func TestAReminderSaysWhatHappenedLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, told := time.Now(), &reports{}
+		api := &fakeAPI{onPost: func(int, []*Call) answer {
+			if since := time.Since(began); since < time.Minute {
+				return answer{creates: none, err: status(401)}
+			} else if since < 10*time.Minute {
+				return answer{creates: none, err: status(404)}
+			}
+			return answer{}
+		}}
+		dial(t, open(t, api, ledger.NewMemory(), told.to), lead(t, 1))
+		assert.Equal(t, []string{"setup begins: dial: status 401 Unauthorized"}, told.said("setup begins"))
+		assert.Equal(t, "setup lasts since 2000-01-01T00:00:00Z: dial: status 404 Not Found", told.said("setup lasts")[0])
+	})
+}
+
+func TestCallsThatCannotBeLookedUpAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, told := time.Now(), &reports{}
+		api := &fakeAPI{onPost: first(answer{err: lost})}
+		api.onList = func(int) error {
+			if time.Since(began) < 6*time.Minute {
+				return status(503)
+			}
+			return nil
+		}
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), told.to), lead(t, 1))))
+		assert.Equal(t, []string{"look_ups begins: looking up calls: dial: status 503 Service Unavailable"}, told.said("look_ups begins"))
+		assert.Len(t, told.said("look_ups lasts"), 1)
+		assert.Len(t, told.said("look_ups ends"), 1)
 	})
 }

@@ -1,74 +1,107 @@
 package dialer
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-)
+// hit is a job with the call that was found for it, if any.
+type hit struct {
+	job  *job
+	call *PlacedCall // nil, or without an ID: not found
+}
+
+func (h hit) found() bool { return h.call != nil && h.call.ID != "" }
+
+// ownerless stands for a call whose id the reply gives to several: it is none of theirs.
+var ownerless = &PlacedCall{}
 
 // match finds each job's call in a reply: by our reference, and where a call
 // carries none, by a number that is unique on both sides. Never by position: the
-// order and the completeness of a reply are not documented. A hit without a
-// callID was not found. echoed is false when any created call came without a
-// reference.
-func match(jobs []*job, created []happyrobot.CreatedCall) (hits []hit, echoed bool) {
-	byRef := make(map[string]*happyrobot.CreatedCall, len(created))
-	byNumber := map[string]*happyrobot.CreatedCall{}
-	calls := map[string]int{} // calls without a reference, by number
-	echoed = true
-	ambiguous, nobodys := idsOfTwoNames(created), &happyrobot.CreatedCall{}
-	for i := range created {
-		c := &created[i]
-		if c.ID == "" {
-			continue
-		}
-		ref := refOf(c.Metadata)
-		if ambiguous[c.ID] {
-			c = nobodys
-		}
-		if ref != "" {
-			if before := byRef[ref]; before == nil || before == nobodys {
-				byRef[ref] = c
-			}
-			continue
-		}
-		echoed = false
-		if c == nobodys {
-			continue
-		}
-		n := digits(c.Metadata.To)
-		byNumber[n] = c
-		calls[n]++
-	}
-	lonely := map[string]int{} // jobs without a reply by reference, by number
-	for _, j := range jobs {
-		if byRef[j.call.Ref] == nil {
-			lonely[digits(j.call.Request.Number())]++
-		}
-	}
-	hits = make([]hit, len(jobs))
+// order and the completeness of a reply are not documented.
+func match(jobs []*job, reply []PlacedCall) []hit {
+	ambiguous := idsOfTwoNames(reply)
+	byRef := byReference(reply, ambiguous)
+	hits := make([]hit, len(jobs))
+	var rest []*job
 	for i, j := range jobs {
-		hits[i].job = j
-		c := byRef[j.call.Ref]
-		if n := digits(j.call.Request.Number()); c == nil && n != "" && lonely[n] == 1 && calls[n] == 1 {
-			c = byNumber[n]
-		}
-		if c != nil {
-			hits[i].callID, hits[i].raw = c.ID, c.Raw
+		hits[i] = hit{j, byRef[j.call.Ref]}
+		if hits[i].call == nil {
+			rest = append(rest, j)
 		}
 	}
-	return hits, echoed
+	if len(rest) == 0 {
+		return hits
+	}
+	byNumber := byUniqueNumber(rest, reply, ambiguous)
+	for i := range hits {
+		if hits[i].call == nil {
+			hits[i].call = byNumber[digits(jobs[i].call.Number)]
+		}
+	}
+	return hits
+}
+
+// echoed says whether each call of a reply carries a reference.
+func echoed(reply []PlacedCall) bool {
+	for i := range reply {
+		if reply[i].ID != "" && reply[i].Ref == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// byReference are the calls of a reply that carry a reference, the first of each.
+func byReference(reply []PlacedCall, ambiguous map[string]bool) map[string]*PlacedCall {
+	calls := make(map[string]*PlacedCall, len(reply))
+	for i := range reply {
+		c := &reply[i]
+		if c.ID == "" || c.Ref == "" {
+			continue
+		}
+		before, ref := calls[c.Ref], c.Ref
+		if ambiguous[c.ID] {
+			c = ownerless
+		}
+		if before == nil || before == ownerless {
+			calls[ref] = c
+		}
+	}
+	return calls
+}
+
+// byUniqueNumber are the calls without a reference to numbers that one call of the
+// reply has, and one job.
+func byUniqueNumber(jobs []*job, reply []PlacedCall, ambiguous map[string]bool) map[string]*PlacedCall {
+	asked := make(map[string]int, len(jobs))
+	for _, j := range jobs {
+		asked[digits(j.call.Number)]++
+	}
+	calls, seen := map[string]*PlacedCall{}, map[string]bool{}
+	for i := range reply {
+		c := &reply[i]
+		if c.ID == "" || c.Ref != "" || ambiguous[c.ID] {
+			continue
+		}
+		n := digits(c.Number)
+		if n == "" || asked[n] != 1 {
+			continue
+		}
+		if calls[n] = c; seen[n] {
+			calls[n] = nil
+		}
+		seen[n] = true
+	}
+	return calls
 }
 
 // idsOfTwoNames are call ids that a reply gives to more than one reference, or
 // number where it has no reference: one call must not stand for two leads, so it
 // stands for none.
-func idsOfTwoNames(created []happyrobot.CreatedCall) (ids map[string]bool) {
-	names := make(map[string]string, len(created))
-	for i := range created {
-		id, name := created[i].ID, refOf(created[i].Metadata)
+func idsOfTwoNames(reply []PlacedCall) (ids map[string]bool) {
+	names := make(map[string]string, len(reply))
+	for i := range reply {
+		id, name := reply[i].ID, reply[i].Ref
 		if name == "" {
-			name = "to " + digits(created[i].Metadata.To)
+			name = "to " + digits(reply[i].Number)
 		}
 		if before, listed := names[id]; listed && before != name {
 			if ids == nil {
@@ -81,8 +114,6 @@ func idsOfTwoNames(created []happyrobot.CreatedCall) (ids map[string]bool) {
 	return ids
 }
 
-func refOf(m happyrobot.CallMetadata) string { return m.CustomText(RefMember) }
-
 // digits makes numbers comparable however they are punctuated.
 func digits(number string) string {
 	return strings.Map(func(c rune) rune {
@@ -91,10 +122,4 @@ func digits(number string) string {
 		}
 		return c
 	}, number)
-}
-
-func (r *run) noteEchoMissing() {
-	if r.echoMissing.CompareAndSwap(false, true) && r.opts.OnEchoMissing != nil {
-		r.opts.OnEchoMissing()
-	}
 }

@@ -1,120 +1,113 @@
 package dialer
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
-func asked(ref, number string) *job {
-	request, err := (&happyrobot.OutboundCall{PhoneNumber: number}).Encode()
-	if err != nil {
-		panic(err)
-	}
-	return &job{call: &Call{Ref: ref, Request: request}}
-}
+func asked(ref, number string) *job { return &job{call: &Call{Ref: ref, Number: number}} }
 
-func made(id, ref, number string) happyrobot.CreatedCall {
-	c := happyrobot.CreatedCall{ID: id, Metadata: happyrobot.CallMetadata{To: number}}
-	if ref != "" {
-		c.Metadata.Custom, _ = json.Marshal(map[string]string{RefMember: ref})
+func made(id, ref, number string) PlacedCall { return PlacedCall{ID: id, Ref: ref, Number: number} }
+
+// matched are the ids that match finds, and whether every call was marked.
+func matched(t require.TestingT, jobs []*job, reply []PlacedCall) (ids []string, marked bool) {
+	for i, h := range match(jobs, reply) {
+		require.Same(t, jobs[i], h.job)
+		if h.found() {
+			ids = append(ids, h.call.ID)
+		} else {
+			ids = append(ids, "")
+		}
 	}
-	return c
+	return ids, echoed(reply)
 }
 
 func TestRepliesAreMatchedByReferenceThenByUniqueNumber(t *testing.T) {
 	tests := map[string]struct {
 		jobs    []*job
-		created []happyrobot.CreatedCall
+		created []PlacedCall
 		want    []string // call ids
 		echoed  bool
 	}{
 		"in another order": {
 			[]*job{asked("a", "+1 1"), asked("b", "+1 2")},
-			[]happyrobot.CreatedCall{made("B", "b", "+12"), made("A", "a", "+11")},
+			[]PlacedCall{made("B", "b", "+12"), made("A", "a", "+11")},
 			[]string{"A", "B"}, true,
 		},
 		"a reference beats a number": {
 			[]*job{asked("a", "+11"), asked("b", "+12")},
-			[]happyrobot.CreatedCall{made("A", "a", "+12"), made("B", "b", "+11")},
+			[]PlacedCall{made("A", "a", "+12"), made("B", "b", "+11")},
 			[]string{"A", "B"}, true,
 		},
 		"a call left out": {
 			[]*job{asked("a", "+11"), asked("b", "+12")},
-			[]happyrobot.CreatedCall{made("B", "b", "+12")},
+			[]PlacedCall{made("B", "b", "+12")},
 			[]string{"", "B"}, true,
 		},
 		"no echo, numbers that differ": {
 			[]*job{asked("a", "+1 (202) 555-0101"), asked("b", "+12025550102")},
-			[]happyrobot.CreatedCall{made("B", "", "12025550102"), made("A", "", "+12025550101")},
+			[]PlacedCall{made("B", "", "12025550102"), made("A", "", "+12025550101")},
 			[]string{"A", "B"}, false,
 		},
 		"no echo, a number asked for twice": {
 			[]*job{asked("a", "+11"), asked("b", "+11"), asked("c", "+13")},
-			[]happyrobot.CreatedCall{made("X", "", "+11"), made("C", "", "+13")},
+			[]PlacedCall{made("X", "", "+11"), made("C", "", "+13")},
 			[]string{"", "", "C"}, false,
 		},
 		"no echo, a number answered twice": {
 			[]*job{asked("a", "+11")},
-			[]happyrobot.CreatedCall{made("X", "", "+11"), made("Y", "", "+11")},
+			[]PlacedCall{made("X", "", "+11"), made("Y", "", "+11")},
 			[]string{""}, false,
 		},
 		"no echo of one of two with the same number": {
 			[]*job{asked("a", "+11"), asked("b", "+11")},
-			[]happyrobot.CreatedCall{made("X", "", "+11"), made("B", "b", "+11")},
+			[]PlacedCall{made("X", "", "+11"), made("B", "b", "+11")},
 			[]string{"X", "B"}, false,
 		},
 		"somebody else's reference": {
 			[]*job{asked("a", "+11")},
-			[]happyrobot.CreatedCall{made("X", "x", "+11")},
+			[]PlacedCall{made("X", "x", "+11")},
 			[]string{""}, true,
 		},
 		"no number, no reference": {
 			[]*job{asked("a", "")},
-			[]happyrobot.CreatedCall{made("X", "", "")},
+			[]PlacedCall{made("X", "", "")},
 			[]string{""}, false,
 		},
 		"a call without an id": {
 			[]*job{asked("a", "+11")},
-			[]happyrobot.CreatedCall{made("", "a", "+11")},
+			[]PlacedCall{made("", "a", "+11")},
 			[]string{""}, true,
 		},
 		"a call without an id beside the same with one": {
 			[]*job{asked("a", "+11")},
-			[]happyrobot.CreatedCall{made("", "a", "+11"), made("A", "a", "+11")},
+			[]PlacedCall{made("", "a", "+11"), made("A", "a", "+11")},
 			[]string{"A"}, true,
 		},
 		"a reference twice": {
 			[]*job{asked("a", "+11")},
-			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("Y", "a", "+11")},
+			[]PlacedCall{made("X", "a", "+11"), made("Y", "a", "+11")},
 			[]string{"X"}, true,
 		},
 		"an id for two references": {
 			[]*job{asked("a", "+11"), asked("b", "+12"), asked("c", "+13")},
-			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("X", "b", "+12"), made("C", "c", "+13")},
+			[]PlacedCall{made("X", "a", "+11"), made("X", "b", "+12"), made("C", "c", "+13")},
 			[]string{"", "", "C"}, true,
 		},
 		"an id with a reference and without": {
 			[]*job{asked("a", "+11"), asked("b", "+12")},
-			[]happyrobot.CreatedCall{made("X", "a", "+11"), made("X", "", "+12")},
+			[]PlacedCall{made("X", "a", "+11"), made("X", "", "+12")},
 			[]string{"", ""}, false,
 		},
 		"nothing": {[]*job{asked("a", "+11")}, nil, []string{""}, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			hits, echoed := match(tt.jobs, tt.created)
-			got := make([]string, len(hits))
-			for i, h := range hits {
-				assert.Same(t, tt.jobs[i], h.job)
-				got[i] = h.callID
-			}
+			got, echoed := matched(t, tt.jobs, tt.created)
 			assert.Equal(t, tt.want, got)
 			assert.Equal(t, tt.echoed, echoed)
 		})
@@ -145,9 +138,9 @@ func FuzzMatch(f *testing.F) {
 		for i, b := range numbers {
 			jobs[i] = asked(fmt.Sprintf("ref-%d", i+1), number(b))
 		}
-		var created []happyrobot.CreatedCall
-		byID := map[string][]happyrobot.CreatedCall{}
-		byRef := map[string][]happyrobot.CreatedCall{} // of those with an id
+		var created []PlacedCall
+		byID := map[string][]PlacedCall{}
+		byRef := map[string][]PlacedCall{} // of those with an id
 		for pair := range slices.Chunk(reply, 2) {
 			if len(pair) < 2 {
 				break
@@ -166,40 +159,39 @@ func FuzzMatch(f *testing.F) {
 				byRef[ref] = append(byRef[ref], c)
 			}
 		}
-		hits, echoed := match(jobs, created)
-		require.Len(t, hits, len(jobs))
+		ids, echoed := matched(t, jobs, created)
+		require.Len(t, ids, len(jobs))
 		require.Equal(t, len(byRef[""]) == 0, echoed)
 		used := map[string]bool{}
-		for i, h := range hits {
-			require.Same(t, jobs[i], h.job)
-			ref := h.job.call.Ref
-			sure := slices.ContainsFunc(byRef[ref], func(c happyrobot.CreatedCall) bool { return len(byID[c.ID]) == 1 })
-			require.False(t, sure && h.callID == "", "a call that carries the reference, and no other, is its own")
-			if h.callID == "" {
+		for i, id := range ids {
+			ref := jobs[i].call.Ref
+			sure := slices.ContainsFunc(byRef[ref], func(c PlacedCall) bool { return len(byID[c.ID]) == 1 })
+			require.False(t, sure && id == "", "a call that carries the reference, and no other, is its own")
+			if id == "" {
 				continue
 			}
-			require.False(t, used[h.callID], "one call for two leads")
-			used[h.callID] = true
-			require.NotEmpty(t, byID[h.callID], "a call that was never created")
-			if refOf(byID[h.callID][0].Metadata) == "" {
-				require.Len(t, byID[h.callID], 1, "without a reference, what is listed twice is no one's")
+			require.False(t, used[id], "one call for two leads")
+			used[id] = true
+			require.NotEmpty(t, byID[id], "a call that was never created")
+			if byID[id][0].Ref == "" {
+				require.Len(t, byID[id], 1, "without a reference, what is listed twice is no one's")
 			}
-			for _, c := range byID[h.callID] {
-				require.Equal(t, refOf(byID[h.callID][0].Metadata), refOf(c.Metadata), "a call of two names")
+			for _, c := range byID[id] {
+				require.Equal(t, byID[id][0].Ref, c.Ref, "a call of two names")
 			}
 			if len(byRef[ref]) > 0 {
-				require.Equal(t, ref, refOf(byID[h.callID][0].Metadata), "a reference decides")
+				require.Equal(t, ref, byID[id][0].Ref, "a reference decides")
 				continue
 			}
-			require.Empty(t, refOf(byID[h.callID][0].Metadata), "somebody else's call")
-			require.Equal(t, digits(h.job.call.Request.Number()), digits(byID[h.callID][0].Metadata.To))
+			require.Empty(t, byID[id][0].Ref, "somebody else's call")
+			require.Equal(t, digits(jobs[i].call.Number), digits(byID[id][0].Number))
 		}
 		slices.Reverse(created)
-		again, _ := match(jobs, created)
-		for i := range hits {
-			require.Equal(t, hits[i].callID == "", again[i].callID == "", "the order of a reply means nothing")
-			if len(byRef[hits[i].job.call.Ref]) <= 1 {
-				require.Equal(t, hits[i].callID, again[i].callID, "the order of a reply means nothing")
+		again, _ := matched(t, jobs, created)
+		for i := range ids {
+			require.Equal(t, ids[i] == "", again[i] == "", "the order of a reply means nothing")
+			if len(byRef[jobs[i].call.Ref]) <= 1 {
+				require.Equal(t, ids[i], again[i], "the order of a reply means nothing")
 			}
 		}
 	})

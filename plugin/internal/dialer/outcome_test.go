@@ -17,29 +17,16 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-func TestACallIsKnownByItsKeyAndMarkedWithTheReference(t *testing.T) {
-	metadata := map[string]any{"lead_id": "1"}
-	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
-	a, _, err := NewCall("key", request)
-	require.NoError(t, err)
-	assert.JSONEq(t, `{"lead_id":"1","dial_ref":"`+a.Ref+`"}`, string(metadataIn(a.Request)))
-	assert.Equal(t, map[string]any{"lead_id": "1"}, metadata, "the caller's own map is left alone")
+func TestACallIsKnownByItsKey(t *testing.T) {
+	a, first := Identify("key", []byte(`{"phone_number":"+12025550101"}`))
+	b, second := Identify("key", []byte(`{"phone_number":"+12025550102"}`))
+	assert.Equal(t, a, b)
+	assert.NotEqual(t, first, second)
 
-	request.PhoneNumber = "+12025550102"
-	b, _, err := NewCall("key", request)
-	require.NoError(t, err)
-	assert.Equal(t, a.Ref, b.Ref)
-	assert.NotEqual(t, a.Fingerprint, b.Fingerprint)
-
-	c, _, err := NewCall("", request)
-	require.NoError(t, err)
-	d, _, err := NewCall("", request)
-	require.NoError(t, err)
-	assert.Equal(t, c, d, "without a key, equal requests are the same call")
-	assert.NotEqual(t, b.Ref, c.Ref)
-
-	_, _, err = NewCall("key", happyrobot.OutboundCall{Params: func() {}})
-	assert.Error(t, err)
+	c, third := Identify("", []byte(`{"phone_number":"+12025550102"}`))
+	assert.Equal(t, second, third)
+	assert.Equal(t, third, c, "without a key, equal contents are the same call")
+	assert.NotEqual(t, b, c)
 }
 
 func TestEveryLeadOfALargeBatchIsCalledOnce(t *testing.T) {
@@ -117,49 +104,45 @@ func TestARefusedCallFailsAloneAndCanBeDialedAgain(t *testing.T) {
 func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 	tests := map[string]struct {
 		err  error
-		why  Trouble
+		why  Cause
 		wait time.Duration // at least, between two tries
 	}{
 		"429":              {tooMany, RateLimited, time.Minute},
 		"429 without time": {status(429), RateLimited, 0},
-		"401":              {status(401), SetupWrong, 0},
-		"402":              {status(402), SetupWrong, 0},
-		"403":              {status(403), SetupWrong, 0},
-		"404":              {status(404), SetupWrong, 0},
-		"405":              {status(405), SetupWrong, 0},
-		"301":              {status(301), SetupWrong, 0},
-		"not sent":         {neverSent(t), Unreachable, 0},
+		"401":              {status(401), Setup, 0},
+		"402":              {status(402), Setup, 0},
+		"403":              {status(403), Setup, 0},
+		"404":              {status(404), Setup, 0},
+		"405":              {status(405), Setup, 0},
+		"301":              {status(301), Setup, 0},
+		"not sent":         {neverSent(t), Unanswered, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
 				api, calls := &fakeAPI{}, leads(t, 3)
-				api.onPost = func(int, []happyrobot.EncodedCall) answer {
+				api.onPost = func(int, []*Call) answer {
 					if time.Since(began) < time.Hour {
 						return answer{creates: none, err: tt.err}
 					}
 					return answer{}
 				}
-				var held []Trouble
-				resumed := 0
-				results := dial(t, open(t, api, ledger.NewMemory(), func(o *Options) {
-					o.OnHold = func(why Trouble, err error) {
-						held = append(held, why)
-						assert.ErrorIs(t, err, tt.err)
-					}
-					o.OnResume = func(over Trouble) { resumed++; assert.Equal(t, tt.why, over) }
-				}), calls...)
+				told := &reports{}
+				results := dial(t, open(t, api, ledger.NewMemory(), told.to), calls...)
 				assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(results))
 				assertOneCallEach(t, api, calls)
-				assert.Equal(t, []Trouble{tt.why}, held, "told once")
-				assert.Equal(t, 1, resumed)
+				assert.Equal(t, []string{string(tt.why) + " begins: " + tt.err.Error()}, told.said(string(tt.why)+" begins"), "reported once")
+				reminders := len(told.said(string(tt.why) + " lasts"))
+				assert.GreaterOrEqual(t, reminders, 11, "and again while it lasts")
+				assert.Len(t, told.said(string(tt.why)+" ends after 1h"), 1)
+				assert.Len(t, told.lines, 1+reminders+1, "there is no other cause")
 				assert.LessOrEqual(t, len(api.lists()), 1, "only a batch may be created in part")
 				assert.Less(t, time.Since(began), time.Hour+time.Minute+time.Second)
 				requests := api.requests()
 				assert.Less(t, len(requests), 600, "tries keep apart")
 				for i := 1; i < len(requests) && requests[i].at.Before(began.Add(time.Hour)); i++ {
-					assert.Len(t, requests[i].calls, probeSize(tt.why, len(calls)))
+					assert.Len(t, requests[i].calls, probeSize(tt.err, len(calls)))
 					assert.GreaterOrEqual(t, requests[i].at.Sub(requests[i-1].at), tt.wait)
 				}
 			})
@@ -168,8 +151,9 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 }
 
 // probeSize is how many of the calls that wait a probe carries.
-func probeSize(why Trouble, waiting int) int {
-	if why == Unreachable {
+func probeSize(err error, waiting int) int {
+	var e *happyrobot.Error
+	if errors.As(err, &e) && e.NotSent() {
 		return waiting
 	}
 	return 1
@@ -209,7 +193,7 @@ func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, recovered := time.Now(), false
 		api, calls := &fakeAPI{}, leads(t, 3)
-		api.onPost = func(int, []happyrobot.EncodedCall) answer {
+		api.onPost = func(int, []*Call) answer {
 			if recovered {
 				return answer{}
 			}

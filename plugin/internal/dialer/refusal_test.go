@@ -10,16 +10,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // refuses answers 422 to every request that holds one of these leads.
-func refuses(poison ...Call) func(int, []happyrobot.EncodedCall) answer {
-	return func(_ int, calls []happyrobot.EncodedCall) answer {
+func refuses(poison ...Call) func(int, []*Call) answer {
+	return func(_ int, calls []*Call) answer {
 		for _, c := range calls {
 			for _, p := range poison {
-				if refIn(c) == p.Ref {
+				if c.Ref == p.Ref {
 					return answer{creates: none, err: status(422)}
 				}
 			}
@@ -80,14 +79,14 @@ func TestAPartialRefusalDoublesNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := leads(t, 16)
 				api := &fakeAPI{}
-				api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
+				api.onPost = func(n int, batch []*Call) answer {
 					a := refuses(calls[9])(n, batch)
 					if a.err != nil && len(batch) > 1 {
 						at := map[string]int{}
 						for i, c := range batch {
-							at[refIn(c)] = i
+							at[c.Ref] = i
 						}
-						a.creates = func(c happyrobot.EncodedCall) bool { return at[refIn(c)] < len(batch)/2 && refIn(c) != calls[9].Ref }
+						a.creates = func(c *Call) bool { return at[c.Ref] < len(batch)/2 && c.Ref != calls[9].Ref }
 						a.listedIn = listedIn
 					}
 					return a
@@ -112,12 +111,12 @@ func TestAfterAPartialRefusalTheRestMayBeListedLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 4)
 		api := &fakeAPI{}
-		api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
+		api.onPost = func(n int, batch []*Call) answer {
 			if n > 1 {
 				return answer{}
 			}
 			api.create(batch[1:2], answer{listedIn: settle - time.Second})
-			return answer{err: status(422), creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref }}
+			return answer{err: status(422), creates: func(c *Call) bool { return c.Ref == calls[0].Ref }}
 		}
 		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
@@ -163,8 +162,8 @@ func TestARefusalIsHeldWhereItsCallsAreListedWithoutAReference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := leads(t, 4)
 		api := &fakeAPI{}
-		api.onPost = first(answer{err: status(422), dropsEcho: true, creates: func(c happyrobot.EncodedCall) bool {
-			return refIn(c) == calls[0].Ref || refIn(c) == calls[1].Ref
+		api.onPost = first(answer{err: status(422), dropsEcho: true, creates: func(c *Call) bool {
+			return c.Ref == calls[0].Ref || c.Ref == calls[1].Ref
 		}})
 		results := dial(t, open(t, api, ledger.NewMemory(), redial), calls...)
 		require.Equal(t, []Outcome{Held, Held, Accepted, Accepted}, outcomes(results))
@@ -182,12 +181,12 @@ func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					calls := leads(t, 8)
 					api := &fakeAPI{}
-					api.onPost = func(n int, batch []happyrobot.EncodedCall) answer {
+					api.onPost = func(n int, batch []*Call) answer {
 						if n > 1 {
 							return answer{}
 						}
 						api.create(batch[1:5], answer{listedIn: listedIn})
-						return answer{err: status(code), creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref }}
+						return answer{err: status(code), creates: func(c *Call) bool { return c.Ref == calls[0].Ref }}
 					}
 					results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 					for i, r := range results {
@@ -216,7 +215,7 @@ func TestALimitThatHoldsForListsAsWellIsTakenAtItsWord(t *testing.T) {
 func TestALimitIsNotTakenAtItsWordWhileListsGoUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 4)
-		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c happyrobot.EncodedCall) bool { return c.Number()[len(c.Number())-1]%2 == 0 }})}
+		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 }})}
 		api.onList = func(int) error {
 			if time.Since(began) < time.Hour {
 				return status(503)

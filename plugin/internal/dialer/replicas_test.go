@@ -13,14 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
 func TestTwoReplicasCallEachLeadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := &fakeAPI{onPost: func(int, []happyrobot.EncodedCall) answer { return answer{takes: 3 * time.Second} }}
+		api := &fakeAPI{onPost: func(int, []*Call) answer { return answer{takes: 3 * time.Second} }}
 		calls, mem := leads(t, 50), ledger.NewMemory()
 		var results [2][]Result
 		var wg sync.WaitGroup
@@ -67,7 +66,7 @@ func TestTheClaimOfAKilledReplicaIsSettledWhenItIsStale(t *testing.T) {
 				api, mem, one, began := &fakeAPI{}, ledger.NewMemory(), lead(t, 1), time.Now()
 				claimAndDie(t, mem, one)
 				if tt.created {
-					api.create([]happyrobot.EncodedCall{one.Request}, answer{})
+					api.create([]*Call{&one}, answer{})
 				}
 				d := open(t, api, mem, func(o *Options) { o.OnUnknown = tt.onUnknown })
 				assert.Equal(t, []Outcome{tt.want}, outcomes(dial(t, d, one)))
@@ -114,7 +113,7 @@ func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 			api, mem, one := &fakeAPI{listTakes: time.Second}, ledger.NewMemory(), lead(t, 1)
 			claimAndDie(t, mem, one)
 			if created {
-				api.create([]happyrobot.EncodedCall{one.Request}, answer{})
+				api.create([]*Call{&one}, answer{})
 			}
 			results := make([]Result, 10)
 			var wg sync.WaitGroup
@@ -152,7 +151,7 @@ func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 					claim, won, err := other.TakeOver(ctx, one.Ref, one.Fingerprint, standing)
 					require.NoError(t, err)
 					require.True(t, won)
-					api.create([]happyrobot.EncodedCall{one.Request}, answer{})
+					api.create([]*Call{&one}, answer{})
 					require.NoError(t, other.Hold(ctx, claim))
 				}
 				return nil
@@ -170,7 +169,7 @@ func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(
 func bad(rng *rand.Rand) answer {
 	a := answer{takes: upTo(rng, 5*time.Second)}
 	if rng.IntN(2) == 0 {
-		a.creates = func(c happyrobot.EncodedCall) bool { return c.Number()[len(c.Number())-1]%2 == 0 }
+		a.creates = func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 }
 	}
 	switch rng.IntN(10) {
 	case 0, 1:
@@ -186,7 +185,7 @@ func bad(rng *rand.Rand) answer {
 	case 6:
 		a.takes, a.listedIn = time.Hour, upTo(rng, timeout)-time.Hour
 	case 7:
-		a.omits = func(happyrobot.EncodedCall) bool { return true }
+		a.omits = func(*Call) bool { return true }
 	}
 	return a
 }
@@ -207,7 +206,7 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(seed, 0))
 	api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
-	api.onPost = func(int, []happyrobot.EncodedCall) answer {
+	api.onPost = func(int, []*Call) answer {
 		mu.Lock()
 		defer mu.Unlock()
 		return bad(rng)
@@ -220,17 +219,17 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, batching{mem}, mem, mem)
+	decided := replicasDecide(t, seed, api, calls, func(o *Options) { o.OnUnknown = onUnknown }, batching{mem}, mem, mem)
 	assertNeverTwice(t, api, calls, decided, onUnknown)
 }
 
 // replicasDecide gives the leads to a replica on each of the stores, which are one.
-func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, onUnknown OnUnknown, stores ...store.Store) [][]Result {
+func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, change func(*Options), stores ...store.Store) [][]Result {
 	decided := make([][]Result, len(stores))
 	var wg sync.WaitGroup
 	for i, mem := range stores {
 		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, onUnknown) })
+		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, change) })
 	}
 	wg.Wait()
 	return decided
@@ -258,7 +257,7 @@ func assertNeverTwice(t *testing.T, api *fakeAPI, calls []Call, decided [][]Resu
 }
 
 // insist dials the leads with one replica after another until each is decided.
-func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, onUnknown OnUnknown) []Result {
+func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, change func(*Options)) []Result {
 	said := make([]Result, len(calls))
 	for {
 		var todo []Call
@@ -271,7 +270,7 @@ func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call
 		if len(todo) == 0 {
 			return said
 		}
-		d := open(t, api, mem, func(o *Options) { o.OnUnknown, o.MaxCallsPerRequest = onUnknown, 1+rng.IntN(8) })
+		d := open(t, api, mem, change, func(o *Options) { o.MaxCallsPerRequest = 1 + rng.IntN(8) })
 		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
 		results, _ := d.Dial(ctx, todo)
 		stop()

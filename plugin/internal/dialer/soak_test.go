@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // unsteady is a ledger's store that is slow, is down for minutes, and does what it
@@ -44,7 +44,7 @@ func (u *unsteady) access(ctx context.Context) (done bool, told error) {
 	fate := u.rng.IntN(60)
 	outage := upTo(u.rng, 3*time.Minute)
 	u.mu.Unlock()
-	_ = sleep(ctx, time.Now().Add(slow)) // what was sent arrives, whoever waits for it
+	_ = pause.Sleep(ctx, slow) // what was sent arrives, whoever waits for it
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -114,7 +114,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	api, calls := &fakeAPI{}, leads(t, 12)
 	mem := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
-	api.onPost = func(_ int, batch []happyrobot.EncodedCall) answer {
+	api.onPost = func(_ int, batch []*Call) answer {
 		mu.Lock()
 		defer mu.Unlock()
 		if rng.IntN(3) == 0 {
@@ -133,7 +133,7 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
-	decided := replicasDecide(t, seed, api, calls, onUnknown, mem, mem, mem)
+	decided := replicasDecide(t, seed, api, calls, func(o *Options) { o.OnUnknown = onUnknown }, mem, mem, mem)
 	// A call may be refused alone where another replica was not.
 	assertNeverTwice(t, api, calls, decided, onUnknown, Rejected)
 }
@@ -148,6 +148,6 @@ func refusedInPart(rng *rand.Rand, batch int) answer {
 	}
 	return answer{
 		err: status(codes[rng.IntN(len(codes))]), takes: upTo(rng, 5*time.Second),
-		creates: func(happyrobot.EncodedCall) bool { left--; return left >= 0 },
+		creates: func(*Call) bool { left--; return left >= 0 },
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
@@ -56,7 +55,7 @@ func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(began), timeout+settle+time.Second, "the first said that it gave up")
 
 		// The list came late, but it came.
-		api.create([]happyrobot.EncodedCall{one.Request}, answer{})
+		api.create([]*Call{&one}, answer{})
 		api.placed[0].Created = began
 		assert.Equal(t, []Result{{Outcome: Accepted, CallID: "call-1", HTTPStatus: 200}}, dial(t, open(t, api, mem), one))
 		assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, open(t, api, mem), one)))
@@ -68,14 +67,14 @@ func TestAnAbsentUnknownIsDialedOnceMoreWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 3)
 		// Of the first request, one call is created and two are lost.
-		api.onPost = first(answer{creates: func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[1].Ref }, err: lost})
+		api.onPost = first(answer{creates: func(c *Call) bool { return c.Ref == calls[1].Ref }, err: lost})
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), calls...)))
 		assertOneCallEach(t, api, calls)
 		requests := api.requests()
 		sent := map[string]int{}
 		for _, p := range requests {
 			for _, c := range p.calls {
-				sent[refIn(c)]++
+				sent[c.Ref]++
 			}
 		}
 		assert.Equal(t, map[string]int{calls[0].Ref: 2, calls[1].Ref: 1, calls[2].Ref: 2}, sent)
@@ -159,8 +158,8 @@ func TestACallThatAReplyLeavesOutIsLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 4)
 		api.onPost = first(answer{
-			creates: func(c happyrobot.EncodedCall) bool { return refIn(c) != calls[3].Ref },
-			omits:   func(c happyrobot.EncodedCall) bool { return refIn(c) == calls[0].Ref },
+			creates: func(c *Call) bool { return c.Ref != calls[3].Ref },
+			omits:   func(c *Call) bool { return c.Ref == calls[0].Ref },
 		})
 		d := open(t, api, ledger.NewMemory())
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Held}, outcomes(dial(t, d, calls...)))
@@ -172,7 +171,7 @@ func TestACallThatAReplyLeavesOutIsLookedUp(t *testing.T) {
 func TestOfAPartialReplyOnlyTheAbsentAreRedialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls := &fakeAPI{}, leads(t, 4)
-		api.onPost = first(answer{creates: func(c happyrobot.EncodedCall) bool { return refIn(c) != calls[3].Ref }})
+		api.onPost = first(answer{creates: func(c *Call) bool { return c.Ref != calls[3].Ref }})
 		d := open(t, api, ledger.NewMemory(), redial)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls...)))
 		assertOneCallEach(t, api, calls)

@@ -31,7 +31,9 @@ func (l *Ledger) ClaimAll(ctx context.Context, dials []Dial) []Claiming {
 	for i := range all {
 		if errs == nil || errs[i] != nil {
 			open = append(open, i)
+			continue
 		}
+		all[i].Standing.Kind = Claimed
 	}
 	l.Each(len(open), func(n int) {
 		c := &all[open[n]]

@@ -5,9 +5,9 @@
 // history is one record per attempt, under the keys "<ref>", "<ref>/2",
 // "<ref>/3" and so on:
 //
-//	claimed  somebody is about to send the request, or did and never said more
+//	claimed  a request is about to be sent, or was sent and its outcome never recorded
 //	called   the API has the call; its id is in the record
-//	held     sent, never answered, never found: the owner gave it up
+//	held     sent, never answered, never found: its owner gave it up
 //	void     claimed, but certainly never sent
 //
 // Two rules make this safe on any cache with an atomic Add:

@@ -10,8 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -32,30 +31,29 @@ type Options struct {
 	// Lease is how long after a claim its owner may still be dialing, and the
 	// API still be showing what came of it: a dial's timeout plus settle.
 	Lease time.Duration
-	// Exclusive says that no other process can be using the store, so whoever
-	// made a claim that is not ours is dead, and its claim is stale at once.
+	// Exclusive says that no other process can be using the store: the owner of a claim
+	// that is not ours is dead, and the claim is stale at once.
 	Exclusive bool
 	// Batch writes to the store as well, many records at once. Nil does without.
 	Batch store.Batcher
 	// InitialInterval and MaxInterval space the tries while the store fails.
 	InitialInterval, MaxInterval time.Duration
-	OnTrouble                    func(error) // before each such pause
-	OnRecovered                  func()      // when the store answers again
+	// Notice reports that the store fails. Nil reports nothing.
+	Notice *pause.Notice
 }
 
 // Ledger keeps the history of dials in a Store. No ledger, no call: while the
 // store fails, every method tries again until its context ends. Safe for
 // concurrent use.
 type Ledger struct {
-	store   store.Store
-	opts    Options
-	failing atomic.Bool
+	store store.Store
+	opts  Options
 }
 
 // New makes a ledger in a store.
 func New(in store.Store, opts Options) (*Ledger, error) {
 	if opts.Window <= opts.Lease+clockSkew {
-		return nil, fmt.Errorf("remembering a dial for %v is too short: a claim alone may last %v", opts.Window, opts.Lease+clockSkew)
+		return nil, fmt.Errorf("%v is too short: a claim may stay open for %v", opts.Window, opts.Lease+clockSkew)
 	}
 	return &Ledger{store: in, opts: opts}, nil
 }
@@ -75,16 +73,17 @@ func (c Claim) At() time.Time { return c.at }
 // Attempt is the claim's number in the history of its dial, from 1.
 func (c Claim) Attempt() int { return c.attempt }
 
-// Standing is what the ledger knows of a dial that cannot simply be claimed.
+// Standing is what the ledger knows of a dial. The zero Standing is that of a dial
+// which may be claimed.
 type Standing struct {
 	Kind        Kind
 	CallID      string // Called
 	Fingerprint string // "" when a record could not be read
 
-	// InDoubt: the attempts that nobody vouches for began at Since, the last of
-	// them at Last. Both are zero when a record in doubt has no readable time.
+	// InDoubt: the unresolved attempts began at Since, the last of them at Last.
+	// Both are zero when an unresolved record has no readable time.
 	Since, Last time.Time
-	Attempt     int // number of the newest attempt
+	Attempt     int // number of the newest attempt, 0 for none
 }
 
 // Kind of a Standing.
@@ -92,14 +91,16 @@ type Kind int
 
 // Kinds of a Standing.
 const (
-	Claimed Kind = iota // by us, just now
+	Free    Kind = iota // no attempt is recorded, or each came to nothing
+	Claimed             // by us, just now
 	Called              // the API has the call
-	Busy                // somebody else may be dialing right now
-	InDoubt             // somebody may have dialed, and is not going to tell
+	Busy                // another attempt may be under way right now
+	InDoubt             // an attempt was made, and its owner will not report the outcome
 )
 
-// Claim begins the first attempt of a dial, or says why it cannot. With an error,
-// the claim may have been written all the same: Abandon it.
+// Claim begins the next attempt of a dial that is Free, or says why it cannot: the
+// Standing is never Free. With an error, the claim may have been written all the same:
+// Abandon it.
 func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
 	return l.claim(ctx, newClaim(ref, 1, fingerprint))
 }
@@ -114,38 +115,31 @@ func (l *Ledger) claim(ctx context.Context, first Claim) (Claim, Standing, error
 		if won {
 			return claim, Standing{Kind: Claimed}, nil
 		}
-		standing, found, err := l.look(ctx, ref)
-		if err != nil {
+		standing, err := l.Known(ctx, ref)
+		switch {
+		case err != nil:
 			return Claim{}, Standing{}, err
-		}
-		if !found {
+		case standing.Kind != Free:
+			return Claim{}, standing, nil
+		case standing.Attempt == 0:
 			continue // expired or released since: try again
 		}
-		if standing.Kind == Claimed { // every earlier attempt was void
-			next := newClaim(ref, standing.Attempt+1, fingerprint)
-			if won, err = l.begin(ctx, next); err != nil {
-				return next, Standing{}, err
-			}
-			if !won {
-				continue
-			}
+		next := newClaim(ref, standing.Attempt+1, fingerprint) // every earlier attempt is void
+		if won, err = l.begin(ctx, next); err != nil {
+			return next, Standing{}, err
+		}
+		if won {
+			standing.Kind = Claimed
 			return next, standing, nil
 		}
-		return Claim{}, standing, nil
 	}
-}
-
-// Busy says whether somebody else may be dialing right now.
-func (l *Ledger) Busy(ctx context.Context, ref string) (bool, error) {
-	standing, found, err := l.look(ctx, ref)
-	return found && standing.Kind == Busy, err
 }
 
 // TakeOver begins the attempt after one in doubt. It answers false when the
 // history has moved on since; ask Claim again then.
 func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt Standing) (Claim, bool, error) {
-	now, found, err := l.look(ctx, ref)
-	if err != nil || !found || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
+	now, err := l.Known(ctx, ref)
+	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
 		return Claim{}, false, err
 	}
 	c := newClaim(ref, doubt.Attempt+1, fingerprint)
@@ -164,27 +158,6 @@ func (l *Ledger) refresh(ctx context.Context, ref string) {
 	}
 }
 
-// Abandon gives up a claim that may or may not have been written, and whose
-// request was never sent.
-func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
-	if c.token == "" {
-		return nil
-	}
-	return l.until(ctx, func() error {
-		ours, err := l.stillOurs(ctx, c)
-		if err != nil || !ours {
-			return err
-		}
-		if time.Since(c.at) >= l.opts.Lease {
-			return l.void(ctx, c)
-		}
-		if err := l.store.Delete(ctx, key(c.ref, c.attempt)); err != nil {
-			return fmt.Errorf("releasing in ledger: %w", err)
-		}
-		return nil
-	})
-}
-
 func newClaim(ref string, attempt int, fingerprint string) Claim {
 	return Claim{
 		ref: ref, attempt: attempt, fingerprint: fingerprint,
@@ -193,9 +166,9 @@ func newClaim(ref string, attempt int, fingerprint string) Claim {
 	}
 }
 
-// begin adds the record of an attempt. The token was drawn once, so a cache whose
-// Add fails after writing, or meets its own write on an inner retry, is seen
-// through: a record with our token is our claim.
+// begin adds the record of an attempt. The token was drawn once, so a cache whose Add
+// fails after writing, or collides with its own retried write, is recognized by it: a
+// record with our token is our claim.
 func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 	name := key(c.ref, c.attempt)
 	err = l.until(ctx, func() error {
@@ -214,7 +187,7 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 		case !errors.Is(err, store.ErrNotFound):
 			return fmt.Errorf("reading ledger: %w", err)
 		case errors.Is(addErr, store.ErrExists):
-			return nil // it was there and is gone: the caller looks again
+			return nil // it was there and is gone: the caller reads the history again
 		default:
 			return fmt.Errorf("claiming in ledger: %w", addErr)
 		}
@@ -222,19 +195,19 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 	return won, err
 }
 
-// look reads a dial's history to its end.
-func (l *Ledger) look(ctx context.Context, ref string) (s Standing, found bool, err error) {
+// Known reads a dial's history to its end. It claims nothing; but see heal.
+func (l *Ledger) Known(ctx context.Context, ref string) (s Standing, err error) {
 	var unresolved, unreadable bool
 	var newest record
 	for n := 1; ; n++ {
 		stored, exists, err := l.read(ctx, key(ref, n))
 		if err != nil {
-			return Standing{}, false, err
+			return Standing{}, err
 		}
 		if !exists {
 			break
 		}
-		found, s.Attempt = true, n
+		s.Attempt = n
 		r, derr := decodeRecord(stored)
 		newest = r
 		if derr != nil {
@@ -246,7 +219,7 @@ func (l *Ledger) look(ctx context.Context, ref string) (s Standing, found bool, 
 			if n > 1 {
 				l.heal(ctx, ref, r)
 			}
-			return Standing{Kind: Called, CallID: r.CallID, Fingerprint: r.Fingerprint, Attempt: n}, true, nil
+			return Standing{Kind: Called, CallID: r.CallID, Fingerprint: r.Fingerprint, Attempt: n}, nil
 		case stateClaimed, stateHeld:
 			unresolved = true
 			s.Fingerprint = r.Fingerprint
@@ -259,7 +232,7 @@ func (l *Ledger) look(ctx context.Context, ref string) (s Standing, found bool, 
 	}
 	switch {
 	case !unresolved:
-		s.Kind = Claimed // nothing stands in the way of the next attempt
+		s.Kind = Free
 	case newest.State == stateClaimed && l.alive(newest):
 		s.Kind = Busy
 	default:
@@ -268,7 +241,7 @@ func (l *Ledger) look(ctx context.Context, ref string) (s Standing, found bool, 
 			s.Since, s.Last = time.Time{}, time.Time{}
 		}
 	}
-	return s, found, nil
+	return s, nil
 }
 
 // alive says whether a claim's owner may still be at work.
@@ -281,7 +254,7 @@ func (l *Ledger) alive(r record) bool {
 
 // heal gives the first record the call id that a later attempt brought, so that
 // it does not expire before that later record and leave the lead to be called
-// again. Best effort: the next look tries again.
+// again. Best effort: the next reader of the history tries again.
 func (l *Ledger) heal(ctx context.Context, ref string, called record) {
 	if first, err := l.store.Get(ctx, ref); err == nil {
 		if r, err := decodeRecord(first); err == nil && r.State == stateCalled {
@@ -311,33 +284,40 @@ func (l *Ledger) Hold(ctx context.Context, c Claim) error {
 	return l.write(ctx, c.attempt, c.ref, c.record(stateHeld, ""))
 }
 
-// Release gives up a claim whose request certainly created no call.
-func (l *Ledger) Release(ctx context.Context, c Claim) error {
-	if time.Since(c.at) < l.opts.Lease {
-		tctx, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
-		defer cancel()
-		tried := false
-		err := l.until(tctx, func() error {
-			if tried {
-				if ours, err := l.stillOurs(tctx, c); err != nil || !ours {
-					return err
-				}
-			}
-			tried = true
-			if err := l.store.Delete(tctx, key(c.ref, c.attempt)); err != nil {
-				return fmt.Errorf("releasing in ledger: %w", err)
-			}
-			return nil
-		})
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
+// Release gives up a claim that was taken, and whose request certainly created no call.
+func (l *Ledger) Release(ctx context.Context, c Claim) error { return l.giveUp(ctx, c, true) }
+
+// Abandon gives up a claim that may or may not have been written, and whose request
+// was never sent.
+func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
+	if c.token == "" {
+		return nil
 	}
+	return l.giveUp(ctx, c, false)
+}
+
+// giveUp makes room for the next attempt. Within the lease nobody else can have begun
+// it, so the record is deleted; later it stays, as void. known says that the record is
+// ours. After a try that failed this is read each time: a delete whose answer was lost
+// may have freed the dial for somebody else, whose record must stay.
+func (l *Ledger) giveUp(ctx context.Context, c Claim, known bool) error {
+	leased, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
+	defer cancel()
+	known = known && leased.Err() == nil
 	return l.until(ctx, func() error {
-		if ours, err := l.stillOurs(ctx, c); err != nil || !ours {
-			return err
+		if !known {
+			if ours, err := l.stillOurs(ctx, c); err != nil || !ours {
+				return err
+			}
 		}
-		return l.void(ctx, c)
+		known = false
+		if time.Since(c.at) >= l.opts.Lease {
+			return l.void(ctx, c)
+		}
+		if err := l.store.Delete(leased, key(c.ref, c.attempt)); err != nil {
+			return fmt.Errorf("releasing in ledger: %w", err)
+		}
+		return nil
 	})
 }
 
@@ -348,8 +328,7 @@ func (l *Ledger) void(ctx context.Context, c Claim) error {
 	return wrote(l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
 }
 
-// stillOurs reads whose a claim's record is. A delete whose answer was lost may
-// have freed the dial for somebody else, whose record must stay.
+// stillOurs reads whose a claim's record is.
 func (l *Ledger) stillOurs(ctx context.Context, c Claim) (bool, error) {
 	stored, err := l.store.Get(ctx, key(c.ref, c.attempt))
 	if errors.Is(err, store.ErrNotFound) {
@@ -386,34 +365,22 @@ func wrote(err error) error {
 
 // until repeats a store operation until it succeeds or ctx ends.
 func (l *Ledger) until(ctx context.Context, op func() error) error {
-	var pause *backoff.ExponentialBackOff
-	for {
-		err := op()
-		if err == nil {
-			if l.failing.CompareAndSwap(true, false) && l.opts.OnRecovered != nil {
-				l.opts.OnRecovered()
-			}
-			return nil
-		}
+	err := op()
+	if err == nil {
+		return nil
+	}
+	waiter, between := l.opts.Notice.Waiter(), pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
+	for err != nil {
 		if ctx.Err() != nil {
+			waiter.Stop()
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
 		}
-		if l.failing.Store(true); l.opts.OnTrouble != nil {
-			l.opts.OnTrouble(err)
-		}
-		if pause == nil {
-			pause = backoff.NewExponentialBackOff(
-				backoff.WithInitialInterval(l.opts.InitialInterval),
-				backoff.WithMaxInterval(l.opts.MaxInterval),
-				backoff.WithMaxElapsedTime(0))
-		}
-		timer := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		waiter.Trouble(err)
+		_ = pause.Sleep(ctx, between.Next()) // and once more, if ctx ends meanwhile
+		err = op()
 	}
+	waiter.Recovered()
+	return nil
 }
 
 func (c Claim) record(s state, callID string) record {

@@ -3,7 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +12,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
+
+// lines are what a ledger's notice reports.
+type lines []string
+
+func (l *lines) Warnf(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
+func (l *lines) Infof(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
+
+// reporting makes a ledger report its trouble.
+func reporting(to *lines) func(*Options) {
+	return func(o *Options) {
+		o.Notice = pause.NewNotice(to, pause.Wording{Begins: "paused: %v", Lasts: "still paused since %s: %v", Ends: "resumed after %v"}, nil)
+	}
+}
 
 func TestAnAddThatFailsAfterWritingIsKnownByItsToken(t *testing.T) {
 	for name, told := range map[string]error{
@@ -35,12 +50,14 @@ func TestAnAddThatFailsAfterWritingIsKnownByItsToken(t *testing.T) {
 func TestADuplicateReportedInOtherWordsIsADuplicate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := newFragile()
-		l := open(t, mem, func(o *Options) { o.OnTrouble = func(err error) { t.Errorf("not trouble: %v", err) } })
+		var told lines
+		l := open(t, mem, reporting(&told))
 		require.NoError(t, l.Complete(t.Context(), claim(t, l, "ref"), "call-1"))
 		mem.onAdd = func(string) (bool, error) { return false, errors.New("UNIQUE constraint failed") }
 		_, standing := ask(t, l, "ref")
 		assert.Equal(t, Called, standing.Kind)
 		assert.Equal(t, "call-1", standing.CallID)
+		assert.Empty(t, told, "that is no trouble")
 	})
 }
 
@@ -48,24 +65,18 @@ func TestAnAddThatWroteNothingIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := newFragile()
 		mem.onAdd = once(false, errors.New("connection refused"))
-		var troubles int
-		l := open(t, mem, func(o *Options) { o.OnTrouble = func(error) { troubles++ } })
-		claim(t, l, "ref")
-		assert.Equal(t, 1, troubles)
+		var told lines
+		claim(t, open(t, mem, reporting(&told)), "ref")
+		require.Len(t, told, 2)
+		assert.Equal(t, "paused: claiming in ledger: connection refused", told[0])
 	})
 }
 
 func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := newFragile()
-		var troubles, recovered atomic.Int32
-		l := open(t, mem, func(o *Options) {
-			o.OnTrouble = func(err error) {
-				assert.ErrorIs(t, err, errStoreDown)
-				troubles.Add(1)
-			}
-			o.OnRecovered = func() { recovered.Add(1) }
-		})
+		var told lines
+		l := open(t, mem, reporting(&told))
 		mem.setDown(true)
 		began := time.Now()
 		time.AfterFunc(time.Minute, func() { mem.setDown(false) })
@@ -73,11 +84,53 @@ func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
 		waited := time.Since(began)
 		assert.GreaterOrEqual(t, waited, time.Minute)
 		assert.LessOrEqual(t, waited, time.Minute+15*time.Second, "pauses do not outgrow max_interval")
-		assert.GreaterOrEqual(t, troubles.Load(), int32(4))
-		assert.EqualValues(t, 1, recovered.Load())
+		require.Len(t, told, 2, "reported when it starts and when it is over")
+		assert.Equal(t, "paused: reading ledger: store down", told[0])
+		assert.Contains(t, told[1], "resumed after 1m")
 
 		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
-		assert.EqualValues(t, 1, recovered.Load(), "told once, not at each success")
+		assert.Len(t, told, 2)
+	})
+}
+
+// One key of a store may fail while others can be read: that is no recovery.
+func TestTheStoreHasRecoveredWhenNobodyWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := newFragile()
+		var told lines
+		l := open(t, mem, reporting(&told))
+		began := time.Now()
+		mem.onAdd = func(key string) (bool, error) {
+			if key == "broken" && time.Since(began) < time.Hour {
+				return false, errStoreDown
+			}
+			return true, nil
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			claim(t, l, "broken")
+		}()
+		synctest.Wait()
+		claim(t, l, "good")
+		assert.Len(t, told, 1)
+		<-ended
+		assert.Equal(t, 1, strings.Count(strings.Join(told, "\n"), "resumed after"))
+		assert.Contains(t, told[len(told)-1], "resumed after 1h0m")
+	})
+}
+
+func TestAStoreThatIsGivenUpHasNotRecovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := newFragile()
+		mem.setDown(true)
+		var told lines
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _, err := open(t, mem, reporting(&told)).Claim(ctx, "ref", "print")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		time.Sleep(2 * pause.Reminder)
+		assert.Len(t, told, 1)
 	})
 }
 

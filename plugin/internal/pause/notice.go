@@ -24,9 +24,13 @@ type Wording struct {
 
 // Notice reports trouble in the log when it starts, every five minutes while it lasts,
 // and once when it is over. All who meet the same trouble share one, so that it is
-// reported once. Nothing is logged, and OnChange is not called, while its lock is held.
+// reported once: each with a Waiter of its own, or one for all of them with Trouble and
+// Recovered. What is reported keeps its order. Nothing is logged, and OnChange is not
+// called, while the lock is held, so a report may still be under way when a method
+// returns.
 //
-// A Notice in trouble holds a timer until Recovered or Stop.
+// A Notice in trouble holds a timer until Recovered or Stop. A nil Notice reports
+// nothing.
 type Notice struct {
 	log     Logger
 	words   Wording
@@ -36,6 +40,10 @@ type Notice struct {
 	since    time.Time // zero: no trouble
 	why      error
 	reminder *time.Timer
+	waiters  int // that are in trouble
+
+	queue     []func() // reports to be made, in their order
+	reporting bool     // somebody makes them
 }
 
 // NewNotice makes a notice. onChange, which may be nil, learns when trouble starts and ends.
@@ -48,62 +56,92 @@ func (n *Notice) Trouble(why error) { n.TroubleSince(time.Now(), why) }
 
 // TroubleSince is Trouble that began earlier than it was noticed.
 func (n *Notice) TroubleSince(since time.Time, why error) {
-	n.mu.Lock()
-	begins := n.since.IsZero()
-	n.why = why
-	if begins {
-		n.since = since
-		n.reminder = time.AfterFunc(Reminder, n.remind)
-	}
-	n.mu.Unlock()
-	if !begins {
+	if n == nil {
 		return
 	}
-	if n.changed != nil {
-		n.changed(true)
-	}
-	n.log.Warnf("%s", fmt.Sprintf(n.words.Begins, why))
+	n.mu.Lock()
+	n.begin(since, why)
+	n.report()
 }
 
 // Recovered reports that it works again. Without trouble before, it does nothing.
-func (n *Notice) Recovered() {
-	since, was := n.end()
-	if !was {
-		return
-	}
-	if n.changed != nil {
-		n.changed(false)
-	}
-	n.log.Infof("%s", fmt.Sprintf(n.words.Ends, time.Since(since).Round(time.Second)))
-}
+func (n *Notice) Recovered() { n.over(true) }
 
 // Stop ends the notice without a word: its owner stops, and the trouble may last.
-func (n *Notice) Stop() {
-	if _, was := n.end(); was && n.changed != nil {
-		n.changed(false)
+func (n *Notice) Stop() { n.over(false) }
+
+func (n *Notice) over(works bool) {
+	if n == nil {
+		return
 	}
+	n.mu.Lock()
+	n.end(works)
+	n.report()
 }
 
-func (n *Notice) end() (since time.Time, was bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.since.IsZero() {
-		return time.Time{}, false
+// begin notes trouble. The lock is held.
+func (n *Notice) begin(since time.Time, why error) {
+	n.why = why
+	if !n.since.IsZero() {
+		return
 	}
-	since, n.since, n.why = n.since, time.Time{}, nil
+	n.since = since
+	n.reminder = time.AfterFunc(Reminder, n.remind)
+	n.queue = append(n.queue, func() {
+		n.change(true)
+		n.log.Warnf("%s", fmt.Sprintf(n.words.Begins, why))
+	})
+}
+
+// end notes that the trouble is over. The lock is held.
+func (n *Notice) end(works bool) {
+	if n.since.IsZero() {
+		return
+	}
+	lasted := time.Since(n.since).Round(time.Second)
+	n.since, n.why = time.Time{}, nil
 	n.reminder.Stop()
 	n.reminder = nil
-	return since, true
+	n.queue = append(n.queue, func() {
+		n.change(false)
+		if works {
+			n.log.Infof("%s", fmt.Sprintf(n.words.Ends, lasted))
+		}
+	})
 }
 
 func (n *Notice) remind() {
 	n.mu.Lock()
-	lasts, since, why := !n.since.IsZero(), n.since, n.why
-	if lasts {
+	if since, why := n.since, n.why; !since.IsZero() {
 		n.reminder.Reset(Reminder)
+		n.queue = append(n.queue, func() {
+			n.log.Warnf("%s", fmt.Sprintf(n.words.Lasts, since.UTC().Format(time.RFC3339), why))
+		})
 	}
+	n.report()
+}
+
+func (n *Notice) change(inTrouble bool) {
+	if n.changed != nil {
+		n.changed(inTrouble)
+	}
+}
+
+// report makes the reports of the queue one after the other, without the lock, unless
+// somebody is already at it. It is called with the lock held, and gives it up.
+func (n *Notice) report() {
+	if n.reporting {
+		n.mu.Unlock()
+		return
+	}
+	n.reporting = true
+	for len(n.queue) > 0 {
+		next := n.queue[0]
+		n.queue = n.queue[1:]
+		n.mu.Unlock()
+		next()
+		n.mu.Lock()
+	}
+	n.queue, n.reporting = nil, false
 	n.mu.Unlock()
-	if lasts {
-		n.log.Warnf("%s", fmt.Sprintf(n.words.Lasts, since.UTC().Format(time.RFC3339), why))
-	}
 }

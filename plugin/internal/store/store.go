@@ -41,9 +41,13 @@ type Item struct {
 }
 
 // Batcher is a Store's way to write many items at once, for far less than one by one.
+// It writes to the same items as the Store, and is used only where there are several.
 type Batcher interface {
-	// AddAll answers for each item as Add would; the answers are in the items' order.
+	// AddAll answers for each item as Add would; the answers are in the items' order, and
+	// nil says that the item is written. One item that exists must not keep the others
+	// from being written. After any other error an item is added again alone.
 	AddAll(ctx context.Context, items []Item) []error
-	// SetAll writes all items. With an error, some of them may be written.
+	// SetAll writes all items. With an error, some of them may be written, and all are
+	// written again.
 	SetAll(ctx context.Context, items []Item) error
 }

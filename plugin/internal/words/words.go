@@ -135,12 +135,13 @@ var Reasons = []Reason{
 // Causes: what a dial waits for while it is paused. Log lines begin with
 // "Dialing paused (cause)".
 const (
-	CauseSetup       = "setup"
-	CauseRateLimited = "rate_limited"
-	CauseUnanswered  = Unanswered
-	CauseLedger      = "ledger"
-	CauseReceipts    = "receipts"
-	CauseFailures    = "failures"
+	CauseSetup            = "setup"
+	CauseRateLimited      = "rate_limited"
+	CauseUnanswered       = Unanswered
+	CauseLedger           = "ledger"
+	CauseClaimedElsewhere = "claimed_elsewhere"
+	CauseReceipts         = "receipts"
+	CauseFailures         = "failures"
 )
 
 // Cause is a cause of a pause.
@@ -152,6 +153,7 @@ var Causes = []Cause{
 	{CauseRateLimited, "the API asks to slow down, or the account is used up"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
 	{CauseLedger, "the ledger cannot be read or written"},
+	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
 	{CauseFailures, "the output `failures` takes nothing"},
 }
@@ -213,6 +215,7 @@ const (
 	MetricRequests               = "happyrobot_requests"
 	MetricRequestLatency         = "happyrobot_request_latency_ns"
 	MetricDialOutcomes           = "happyrobot_dial_outcomes"
+	MetricPaused                 = "happyrobot_paused"
 	MetricDialOnHold             = "happyrobot_dial_on_hold"
 	MetricCallLookups            = "happyrobot_call_lookups"
 	MetricRequestOutcomes        = "happyrobot_request_outcomes"
@@ -245,7 +248,8 @@ var Metrics = []Metric{
 	{[]string{dial, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
 	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long they took"},
 	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
-	{[]string{dial}, MetricDialOnHold, Gauge, nil, "1 while the API is in trouble and the stream waits"},
+	{[]string{dial}, MetricPaused, Gauge, []string{"cause"}, "1 while dialing is paused, by cause; there for each cause from the start"},
+	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{request}, MetricRequestOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{calls}, MetricCallsEmitted, Counter, []string{"outcome"}, "messages by outcome"},

@@ -1,4 +1,4 @@
-package dialer
+package happyrobot_test
 
 import (
 	"bufio"
@@ -15,31 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
-
-func TestEachFailureIsWhatTheTableSays(t *testing.T) {
-	for want, statuses := range map[verdict][]int{
-		throttled: {429},
-		setup:     {300, 301, 302, 307, 308, 401, 402, 403, 404, 405},
-		refused:   {400, 406, 409, 410, 411, 413, 414, 415, 418, 422, 424, 431, 451},
-		// 408 may come from a proxy whose API is still at work; an error with a
-		// 2xx is a reply that could not be read.
-		unknown: {0, 100, 200, 201, 204, 408, 500, 501, 502, 503, 504, 520, 599, 600, -1},
-	} {
-		for _, code := range statuses {
-			assert.Equal(t, want, classify(status(code)), "status %d", code)
-			assert.Equal(t, want, classify(fmt.Errorf("wrapped: %w", status(code))), "status %d, wrapped", code)
-		}
-	}
-	assert.Equal(t, answered, classify(nil))
-	assert.Equal(t, notSent, classify(neverSent(t)))
-	assert.Equal(t, unknown, classify(lost), "bytes may have left")
-	assert.Equal(t, unknown, classify(errors.New("of unknown kind")))
-}
 
 // wireFuzz is a server on an in-memory wire that takes a number of a request's
 // bytes, writes anything, and hangs up. It knows how much of a dial arrived.
@@ -122,7 +101,7 @@ func FuzzClassify(f *testing.F) {
 		}
 
 		created, err := client.CreateOutboundCalls(t.Context(), calls)
-		got := classify(err)
+		got := happyrobot.ClassOf(err)
 
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -145,21 +124,23 @@ func FuzzClassify(f *testing.F) {
 			require.True(t, err == nil || says(reply, status), "status %d was never said", status)
 		}
 		switch got {
-		case answered:
+		case happyrobot.ClassAnswered:
 			require.NotNil(t, created)
-		case notSent:
+		case happyrobot.ClassNotSent:
 			require.Zero(t, touched, "some of the body arrived")
 			require.Zero(t, status)
-		case throttled:
+		case happyrobot.ClassThrottled:
 			require.Equal(t, http.StatusTooManyRequests, status)
 			require.LessOrEqual(t, e.RetryAfter, time.Hour)
-		case refused:
+		case happyrobot.ClassRefused:
 			require.True(t, status >= 400 && status < 500, "status %d", status)
 			require.NotContains(t, []int{401, 402, 403, 404, 405, 408, 429}, status)
-		case setup:
+		case happyrobot.ClassSetup:
 			require.True(t, status >= 300 && status < 400 || slices.Contains([]int{401, 402, 403, 404, 405}, status), "status %d", status)
-		case unknown:
+		case happyrobot.ClassUnknown:
 			require.True(t, status < 300 || status >= 500 || status == http.StatusRequestTimeout, "status %d", status)
+		default:
+			t.Fatalf("a dial has no class %q", got)
 		}
 	})
 }

@@ -1,0 +1,557 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+)
+
+// fakeGuard says what it is told to, nil allows, and keeps what it is asked.
+type fakeGuard struct {
+	check           func(now time.Time, c *Call) Verdict
+	lookUp, reserve func(calls []*Call) []Verdict
+
+	mu    sync.Mutex
+	steps []string
+}
+
+func (g *fakeGuard) step(what string, calls ...*Call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range calls {
+		what += " " + c.Number[len(c.Number)-1:]
+	}
+	g.steps = append(g.steps, what)
+}
+
+func (g *fakeGuard) did() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.steps, ", ")
+}
+
+func (g *fakeGuard) Check(now time.Time, c *Call) Verdict {
+	g.step("check", c)
+	if g.check == nil {
+		return Verdict{}
+	}
+	return g.check(now, c)
+}
+
+func (g *fakeGuard) LookUp(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
+	g.step("look up", calls...)
+	if g.lookUp == nil {
+		return nil, ctx.Err()
+	}
+	return g.lookUp(calls), ctx.Err()
+}
+
+func (g *fakeGuard) Reserve(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
+	g.step("reserve", calls...)
+	if g.reserve == nil {
+		return nil, ctx.Err()
+	}
+	return g.reserve(calls), ctx.Err()
+}
+
+func (g *fakeGuard) Commit(_ context.Context, calls []*Call)  { g.step("commit", calls...) }
+func (g *fakeGuard) Release(_ context.Context, calls []*Call) { g.step("release", calls...) }
+
+// guarded opens a dialer with guards.
+func guarded(guards ...Guard) func(*Options) {
+	return func(o *Options) { o.Guards = guards }
+}
+
+var tooLate = errors.New("the recipient's day is over")
+
+// outside refuses a call until a moment.
+func outside(until time.Time) Verdict {
+	return Verdict{Ruling: Refuse, Outcome: "outside_hours", Reason: "hours", Rule: "us", NextAllowed: until, Why: tooLate}
+}
+
+// only gives a verdict on calls whose number ends so, one by one or all at once.
+func only(end string, v Verdict) (func(time.Time, *Call) Verdict, func([]*Call) []Verdict) {
+	one := func(_ time.Time, c *Call) Verdict {
+		if strings.HasSuffix(c.Number, end) {
+			return v
+		}
+		return Verdict{}
+	}
+	return one, func(calls []*Call) (all []Verdict) {
+		for _, c := range calls {
+			all = append(all, one(time.Time{}, c))
+		}
+		return all
+	}
+}
+
+func unrecorded(t *testing.T, mem store.Store, c Call) {
+	t.Helper()
+	_, err := mem.Get(t.Context(), c.Ref)
+	assert.ErrorIs(t, err, store.ErrNotFound, "a call that is not placed leaves no record")
+}
+
+func TestGuardsAreAskedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, mem := &fakeGuard{}, ledger.NewMemory()
+		calls := leads(t, 2)
+		g.reserve = func(calls []*Call) []Verdict {
+			for _, c := range calls {
+				_, err := mem.Get(t.Context(), c.Ref)
+				assert.NoError(t, err, "reserved once it is claimed")
+			}
+			return nil
+		}
+		g.lookUp = func(calls []*Call) []Verdict {
+			unrecorded(t, mem, *calls[0])
+			return nil
+		}
+		api := &fakeAPI{onPost: func(_ int, calls []*Call) answer { g.step("place", calls...); return answer{} }}
+		wait := func(o *Options) { o.Wait = func(context.Context) error { g.step("wait"); return nil } }
+		assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, guarded(g), wait), calls...)))
+		assert.Equal(t, "check 1, check 2, wait, check 1, check 2, look up 1 2, reserve 1 2, place 1 2, commit 1 2", g.did())
+	})
+}
+
+func TestTheFirstGuardThatDoesNotAllowDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &fakeGuard{}, &fakeGuard{}
+		first.check, _ = only("1", outside(time.Time{}))
+		_, second.reserve = only("2", outside(time.Time{}))
+		assert.Equal(t, []Outcome{"outside_hours", "outside_hours", Accepted}, outcomes(dial(t, open(t, &fakeAPI{}, ledger.NewMemory(), guarded(first, second)), leads(t, 3)...)))
+		assert.Equal(t, "check 1, check 2, check 3, check 2, check 3, look up 2 3, reserve 2 3, release 2, commit 3", first.did())
+		assert.Equal(t, "check 2, check 3, check 2, check 3, look up 2 3, reserve 2 3, release 2, commit 3", second.did())
+	})
+}
+
+func TestARefusedCallFailsAloneAndIsNotRecorded(t *testing.T) {
+	for where, refusing := range map[string]func(g *fakeGuard, v Verdict){
+		"check":   func(g *fakeGuard, v Verdict) { g.check, _ = only("2", v) },
+		"look up": func(g *fakeGuard, v Verdict) { _, g.lookUp = only("2", v) },
+		"reserve": func(g *fakeGuard, v Verdict) { _, g.reserve = only("2", v) },
+	} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, mem, api, calls := &fakeGuard{}, ledger.NewMemory(), &fakeAPI{}, leads(t, 3)
+				refusing(g, outside(time.Date(2000, 1, 1, 9, 0, 0, 0, time.FixedZone("", 3600))))
+				results := dial(t, open(t, api, mem, guarded(g)), calls...)
+				assert.Equal(t, []Outcome{Accepted, "outside_hours", Accepted}, outcomes(results))
+				assert.Equal(t, "hours", results[1].Reason)
+				assert.EqualError(t, results[1].Err, "outside_hours: hours: the recipient's day is over; rule=us next_allowed=2000-01-01T08:00:00Z")
+				unrecorded(t, mem, calls[1])
+				assert.Zero(t, api.callsOf(calls[1]))
+				if where == "reserve" {
+					assert.Contains(t, g.did(), "release 2")
+				}
+
+				assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, mem), calls[1])), "it may be called another time")
+			})
+		})
+	}
+}
+
+// The rate limit may let a call through after the recipient's day.
+func TestACallIsCheckedAgainAfterTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closes := time.Now().Add(time.Hour)
+		g := &fakeGuard{check: func(now time.Time, _ *Call) Verdict {
+			if now.Before(closes) {
+				return Verdict{}
+			}
+			return outside(closes.Add(12 * time.Hour))
+		}}
+		api := &fakeAPI{}
+		d := open(t, api, ledger.NewMemory(), guarded(g), func(o *Options) {
+			o.Wait = func(ctx context.Context) error { time.Sleep(2 * time.Hour); return nil }
+		})
+		assert.Equal(t, []Outcome{"outside_hours"}, outcomes(dial(t, d, lead(t, 1))))
+		assert.Empty(t, api.requests())
+	})
+}
+
+// A slow ledger makes the verdict old: the call is judged afresh.
+func TestACallIsCheckedAgainWithANewClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, g := lead(t, 1), &fakeGuard{}
+		late := &slow{Memory: ledger.NewMemory(), key: one.Ref, takes: timeout/2 + time.Second}
+		api := &fakeAPI{}
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, late, guarded(g)), one)))
+		assert.Equal(t, "check 1, check 1, look up 1, reserve 1, release 1, check 1, check 1, look up 1, reserve 1, commit 1", g.did())
+	})
+}
+
+func TestARefusedCallThatTheLedgerKnowsGoesOnAsUsual(t *testing.T) {
+	closed := &fakeGuard{check: func(time.Time, *Call) Verdict { return outside(time.Time{}) }}
+	t.Run("called", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			mem, api, one := ledger.NewMemory(), &fakeAPI{}, lead(t, 1)
+			dial(t, open(t, api, mem), one)
+			assert.Equal(t, []Result{{Outcome: Duplicate, CallID: "call-1"}}, dial(t, open(t, api, mem, guarded(closed)), one))
+
+			one.Fingerprint = "other"
+			assert.Equal(t, ReasonConflict, dial(t, open(t, api, mem, guarded(closed)), one)[0].Reason)
+		})
+	})
+	for name, tt := range map[string]struct {
+		created   bool
+		onUnknown OnUnknown
+		want      Outcome
+	}{
+		"in doubt and listed":            {true, Hold, Accepted},
+		"in doubt and absent":            {false, Hold, Held},
+		"in doubt, absent, to redial":    {false, RedialAbsent, "outside_hours"},
+		"in doubt and listed, to redial": {true, RedialAbsent, Accepted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem, api, one := ledger.NewMemory(), &fakeAPI{}, lead(t, 1)
+				claimAndDie(t, mem, one) // elsewhere at first, then in doubt
+				if tt.created {
+					api.create([]*Call{&one}, answer{})
+				}
+				for range 2 { // the old record stays in doubt, so the next delivery looks, too
+					assert.Equal(t, []Outcome{tt.want}, outcomes(dial(t, open(t, api, mem, guarded(closed), func(o *Options) { o.OnUnknown = tt.onUnknown }), one)))
+					if tt.want == Accepted {
+						break
+					}
+				}
+				assert.NotEmpty(t, api.lists())
+				assert.Empty(t, api.requests())
+			})
+		})
+	}
+}
+
+func TestALaterCallWaitsUnclaimedAndBlocksNoNeighbour(t *testing.T) {
+	for where, postpone := range map[string]func(g *fakeGuard, v func() Verdict){
+		"check": func(g *fakeGuard, v func() Verdict) {
+			g.check = func(_ time.Time, c *Call) Verdict {
+				if c.Facts == "evening" {
+					return v()
+				}
+				return Verdict{}
+			}
+		},
+		"reserve": func(g *fakeGuard, v func() Verdict) {
+			g.reserve = func(calls []*Call) []Verdict {
+				all := make([]Verdict, len(calls))
+				for i, c := range calls {
+					if c.Facts == "evening" {
+						all[i] = v()
+					}
+				}
+				return all
+			}
+		},
+	} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, g, mem, api, told := time.Now(), &fakeGuard{}, ledger.NewMemory(), &fakeAPI{}, &reports{}
+				evening := began.Add(6 * time.Hour)
+				postpone(g, func() Verdict {
+					if time.Now().Before(evening) {
+						return Verdict{Ruling: Later, NotBefore: evening, Cause: "evening", Why: errors.New("they work")}
+					}
+					return Verdict{}
+				})
+				calls := leads(t, 5)
+				calls[1].Facts, calls[4].Facts = "evening", "evening"
+				time.AfterFunc(time.Hour, func() {
+					assert.Equal(t, 3, len(api.requests()[0].calls)+len(api.requests()[1].calls))
+					unrecorded(t, mem, calls[1])
+				})
+				results := dial(t, open(t, api, mem, guarded(g), told.to, func(o *Options) { o.MaxCallsPerRequest = 3 }), calls...)
+				assert.Equal(t, slices.Repeat([]Outcome{Accepted}, 5), outcomes(results))
+				assertOneCallEach(t, api, calls)
+				posts := api.requests()
+				assert.True(t, posts[1].at.Equal(began), "neighbours are called at once")
+				assert.True(t, posts[2].at.Equal(evening))
+				assert.Len(t, told.said("evening begins: they work"), 1, "what waits is reported")
+				assert.Len(t, told.said("evening ends after 6h0m0s"), 1)
+			})
+		})
+	}
+}
+
+func TestAGuardThatAnswersSoonIsNotAskedWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, g := time.Now(), &fakeGuard{}
+		g.check = func(now time.Time, _ *Call) Verdict {
+			if now.Sub(began) < 5*time.Second {
+				return Verdict{Ruling: Later, NotBefore: now, Cause: "soon", Why: tooLate}
+			}
+			return Verdict{}
+		}
+		dial(t, open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g)), lead(t, 1))
+		assert.Less(t, len(g.steps), 20)
+	})
+}
+
+func TestAPauseHoldsTheStreamAndFailsNothing(t *testing.T) {
+	for where, pausing := range map[string]func(g *fakeGuard, one func() Verdict){
+		"check": func(g *fakeGuard, one func() Verdict) {
+			g.check = func(time.Time, *Call) Verdict { return one() }
+		},
+		"look up": func(g *fakeGuard, one func() Verdict) {
+			g.lookUp = func(calls []*Call) []Verdict { return slices.Repeat([]Verdict{one()}, len(calls)) }
+		},
+		"reserve": func(g *fakeGuard, one func() Verdict) {
+			g.reserve = func(calls []*Call) []Verdict { return append(make([]Verdict, len(calls)-1), one()) }
+		},
+	} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, g, mem, api, told := time.Now(), &fakeGuard{}, ledger.NewMemory(), &fakeAPI{}, &reports{}
+				pausing(g, func() Verdict {
+					if time.Since(began) < time.Hour {
+						return Verdict{Ruling: Pause, Cause: "switch", Why: errors.New("on request")}
+					}
+					return Verdict{}
+				})
+				calls := leads(t, 3)
+				time.AfterFunc(30*time.Minute+123*time.Millisecond, func() {
+					for _, c := range calls {
+						unrecorded(t, mem, c)
+					}
+				})
+				assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, guarded(g), told.to), calls...)))
+				require.Len(t, api.requests(), 1)
+				assert.Len(t, api.requests()[0].calls, 3)
+				assert.GreaterOrEqual(t, time.Since(began), time.Hour)
+				assert.LessOrEqual(t, time.Since(began), time.Hour+30*time.Second)
+				assert.Equal(t, []string{"switch begins: on request"}, told.said("switch begins"))
+				assert.Len(t, told.said("switch ends after 1h0m"), 1)
+				assert.Less(t, len(g.steps), 2*3*7200+100, "it is not asked without end")
+			})
+		})
+	}
+}
+
+func TestAGuardThatPausesForTooLongEndsAsEverythingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &fakeGuard{check: func(time.Time, *Call) Verdict { return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate} }}
+		began := time.Now()
+		d := open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), func(o *Options) { o.MaxElapsedTime = time.Minute })
+		assert.Equal(t, ReasonGaveUp, dial(t, d, lead(t, 1))[0].Reason)
+		assert.Equal(t, time.Minute, time.Since(began))
+	})
+}
+
+// What was reserved stays with a call that may have been created, and only with it.
+func TestAReservationEndsWithTheClaim(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer answer
+		want   string
+	}{
+		"refused":   {answer{creates: none, err: status(422)}, "reserve 1, release 1"},
+		"throttled": {answer{creates: none, err: status(429)}, "reserve 1, release 1, reserve 1, commit 1"},
+		"lost":      {answer{creates: none, err: lost}, "reserve 1"},
+		"found":     {answer{err: lost}, "reserve 1, commit 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &fakeGuard{}
+				dial(t, open(t, &fakeAPI{onPost: first(tt.answer)}, ledger.NewMemory(), guarded(g)), lead(t, 1))
+				steps := slices.DeleteFunc(strings.Split(g.did(), ", "), func(s string) bool {
+					return strings.HasPrefix(s, "check") || strings.HasPrefix(s, "look up")
+				})
+				assert.Equal(t, tt.want, strings.Join(steps, ", "))
+			})
+		})
+	}
+}
+
+func TestAShutdownInAGuardLeavesNothingBehind(t *testing.T) {
+	stuck := func(ctx context.Context) { <-ctx.Done() }
+	for name, g := range map[string]*stuckGuard{
+		"look up": {lookUp: stuck}, "reserve": {reserve: stuck}, "pause": {pause: true}, "later": {later: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem, calls, api := ledger.NewMemory(), leads(t, 2), &fakeAPI{}
+				results, err := dialUntil(t, open(t, api, mem, guarded(g)), 20*time.Second, calls)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Equal(t, []Outcome{"", ""}, outcomes(results))
+				assert.Empty(t, api.requests())
+				for _, c := range calls {
+					unrecorded(t, mem, c)
+				}
+				if name == "reserve" {
+					assert.Equal(t, "release 1 2", g.did()[strings.LastIndex(g.did(), "release"):], "also what may be reserved")
+				}
+			})
+		})
+	}
+}
+
+// stuckGuard never comes to an end of its own.
+type stuckGuard struct {
+	fakeGuard
+	lookUp, reserve func(context.Context)
+	pause, later    bool
+}
+
+func (g *stuckGuard) Check(now time.Time, c *Call) Verdict {
+	switch {
+	case g.pause:
+		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
+	case g.later:
+		return Verdict{Ruling: Later, NotBefore: now.Add(time.Hour), Cause: "evening", Why: tooLate}
+	}
+	return g.fakeGuard.Check(now, c)
+}
+
+func (g *stuckGuard) LookUp(ctx context.Context, now time.Time, calls []*Call) ([]Verdict, error) {
+	if g.lookUp != nil {
+		g.lookUp(ctx)
+	}
+	return g.fakeGuard.LookUp(ctx, now, calls)
+}
+
+func (g *stuckGuard) Reserve(ctx context.Context, now time.Time, calls []*Call) ([]Verdict, error) {
+	if g.reserve != nil {
+		g.reserve(ctx)
+	}
+	return g.fakeGuard.Reserve(ctx, now, calls)
+}
+
+func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem, api, g, calls := ledger.NewMemory(), &fakeAPI{}, &fakeGuard{}, leads(t, 6)
+		dial(t, open(t, api, mem), calls[3])
+		asked := len(api.requests())
+		_, g.lookUp = only("2", Verdict{Ruling: Refuse, Outcome: "suppressed", Reason: "listed", Why: tooLate})
+		g.check = func(_ time.Time, c *Call) Verdict {
+			switch c.Number[len(c.Number)-1] {
+			case '1', '4':
+				return outside(time.Time{})
+			case '5':
+				return Verdict{Ruling: Later, NotBefore: time.Now().Add(time.Hour), Cause: "evening", Why: tooLate}
+			}
+			return Verdict{}
+		}
+		began := time.Now()
+		results := dial(t, open(t, api, mem, guarded(g), func(o *Options) { o.DryRun = true }), calls...)
+		var reasons []string
+		for _, r := range results {
+			assert.Equal(t, DryRun, r.Outcome)
+			assert.NoError(t, r.Err)
+			reasons = append(reasons, r.Reason)
+		}
+		assert.Equal(t, []string{"hours", "listed", "", "", "", ""}, reasons, "a call that the ledger knows would be a duplicate")
+		assert.Equal(t, "check 1, check 2, check 3, check 4, check 5, check 6, look up 2 3 6", g.did())
+		assert.Zero(t, time.Since(began), "nothing is waited for")
+		assert.Len(t, api.requests(), asked)
+		for _, i := range []int{0, 1, 2, 4, 5} {
+			unrecorded(t, mem, calls[i])
+		}
+	})
+}
+
+func TestADryRunWithoutGuardsTouchesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	results, err := open(t, nil, nil, func(o *Options) { o.DryRun = true }).Dial(ctx, leads(t, 3))
+	require.NoError(t, err)
+	assert.Equal(t, []Outcome{DryRun, DryRun, DryRun}, outcomes(results))
+}
+
+// fickle is a guard that changes its mind at any moment, and knows what is reserved.
+type fickle struct {
+	mu       sync.Mutex
+	rng      *rand.Rand
+	reserved map[string]bool
+}
+
+func (g *fickle) verdict() Verdict {
+	switch g.rng.IntN(20) {
+	case 0:
+		return outside(time.Time{})
+	case 1, 2:
+		return Verdict{Ruling: Later, NotBefore: time.Now().Add(upTo(g.rng, time.Minute)), Cause: "evening", Why: tooLate}
+	case 3:
+		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
+	}
+	return Verdict{}
+}
+
+func (g *fickle) Check(time.Time, *Call) Verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.verdict()
+}
+
+func (g *fickle) LookUp(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]Verdict, len(calls))
+	for i := range all {
+		all[i] = g.verdict()
+	}
+	return all, ctx.Err()
+}
+
+func (g *fickle) Reserve(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]Verdict, len(calls))
+	for i, c := range calls {
+		all[i] = g.verdict()
+		g.reserved[c.Ref] = g.reserved[c.Ref] || all[i].Ruling == Allow
+	}
+	return all, ctx.Err()
+}
+
+func (g *fickle) Commit(context.Context, []*Call) {}
+
+func (g *fickle) Release(_ context.Context, calls []*Call) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range calls {
+		delete(g.reserved, c.Ref)
+	}
+}
+
+// Whatever guards, replicas and the API do, no lead rings twice, and none rings for
+// which nothing is reserved.
+func TestGuardsUnderFire(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, onUnknown := range []OnUnknown{Hold, RedialAbsent} {
+			t.Run(fmt.Sprintf("seed %d %s", seed, onUnknown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					rng, g := rand.New(rand.NewPCG(seed, 0)), &fickle{rng: rand.New(rand.NewPCG(seed, 77)), reserved: map[string]bool{}}
+					api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
+					api.onPost = func(_ int, batch []*Call) answer {
+						g.mu.Lock()
+						defer g.mu.Unlock()
+						for _, c := range batch {
+							assert.True(t, g.reserved[c.Ref], "placed without a reservation")
+						}
+						return bad(rng)
+					}
+					change := func(o *Options) { o.OnUnknown, o.Guards = onUnknown, []Guard{g} }
+					decided := replicasDecide(t, seed, api, calls, change, batching{mem}, mem, mem)
+					assertNeverTwice(t, api, calls, decided, onUnknown, "outside_hours")
+					for i, c := range calls {
+						if api.callsOf(c) > 0 {
+							assert.True(t, g.reserved[c.Ref], "the place of lead %d was given away", i)
+						}
+					}
+				})
+			})
+		}
+	}
+}

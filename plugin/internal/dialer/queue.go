@@ -1,0 +1,227 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+const (
+	// How often the ledger is asked about a call that another process is dialing.
+	firstPatience = 50 * time.Millisecond
+	mostPatience  = 2 * time.Second
+
+	// quietWait is how long calls may be put off before that is reported as a pause: a
+	// replica that dials the same lead has usually done so in a second or two.
+	quietWait = 10 * time.Second
+)
+
+var errClaimedElsewhere = errors.New("another process may be dialing the same calls")
+
+// queue has the groups of calls that are still to be decided, each of at most one
+// request's calls and none with a call twice.
+type queue struct {
+	ready [][]*job
+	later [][]*job // none of these may go on before its time
+}
+
+// postponement says that a call is not gone on with before a moment, and why.
+type postponement struct {
+	notBefore time.Time
+	cause     Cause
+	why       error
+	began     time.Time     // when the call was first put off for this cause
+	patience  time.Duration // between two questions to the ledger
+}
+
+// agenda is what a round leaves undecided.
+type agenda struct {
+	now    [][]*job // groups for the rounds right after
+	later  []*job   // postponed
+	doubts []*job   // in doubt since another process's attempt
+	paused *Verdict // a guard pauses the stream
+}
+
+// waves splits jobs so that none holds a call twice: the first of equal calls is
+// dialed first, and the others find it in the ledger.
+func waves(jobs []*job) (split [][]*job) {
+	seen := make(map[string]int, len(jobs))
+	for _, j := range jobs {
+		wave := seen[j.call.Ref]
+		seen[j.call.Ref]++
+		if wave == len(split) {
+			split = append(split, nil)
+		}
+		split[wave] = append(split[wave], j)
+	}
+	return split
+}
+
+func (q *queue) add(jobs []*job, most int) {
+	q.ready = slices.AppendSeq(q.ready, slices.Chunk(jobs, max(1, most)))
+}
+
+func (q *queue) empty() bool { return len(q.ready) == 0 && len(q.later) == 0 }
+
+// next takes the next group, or nil if all must wait.
+func (q *queue) next() (group []*job) {
+	if len(q.ready) > 0 {
+		group, q.ready = q.ready[0], q.ready[1:]
+	}
+	return group
+}
+
+// update takes in what a round left undecided: what need not wait comes first.
+func (q *queue) update(a agenda) {
+	if len(a.now) > 0 {
+		q.ready = slices.Concat(a.now, q.ready)
+	}
+	if len(a.later) > 0 {
+		q.later = append(q.later, a.later)
+	}
+}
+
+func (q *queue) each(do func(*job)) {
+	for _, groups := range [...][][]*job{q.ready, q.later} {
+		for _, group := range groups {
+			for _, j := range group {
+				do(j)
+			}
+		}
+	}
+}
+
+// postpone puts a call off. For the cause of an earlier time, it has waited since then.
+func (j *job) postpone(notBefore time.Time, cause Cause, why error, now time.Time) {
+	if j.later == nil || j.later.cause != cause {
+		j.later = &postponement{cause: cause, began: now}
+	}
+	j.later.notBefore, j.later.why = notBefore, why
+}
+
+// awaitOthers puts off a call that another process may be dialing: until the ledger is
+// asked again.
+func (j *job) awaitOthers(now time.Time) {
+	patience := firstPatience
+	if j.later != nil && j.later.cause == ClaimedElsewhere {
+		patience = min(2*j.later.patience, mostPatience)
+	}
+	j.postpone(now.Add(patience), ClaimedElsewhere, errClaimedElsewhere, now)
+	j.later.patience = patience
+	j.elsewhere = true
+}
+
+// awaitLater waits until some of the calls that were put off may go on.
+func (r *run) awaitLater(ctx context.Context, q *queue) error {
+	r.waitsFor(q)
+	now := time.Now()
+	wake := r.giveUp
+	for _, group := range q.later {
+		for _, j := range group {
+			if at := j.later.notBefore; wake.IsZero() || at.Before(wake) {
+				wake = at
+			}
+			if at := j.later.began.Add(quietWait); at.After(now) && at.Before(wake) { // to report it
+				wake = at
+			}
+		}
+	}
+	if err := pause.SleepUntil(ctx, wake); err != nil || r.gaveUp() {
+		return err
+	}
+	now = time.Now()
+	waiting := q.later
+	q.later = nil
+	for _, group := range waiting {
+		due, still := split(group, func(j *job) bool { return !j.later.notBefore.After(now) })
+		if len(due) > 0 {
+			busy, err := r.stillElsewhere(ctx, due, now)
+			if err != nil {
+				return err
+			}
+			if busy {
+				still = group
+			} else {
+				q.ready = append(q.ready, due)
+			}
+		}
+		if len(still) > 0 {
+			q.later = append(q.later, still)
+		}
+	}
+	r.waitsFor(q)
+	return nil
+}
+
+func split(jobs []*job, pick func(*job) bool) (picked, others []*job) {
+	for _, j := range jobs {
+		if pick(j) {
+			picked = append(picked, j)
+		} else {
+			others = append(others, j)
+		}
+	}
+	return picked, others
+}
+
+// stillElsewhere says whether other processes may be dialing all of these calls still,
+// and puts them off again then. It asks the ledger only: the claims of a dead replica
+// stand for long, and the API's rate limit must not be spent on their behalf.
+func (r *run) stillElsewhere(ctx context.Context, due []*job, now time.Time) (bool, error) {
+	if slices.ContainsFunc(due, func(j *job) bool { return j.later.cause != ClaimedElsewhere }) {
+		return false, nil
+	}
+	busy, errs := make([]bool, len(due)), make([]error, len(due))
+	r.forEach(due, func(i int, j *job) {
+		var known ledger.Standing
+		known, errs[i] = r.ledger.Known(ctx, j.call.Ref)
+		busy[i] = known.Kind == ledger.Busy
+	})
+	if err := errors.Join(errs...); err != nil || slices.Contains(busy, false) {
+		return false, err
+	}
+	for _, j := range due {
+		j.awaitOthers(now)
+	}
+	return true, nil
+}
+
+// waitsFor reports what this run waits for: each cause for which a call was put off for
+// long is a pause, until no call is put off for it.
+func (r *run) waitsFor(q *queue) {
+	now, waiting := time.Now(), map[Cause]bool{}
+	for _, group := range q.later {
+		for _, j := range group {
+			p := j.later
+			waiting[p.cause] = true
+			if now.Sub(p.began) < quietWait {
+				continue
+			}
+			if r.waiters == nil {
+				r.waiters = map[Cause]*pause.Waiter{}
+			}
+			if r.waiters[p.cause] == nil {
+				r.waiters[p.cause] = r.opts.notice(p.cause).Waiter()
+			}
+			r.waiters[p.cause].TroubleSince(p.began, p.why)
+		}
+	}
+	for cause, w := range r.waiters {
+		if !waiting[cause] {
+			w.Recovered()
+			delete(r.waiters, cause)
+		}
+	}
+}
+
+// stopWaiting ends the reports of a run that ends. What it waited for may last.
+func (r *run) stopWaiting() {
+	for _, w := range r.waiters {
+		w.Stop()
+	}
+	r.pauseWaiter.Stop()
+}
