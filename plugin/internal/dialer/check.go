@@ -35,11 +35,13 @@ func (r *run) check(ctx context.Context, group []*job, next *agenda) (allowed []
 	}
 }
 
-// checkAgain asks the guards after all waiting, and those that read stores.
+// checkAgain asks the guards after all waiting, and those that read stores. A store that
+// is slow makes the first answer old, so they are asked once more then.
 func (r *run) checkAgain(ctx context.Context, group []*job, next *agenda) (allowed []*job, err error) {
 	if len(r.opts.Guards) == 0 {
 		return group, nil
 	}
+	began := time.Now()
 	paused := r.checked(group)
 	if paused == nil {
 		if group, err = r.sortOut(ctx, group, next); err != nil || len(group) == 0 {
@@ -49,12 +51,17 @@ func (r *run) checkAgain(ctx context.Context, group []*job, next *agenda) (allow
 			return nil, err
 		}
 	}
-	if paused != nil {
-		next.first(group)
-		next.paused = paused
-		return nil, nil
+	if paused == nil {
+		if group, err = r.sortOut(ctx, group, next); err != nil || time.Since(began) < pausePoll {
+			return group, err
+		}
+		if paused = r.checked(group); paused == nil {
+			return r.sortOut(ctx, group, next)
+		}
 	}
-	return r.sortOut(ctx, group, next)
+	next.first(group)
+	next.paused = paused
+	return nil, nil
 }
 
 // reserve has the guards reserve for claimed calls. The claims of calls that are not

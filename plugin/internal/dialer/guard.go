@@ -17,7 +17,7 @@ type Guard interface {
 	// Check judges one call by what is in memory. It is pure: it neither waits nor
 	// reads nor writes anything else, and gives the same verdict for the same call, time
 	// and rules. It is asked before all waiting, and again after it: that moment and the
-	// request are at most half a timeout apart.
+	// request are little more than half a timeout apart.
 	Check(now time.Time, c *Call) Verdict
 
 	// LookUp judges calls that may be judged only by what a store says, all at once. It

@@ -93,6 +93,24 @@ func TestACallIsCheckedAgainAfterTheWait(t *testing.T) {
 	})
 }
 
+func TestACallIsCheckedAgainAfterASlowLookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closes := time.Now().Add(time.Hour)
+		g := &fakeGuard{}
+		g.check = func(now time.Time, c *Call) Verdict {
+			if now.Before(closes) || c.Facts == "always" {
+				return Verdict{}
+			}
+			return outside(closes.Add(12 * time.Hour))
+		}
+		g.lookUp = func([]*Call) []Verdict { time.Sleep(2 * time.Hour); return nil }
+		api, calls := &fakeAPI{}, leads(t, 2)
+		calls[1].Facts = "always"
+		assert.Equal(t, []Outcome{"outside_hours", Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), guarded(g)), calls...)))
+		assert.Zero(t, api.callsOf(calls[0]))
+	})
+}
+
 // A slow ledger makes the verdict old: the call is judged afresh.
 func TestACallIsCheckedAgainWithANewClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
