@@ -3,11 +3,8 @@ package dialer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,93 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
-
-// fakeGuard says what it is told to, nil allows, and keeps what it is asked.
-type fakeGuard struct {
-	check           func(now time.Time, c *Call) Verdict
-	lookUp, reserve func(calls []*Call) []Verdict
-
-	mu    sync.Mutex
-	steps []string
-}
-
-func (g *fakeGuard) step(what string, calls ...*Call) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range calls {
-		what += " " + c.Number[len(c.Number)-1:]
-	}
-	g.steps = append(g.steps, what)
-}
-
-func (g *fakeGuard) did() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return strings.Join(g.steps, ", ")
-}
-
-func (g *fakeGuard) Check(now time.Time, c *Call) Verdict {
-	g.step("check", c)
-	if g.check == nil {
-		return Verdict{}
-	}
-	return g.check(now, c)
-}
-
-func (g *fakeGuard) LookUp(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
-	g.step("look up", calls...)
-	if g.lookUp == nil {
-		return nil, ctx.Err()
-	}
-	return g.lookUp(calls), ctx.Err()
-}
-
-func (g *fakeGuard) Reserve(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
-	g.step("reserve", calls...)
-	if g.reserve == nil {
-		return nil, ctx.Err()
-	}
-	return g.reserve(calls), ctx.Err()
-}
-
-func (g *fakeGuard) Commit(_ context.Context, calls []*Call)  { g.step("commit", calls...) }
-func (g *fakeGuard) Release(_ context.Context, calls []*Call) { g.step("release", calls...) }
-
-// guarded opens a dialer with guards.
-func guarded(guards ...Guard) func(*Options) {
-	return func(o *Options) { o.Guards = guards }
-}
-
-var tooLate = errors.New("the recipient's day is over")
-
-// outside refuses a call until a moment.
-func outside(until time.Time) Verdict {
-	return Verdict{Ruling: Refuse, Outcome: "outside_hours", Reason: "hours", Rule: "us", NextAllowed: until, Why: tooLate}
-}
-
-// only gives a verdict on calls whose number ends so, one by one or all at once.
-func only(end string, v Verdict) (func(time.Time, *Call) Verdict, func([]*Call) []Verdict) {
-	one := func(_ time.Time, c *Call) Verdict {
-		if strings.HasSuffix(c.Number, end) {
-			return v
-		}
-		return Verdict{}
-	}
-	return one, func(calls []*Call) (all []Verdict) {
-		for _, c := range calls {
-			all = append(all, one(time.Time{}, c))
-		}
-		return all
-	}
-}
-
-func unrecorded(t *testing.T, mem store.Store, c Call) {
-	t.Helper()
-	_, err := mem.Get(t.Context(), c.Ref)
-	assert.ErrorIs(t, err, store.ErrNotFound, "a call that is not placed leaves no record")
-}
 
 func TestGuardsAreAskedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -179,6 +90,24 @@ func TestACallIsCheckedAgainAfterTheWait(t *testing.T) {
 		})
 		assert.Equal(t, []Outcome{"outside_hours"}, outcomes(dial(t, d, lead(t, 1))))
 		assert.Empty(t, api.requests())
+	})
+}
+
+func TestACallIsCheckedAgainAfterASlowLookUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closes := time.Now().Add(time.Hour)
+		g := &fakeGuard{}
+		g.check = func(now time.Time, c *Call) Verdict {
+			if now.Before(closes) || c.Facts == "always" {
+				return Verdict{}
+			}
+			return outside(closes.Add(12 * time.Hour))
+		}
+		g.lookUp = func([]*Call) []Verdict { time.Sleep(2 * time.Hour); return nil }
+		api, calls := &fakeAPI{}, leads(t, 2)
+		calls[1].Facts = "always"
+		assert.Equal(t, []Outcome{"outside_hours", Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), guarded(g)), calls...)))
+		assert.Zero(t, api.callsOf(calls[0]))
 	})
 }
 
@@ -397,37 +326,6 @@ func TestAShutdownInAGuardLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// stuckGuard never comes to an end of its own.
-type stuckGuard struct {
-	fakeGuard
-	lookUp, reserve func(context.Context)
-	pause, later    bool
-}
-
-func (g *stuckGuard) Check(now time.Time, c *Call) Verdict {
-	switch {
-	case g.pause:
-		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
-	case g.later:
-		return Verdict{Ruling: Later, NotBefore: now.Add(time.Hour), Cause: "evening", Why: tooLate}
-	}
-	return g.fakeGuard.Check(now, c)
-}
-
-func (g *stuckGuard) LookUp(ctx context.Context, now time.Time, calls []*Call) ([]Verdict, error) {
-	if g.lookUp != nil {
-		g.lookUp(ctx)
-	}
-	return g.fakeGuard.LookUp(ctx, now, calls)
-}
-
-func (g *stuckGuard) Reserve(ctx context.Context, now time.Time, calls []*Call) ([]Verdict, error) {
-	if g.reserve != nil {
-		g.reserve(ctx)
-	}
-	return g.fakeGuard.Reserve(ctx, now, calls)
-}
-
 func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem, api, g, calls := ledger.NewMemory(), &fakeAPI{}, &fakeGuard{}, leads(t, 6)
@@ -467,91 +365,4 @@ func TestADryRunWithoutGuardsTouchesNothing(t *testing.T) {
 	results, err := open(t, nil, nil, func(o *Options) { o.DryRun = true }).Dial(ctx, leads(t, 3))
 	require.NoError(t, err)
 	assert.Equal(t, []Outcome{DryRun, DryRun, DryRun}, outcomes(results))
-}
-
-// fickle is a guard that changes its mind at any moment, and knows what is reserved.
-type fickle struct {
-	mu       sync.Mutex
-	rng      *rand.Rand
-	reserved map[string]bool
-}
-
-func (g *fickle) verdict() Verdict {
-	switch g.rng.IntN(20) {
-	case 0:
-		return outside(time.Time{})
-	case 1, 2:
-		return Verdict{Ruling: Later, NotBefore: time.Now().Add(upTo(g.rng, time.Minute)), Cause: "evening", Why: tooLate}
-	case 3:
-		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
-	}
-	return Verdict{}
-}
-
-func (g *fickle) Check(time.Time, *Call) Verdict {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.verdict()
-}
-
-func (g *fickle) LookUp(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all := make([]Verdict, len(calls))
-	for i := range all {
-		all[i] = g.verdict()
-	}
-	return all, ctx.Err()
-}
-
-func (g *fickle) Reserve(ctx context.Context, _ time.Time, calls []*Call) ([]Verdict, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all := make([]Verdict, len(calls))
-	for i, c := range calls {
-		all[i] = g.verdict()
-		g.reserved[c.Ref] = g.reserved[c.Ref] || all[i].Ruling == Allow
-	}
-	return all, ctx.Err()
-}
-
-func (g *fickle) Commit(context.Context, []*Call) {}
-
-func (g *fickle) Release(_ context.Context, calls []*Call) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range calls {
-		delete(g.reserved, c.Ref)
-	}
-}
-
-// Whatever guards, replicas and the API do, no lead rings twice, and none rings for
-// which nothing is reserved.
-func TestGuardsUnderFire(t *testing.T) {
-	for seed := range uint64(20) {
-		for _, onUnknown := range []OnUnknown{Hold, RedialAbsent} {
-			t.Run(fmt.Sprintf("seed %d %s", seed, onUnknown), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					rng, g := rand.New(rand.NewPCG(seed, 0)), &fickle{rng: rand.New(rand.NewPCG(seed, 77)), reserved: map[string]bool{}}
-					api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 12)
-					api.onPost = func(_ int, batch []*Call) answer {
-						g.mu.Lock()
-						defer g.mu.Unlock()
-						for _, c := range batch {
-							assert.True(t, g.reserved[c.Ref], "placed without a reservation")
-						}
-						return bad(rng)
-					}
-					change := func(o *Options) { o.OnUnknown, o.Guards = onUnknown, []Guard{g} }
-					decided := replicasDecide(t, seed, api, calls, change, batching{mem}, mem, mem)
-					assertNeverTwice(t, api, calls, decided, onUnknown, "outside_hours")
-					for i, c := range calls {
-						if api.callsOf(c) > 0 {
-							assert.True(t, g.reserved[c.Ref], "the place of lead %d was given away", i)
-						}
-					}
-				})
-			})
-		}
-	}
 }

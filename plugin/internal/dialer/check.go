@@ -1,0 +1,272 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+// pausePoll is how often guards are asked again while one of them pauses the stream, and
+// the soonest that a postponed call is judged again.
+const pausePoll = 500 * time.Millisecond
+
+// check asks the guards before anything is waited for. While one pauses the stream, it
+// waits. Calls that are not allowed are decided, or on the agenda.
+func (r *run) check(ctx context.Context, group []*job, next *agenda) (allowed []*job, err error) {
+	if len(r.opts.Guards) == 0 {
+		return group, nil
+	}
+	for rested := false; ; rested = true {
+		paused := r.checked(group)
+		if paused == nil {
+			if rested {
+				r.pauseOver()
+			}
+			return r.sortOut(ctx, group, next)
+		}
+		if err := r.rest(ctx, paused, pausePoll); err != nil || r.gaveUp() {
+			next.first(group)
+			return nil, err
+		}
+	}
+}
+
+// checkAgain asks the guards after all waiting, and those that read stores. A store that
+// is slow makes the first answer old, so they are asked once more then.
+func (r *run) checkAgain(ctx context.Context, group []*job, next *agenda) (allowed []*job, err error) {
+	if len(r.opts.Guards) == 0 {
+		return group, nil
+	}
+	began := time.Now()
+	paused := r.checked(group)
+	if paused == nil {
+		if group, err = r.sortOut(ctx, group, next); err != nil || len(group) == 0 {
+			return nil, err
+		}
+		if paused, err = r.lookedUp(ctx, group); err != nil {
+			return nil, err
+		}
+	}
+	if paused == nil {
+		if group, err = r.sortOut(ctx, group, next); err != nil || time.Since(began) < pausePoll {
+			return group, err
+		}
+		if paused = r.checked(group); paused == nil {
+			return r.sortOut(ctx, group, next)
+		}
+	}
+	next.first(group)
+	next.paused = paused
+	return nil, nil
+}
+
+// reserve has the guards reserve for claimed calls. The claims of calls that are not
+// allowed are given up. With an error, mine are still the claims that were taken.
+func (r *run) reserve(ctx context.Context, mine []*job, next *agenda) ([]*job, error) {
+	for _, g := range r.opts.Guards {
+		if len(mine) == 0 {
+			return nil, nil
+		}
+		verdicts, err := g.Reserve(ctx, time.Now(), callsOf(mine))
+		if err != nil {
+			return mine, err
+		}
+		if next.paused = judge(mine, verdicts); next.paused != nil {
+			r.release(ctx, mine)
+			next.first(mine)
+			return nil, nil
+		}
+		refused, kept := split(mine, func(j *job) bool { return j.verdict != nil })
+		if len(refused) == 0 {
+			continue
+		}
+		mine = kept
+		r.release(ctx, refused)
+		if _, err := r.sortOut(ctx, refused, next); err != nil {
+			return mine, err
+		}
+	}
+	r.pauseOver()
+	return mine, nil
+}
+
+// checked has each call judged by Check, and puts the verdicts on those that are not
+// allowed. It returns a pause of the stream, if there is one.
+func (r *run) checked(group []*job) (paused *Verdict) {
+	now := time.Now()
+	for _, j := range group {
+		j.verdict = nil
+		for _, g := range r.opts.Guards {
+			if v := g.Check(now, j.call); v.Ruling != Allow {
+				said := v
+				j.verdict = &said
+				break
+			}
+		}
+		if paused == nil && j.verdict != nil && j.verdict.Ruling == Pause {
+			paused = j.verdict
+		}
+	}
+	return paused
+}
+
+// lookedUp is checked for LookUp. Calls with a verdict are not asked for.
+func (r *run) lookedUp(ctx context.Context, group []*job) (paused *Verdict, err error) {
+	for _, g := range r.opts.Guards {
+		_, open := split(group, func(j *job) bool { return j.verdict != nil })
+		if len(open) == 0 {
+			return nil, nil
+		}
+		verdicts, err := g.LookUp(ctx, time.Now(), callsOf(open))
+		if err != nil {
+			return nil, err
+		}
+		if paused = judge(open, verdicts); paused != nil {
+			return paused, nil
+		}
+	}
+	return nil, nil
+}
+
+// judge puts verdicts on the calls that are not allowed, and returns a pause, if there
+// is one.
+func judge(group []*job, verdicts []Verdict) (paused *Verdict) {
+	for i := range verdicts {
+		group[i].verdict = nil
+		if verdicts[i].Ruling == Allow {
+			continue
+		}
+		group[i].verdict = &verdicts[i]
+		if paused == nil && verdicts[i].Ruling == Pause {
+			paused = &verdicts[i]
+		}
+	}
+	return paused
+}
+
+// sortOut decides calls with a verdict or puts them on the agenda, and returns the others.
+func (r *run) sortOut(ctx context.Context, group []*job, next *agenda) (allowed []*job, err error) {
+	if !slices.ContainsFunc(group, func(j *job) bool { return j.verdict != nil }) {
+		return group, nil
+	}
+	now := time.Now()
+	var refused []*job
+	for _, j := range group {
+		switch v := j.verdict; {
+		case v == nil:
+			allowed = append(allowed, j)
+		case v.Ruling == Later:
+			soonest := now.Add(pausePoll)
+			if v.NotBefore.After(soonest) {
+				soonest = v.NotBefore
+			}
+			j.postpone(soonest, v.Cause, v.Why, now)
+			next.later = append(next.later, j)
+		default:
+			refused = append(refused, j)
+		}
+	}
+	return allowed, r.refuse(ctx, refused, next)
+}
+
+// refuse gives calls the result of their verdicts, unless the ledger knows them. An
+// attempt in doubt that came to nothing leaves a new call, which may be refused.
+func (r *run) refuse(ctx context.Context, refused []*job, next *agenda) error {
+	standings, errs := make([]ledger.Standing, len(refused)), make([]error, len(refused))
+	r.forEach(refused, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	now := time.Now()
+	for i, j := range refused {
+		s := standings[i]
+		if s.Kind == ledger.Free || s.Kind == ledger.InDoubt && s.Attempt == j.ruledOut {
+			j.result = j.verdict.result()
+			continue
+		}
+		next.known(j, s, now)
+	}
+	return nil
+}
+
+// commit tells the guards of calls that were recorded.
+func (r *run) commit(ctx context.Context, hits []hit) {
+	if len(r.opts.Guards) == 0 {
+		return
+	}
+	var calls []*Call
+	for _, h := range hits {
+		if h.job.result.Outcome == Accepted {
+			calls = append(calls, h.job.call)
+		}
+	}
+	if len(calls) == 0 {
+		return
+	}
+	for _, g := range r.opts.Guards {
+		g.Commit(ctx, calls)
+	}
+}
+
+// rest waits since a guard pauses the stream, and reports that.
+func (r *run) rest(ctx context.Context, paused *Verdict, wait time.Duration) error {
+	if r.pausedFor != paused.Cause {
+		r.pauseWaiter.Recovered()
+		r.pausedFor, r.pauseWaiter = paused.Cause, r.opts.notice(paused.Cause).Waiter()
+	}
+	r.pauseWaiter.Trouble(paused.Why)
+	if !r.giveUp.IsZero() {
+		wait = min(wait, time.Until(r.giveUp))
+	}
+	return pause.Sleep(ctx, wait)
+}
+
+// restLonger is rest for a guard whose store says so: asking it costs more.
+func (r *run) restLonger(ctx context.Context, paused *Verdict) error {
+	if r.pauseBetween == nil {
+		r.pauseBetween = pause.NewGrowing(r.opts.InitialInterval, r.opts.MaxInterval)
+	}
+	return r.rest(ctx, paused, r.pauseBetween.Next())
+}
+
+// pauseOver reports that no guard pauses the stream any more.
+func (r *run) pauseOver() {
+	r.pauseWaiter.Recovered()
+	r.pausedFor, r.pauseWaiter, r.pauseBetween = "", nil, nil
+}
+
+// dryRun decides calls as if they were to be dialed now. Guards are asked, but nothing
+// is waited for unless one pauses the stream, and nothing is claimed, reserved or sent.
+// The reason of a result is the one that the call would have failed with.
+func (r *run) dryRun(ctx context.Context, jobs []*job) error {
+	defer r.stopWaiting()
+	for len(r.opts.Guards) > 0 {
+		paused, rest := r.checked(jobs), pausePoll
+		var err error
+		if paused == nil {
+			rest = r.opts.InitialInterval
+			if paused, err = r.lookedUp(ctx, jobs); err != nil {
+				return err
+			}
+		}
+		if paused == nil || r.gaveUp() {
+			break
+		}
+		if err := r.rest(ctx, paused, rest); err != nil {
+			return err
+		}
+	}
+	r.pauseOver()
+	refused, _ := split(jobs, func(j *job) bool { return j.verdict != nil && j.verdict.Ruling == Refuse })
+	if err := r.refuse(ctx, refused, &agenda{}); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.result = Result{Outcome: DryRun, Reason: j.result.Reason}
+	}
+	return nil
+}
