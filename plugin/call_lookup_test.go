@@ -218,7 +218,7 @@ func TestATranscriptWithoutASpeakerIsExplained(t *testing.T) {
 		require.NoError(t, s.deliver(ask(id)))
 	}
 	transcript := s.out.all()[2]["json"].(map[string]any)["call"].(map[string]any)["transcript"].(map[string]any)
-	assert.Equal(t, "", transcript["text"])
+	assert.Empty(t, transcript["text"])
 	assert.Contains(t, transcript["text_note"], "roles found: agent (1), system (1)")
 	assert.Len(t, transcript["messages"], 2)
 	assert.Equal(t, 1, strings.Count(s.logs.String(), "empty text"))

@@ -285,7 +285,7 @@ func TestOddNumbersAndDatesOfACall(t *testing.T) {
 func TestUnknownLanguagesAreWarnedOfOnce(t *testing.T) {
 	for language, advice := range map[string]string{
 		"en": "did you mean en-US or en-GB?", "EN-us": "did you mean en-US?", "en_US": "did you mean en-US?", "es-AR": "did you mean es-MX or es-ES or es-CO?",
-		"xx": "known values are en-US, ", "english": "known values are en-US, ", "+12025550177": "known values are en-US, ", "de-DE ": "did you mean de-DE?",
+		"xx": "known values are en-US, ", "english": "known values are en-US, ", "+12025550177": "known values are en-US, ", "de-DE\u0020": "did you mean de-DE?",
 	} {
 		api := startRecorder(t)
 		s := dialerOf(t, api.url, "call_mapping: root = this")

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestLookupsOfAnExpression(t *testing.T) {
@@ -123,7 +124,7 @@ func TestAKeyNeedsEachOfItsLookups(t *testing.T) {
 			what := fmt.Sprintf("%s of %s", template, row[0])
 			got, err := keyNow(template, service.NewMessage([]byte(row[0])))
 			if row[1] != key {
-				assert.ErrorContains(t, err, row[1], what)
+				require.ErrorContains(t, err, row[1], what)
 				continue
 			}
 			before, errBefore := keyBefore(template, service.NewMessage([]byte(row[0])))

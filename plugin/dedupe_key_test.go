@@ -70,18 +70,16 @@ func TestAKeyNamesOneLead(t *testing.T) {
 	good := func(template, message, key string) {
 		t.Helper()
 		got, err := keyNow(template, service.NewMessage([]byte(message)))
-		assert.NoError(t, err, "%s of %s", template, message)
+		require.NoError(t, err, "%s of %s", template, message)
 		assert.Equal(t, key, got)
 		before, err := keyBefore(template, service.NewMessage([]byte(message)))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		assert.Equal(t, before, got, "a key never changes to another")
 	}
 	bad := func(template, message string, words ...string) {
 		t.Helper()
 		key, err := keyNow(template, service.NewMessage([]byte(message)))
-		if !assert.Error(t, err, "%s of %s gave %q", template, message, key) {
-			return
-		}
+		require.Error(t, err, "%s of %s gave %q", template, message, key)
 		assert.Equal(t, "dedupe_key_failed", reasonOf(err))
 		for _, word := range words {
 			assert.ErrorContains(t, err, word)
@@ -163,16 +161,16 @@ func TestIDsThatCannotBeRepresentedExactlyAreNoKeys(t *testing.T) {
 		}
 		for _, template := range exact {
 			key, err := keyNow(template, service.NewMessage([]byte(message)))
-			assert.NoError(t, err, "%s of %s", template, id)
+			require.NoError(t, err, "%s of %s", template, id)
 			before, err := keyBefore(template, service.NewMessage([]byte(message)))
-			assert.NoError(t, err)
+			require.NoError(t, err)
 			assert.Equal(t, before, key)
 		}
 	}
 	for _, id := range []string{`1`, `-7`, `9223372036854775807`, `9007199254740993`, `1.5`, `0`, `"18446744073709551617"`, `"1.0"`, `"1e3"`} {
 		for _, template := range append(rounding[:6:6], exact...) {
 			key, err := keyNow(template, service.NewMessage([]byte(`{"c":"c1","id":`+id+`}`)))
-			assert.NoError(t, err, "%s of %s", template, id)
+			require.NoError(t, err, "%s of %s", template, id)
 			assert.NotEmpty(t, key)
 		}
 	}
@@ -192,7 +190,7 @@ func TestNumbersThatTheKeyDoesNotNameAreNoTrouble(t *testing.T) {
 		`${! json("scores.0").int64() }`:                    "1", // asked for in so many words
 	} {
 		key, err := keyNow(template, service.NewMessage([]byte(message)))
-		assert.NoError(t, err, template)
+		require.NoError(t, err, template)
 		assert.Equal(t, want, key)
 	}
 }
@@ -207,7 +205,7 @@ func TestRoundedNumbersAreNoKeys(t *testing.T) {
 	for _, id := range []any{1.8446744073709552e19, -9.3e18, 1e21, "1.23457E+11", "4E+05", "1.8446744073709552e+19"} {
 		for _, template := range []string{`${! json("id") }`, `${! this.id }`, `c1/${! this.id }`, `${! "c1/" + this.id.string() + "/x" }`} {
 			_, err := keyNow(template, mapped(id))
-			assert.ErrorContains(t, err, "was rounded before", "%s of %v", template, id)
+			require.ErrorContains(t, err, "was rounded before", "%s of %v", template, id)
 		}
 	}
 	for _, id := range []any{1234567.0, 1e6, 0.5, int64(1 << 62), "a1e+21b", "1e21", "E+5"} {

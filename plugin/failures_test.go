@@ -134,7 +134,7 @@ func TestAFailureTellsAllThatIsKnown(t *testing.T) {
 	assert.Equal(t, "crm", refused.meta["source"])
 	assert.Equal(t, "rejected", refused.meta["happyrobot_outcome"])
 	assert.Equal(t, "refused", refused.meta["happyrobot_reason"])
-	assert.EqualValues(t, "422", fmt.Sprint(refused.meta["happyrobot_http_status"]))
+	assert.Equal(t, "422", fmt.Sprint(refused.meta["happyrobot_http_status"]))
 	assert.NotContains(t, refused.meta, "happyrobot_call_id")
 
 	text := byLead["lead 3; nobody"]
@@ -168,7 +168,7 @@ func TestALeadIsKeptAsItCame(t *testing.T) {
 	stop(false)
 	for records, want := range map[*shelf]string{f.receipts: good, f.failures: bad} {
 		require.Len(t, records.all(), 1)
-		got, err := service.NewMessage(nil), error(nil)
+		got := service.NewMessage(nil)
 		got.SetStructured(records.all()[0].Lead)
 		b, err := got.AsBytes()
 		require.NoError(t, err)

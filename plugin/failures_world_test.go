@@ -203,7 +203,7 @@ func (f *filing) start(t *testing.T, processors, output, resources string) (stop
 			}
 			select {
 			case err := <-ended:
-				assert.NoError(t, err)
+				require.NoError(t, err)
 			case <-time.After(time.Minute):
 				assert.Fail(t, "the stream does not end")
 			}

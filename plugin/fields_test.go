@@ -11,6 +11,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -70,14 +71,14 @@ func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
 		wait := client.rateLimit(res, "slow")
 
 		began := time.Now()
-		assert.NoError(t, wait(t.Context()))
+		require.NoError(t, wait(t.Context()))
 		assert.Equal(t, 3*rateLimitRetry, time.Since(began))
 		assert.Equal(t, 4, asked)
 
 		failures = 1000
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		assert.ErrorIs(t, wait(ctx), context.DeadlineExceeded)
+		require.ErrorIs(t, wait(ctx), context.DeadlineExceeded)
 		client.close()
 	})
 }

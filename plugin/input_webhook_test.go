@@ -71,10 +71,10 @@ func hook(t *testing.T, resources string, fields ...string) *hooked {
 		_ = h.stream.Run(context.Background())
 	}()
 	transport := &http.Transport{}
-	h.client = &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	h.client = &http.Client{Transport: transport, Timeout: time.Minute}
 	t.Cleanup(func() {
 		close(h.over)
-		assert.NoError(t, h.stream.StopWithin(20*time.Second)) // may have been stopped before
+		assert.NoError(t, h.stream.StopWithin(time.Minute)) // may have been stopped before
 		<-h.ended
 		transport.CloseIdleConnections()
 		if t.Failed() {
@@ -87,7 +87,7 @@ func hook(t *testing.T, resources string, fields ...string) *hooked {
 			h.url = found[1]
 		}
 		return found != nil
-	}, 10*time.Second, time.Millisecond, "the log tells where it listens")
+	}, time.Minute, time.Millisecond, "the log tells where it listens")
 	return h
 }
 
@@ -119,7 +119,7 @@ func (h *hooked) next() arrival {
 	select {
 	case a := <-h.arrived:
 		return a
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		require.FailNow(h.t, "no message arrived")
 		return arrival{}
 	}
@@ -303,7 +303,7 @@ func TestTheSameEventAtTheSameTimeEntersOnce(t *testing.T) {
 		go func() { answers <- h.do(req) }()
 	}
 	a := h.next()
-	require.Eventually(t, func() bool { return written.Load() == senders }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return written.Load() == senders }, time.Minute, time.Millisecond)
 	a.ack()
 	for range senders {
 		assert.Equal(t, http.StatusOK, (<-answers).status)
@@ -382,15 +382,15 @@ func TestStrangersAndNonsenseAreRefused(t *testing.T) {
 }
 
 // raw talks to the webhook below HTTP.
-func (h *hooked) raw(text string) (net.Conn, *bufio.Reader) {
+func (h *hooked) raw(text string) *bufio.Reader {
 	h.t.Helper()
 	conn, err := net.Dial("tcp", strings.Split(strings.TrimPrefix(h.url, "http://"), "/")[0])
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(h.t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(h.t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, text)
 	require.NoError(h.t, err)
-	return conn, bufio.NewReader(conn)
+	return bufio.NewReader(conn)
 }
 
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
@@ -400,7 +400,7 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 		length int64
 		status int
 	}{{hookSecret, 10_000_000_000, 413}, {"guess", 10_000_000_000, 401}, {"guess", 1000, 401}} {
-		_, answer := h.raw(fmt.Sprintf("POST /happyrobot HTTP/1.1\r\nHost: x\r\nx-hook-secret: %s\r\nContent-Length: %d\r\n\r\n{", tc.secret, tc.length))
+		answer := h.raw(fmt.Sprintf("POST /happyrobot HTTP/1.1\r\nHost: x\r\nx-hook-secret: %s\r\nContent-Length: %d\r\n\r\n{", tc.secret, tc.length))
 		res, err := http.ReadResponse(answer, nil)
 		require.NoError(t, err)
 		assert.Equal(t, tc.status, res.StatusCode)
@@ -410,11 +410,11 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 
 func TestSlowClientsAreLetGo(t *testing.T) {
 	h := hook(t, "", "read_timeout: 100ms", "max_in_flight: 1")
-	_, answer := h.raw("POST /happyrobot HTTP/1.1\r\nHost:")
+	answer := h.raw("POST /happyrobot HTTP/1.1\r\nHost:")
 	_, err := http.ReadResponse(answer, nil)
-	assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "headers that do not come")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF, "headers that do not come")
 
-	_, answer = h.raw("POST /happyrobot HTTP/1.1\r\nHost: x\r\nx-hook-secret: " + hookSecret + "\r\nContent-Length: 100\r\n\r\n{")
+	answer = h.raw("POST /happyrobot HTTP/1.1\r\nHost: x\r\nx-hook-secret: " + hookSecret + "\r\nContent-Length: 100\r\n\r\n{")
 	res, err := http.ReadResponse(answer, nil)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusRequestTimeout, res.StatusCode, "a body that does not come")

@@ -70,7 +70,7 @@ func TestWhatContributingNamesIsThere(t *testing.T) {
 			continue
 		}
 		_, err := os.Stat(filepath.Join("..", place))
-		assert.NoError(t, err, "CONTRIBUTING.md names it")
+		require.NoError(t, err, "CONTRIBUTING.md names it")
 	}
 	tests := aTest.FindAllStringSubmatch(string(text), -1)
 	require.NotEmpty(t, tests)

@@ -41,7 +41,8 @@ func TestAPauseIsReportedWithItsCause(t *testing.T) {
 		said := func(what string) int { synctest.Wait(); return count(log, what) }
 		p := newPauses(service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(log, nil))))))
 		assert.Empty(t, log.String(), "silence when all is well")
-		assert.Same(t, p.notice("failures"), p.notice("failures"), "all who wait share one")
+		shared := p.notice("failures")
+		assert.Same(t, shared, p.notice("failures"), "all who wait share one")
 
 		p.notice("failures").Trouble(errors.New("no route"))
 		assert.Equal(t, 1, said("Dialing paused (failures): no route. Messages wait, none of them fails."))

@@ -112,7 +112,7 @@ func TestAStreamStopsThatHasWrittenNoReceipt(t *testing.T) {
 	go func() { done <- stream.Run(t.Context()) }()
 	select {
 	case err := <-done:
-		assert.NoError(t, err)
+		require.NoError(t, err)
 	case <-time.After(time.Minute):
 		t.Error("the stream does not end with its input")
 	}

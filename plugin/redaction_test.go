@@ -19,11 +19,11 @@ import (
 
 // quoting is an API that refuses with what it was sent, in words of its own, as often
 // as told, and is the pretend API then.
-func quoting(t *testing.T, status, times int) (url string, refused *atomic.Int64) {
+func quoting(t *testing.T, status, times int) (url string) {
 	t.Helper()
 	sim := callsim.New(callsim.Options{})
 	t.Cleanup(sim.Close)
-	refused = &atomic.Int64{}
+	var refused atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != http.MethodPost || refused.Load() >= int64(times) {
 			sim.ServeHTTP(w, req)
@@ -37,7 +37,7 @@ func quoting(t *testing.T, status, times int) (url string, refused *atomic.Int64
 		_, _ = fmt.Fprintf(w, `{"message":%s}`, quote)
 	}))
 	t.Cleanup(srv.Close)
-	return srv.URL + "/api/v1", refused
+	return srv.URL + "/api/v1"
 }
 
 const leadWithAName = `{"id":"lead-1","phone":"+14155550100","params":{"customer_name":"Ada Lovelace","mail":"ada@example.com"}}`
@@ -50,7 +50,7 @@ func assertNothingTold(t *testing.T, text string) {
 }
 
 func TestARefusalThatQuotesTheLeadShowsItNeitherInTheLogNorInTheError(t *testing.T) {
-	url, _ := quoting(t, http.StatusUnprocessableEntity, 1000)
+	url := quoting(t, http.StatusUnprocessableEntity, 1000)
 	s := run(t, dialParts(url, "headers: { X-Team: t34m-secret }"))
 
 	require.NoError(t, s.deliver(leadWithAName))
@@ -65,7 +65,7 @@ func TestARefusalThatQuotesTheLeadShowsItNeitherInTheLogNorInTheError(t *testing
 
 func TestAHoldThatQuotesTheLeadDoesNotShowItInTheLog(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
-		url, _ := quoting(t, status, 2)
+		url := quoting(t, status, 2)
 		s := run(t, dialParts(url, "headers: { X-Team: t34m-secret }"))
 		require.NoError(t, s.deliver(leadWithAName))
 		assert.Empty(t, s.out.all())
@@ -75,7 +75,7 @@ func TestAHoldThatQuotesTheLeadDoesNotShowItInTheLog(t *testing.T) {
 }
 
 func TestARefusedRequestShowsNothingOfItsArguments(t *testing.T) {
-	url, _ := quoting(t, http.StatusUnprocessableEntity, 1000)
+	url := quoting(t, http.StatusUnprocessableEntity, 1000)
 	s := run(t, parts{processors: []string{fmt.Sprintf(`
 happyrobot_request:
   api_key: test-key

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
@@ -139,7 +140,7 @@ func opensDocument(line []byte, first bool) bool {
 	case begin == ',', end == '(', bytes.HasPrefix(line, []byte("/*")), bytes.HasPrefix(line, []byte("```")):
 		return true
 	case end == ',', end == ':':
-		return bytes.IndexByte([]byte("{[]},:"), begin) >= 0
+		return strings.IndexByte("{[]},:", begin) >= 0
 	}
 	return false
 }
@@ -185,7 +186,7 @@ func (s *leadsScanner) indent() ([]byte, error) {
 		switch {
 		case bytes.Equal(start, utf8Mark):
 			size = len(utf8Mark)
-		case len(start) == 0 || bytes.IndexByte([]byte(" \t\r"), start[0]) < 0:
+		case len(start) == 0 || strings.IndexByte(" \t\r", start[0]) < 0:
 			return kept, nil
 		default:
 			if count++; count <= s.maxLine {

@@ -140,7 +140,7 @@ func TestLeadsScannerDoesNotCountBlanks(t *testing.T) {
 
 func TestLeadsScannerReportsAFileThatCannotBeRead(t *testing.T) {
 	got, err := scanLeads(t, "{}", io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(errors.New("the disk is gone"))))
-	assert.ErrorContains(t, err, "the disk is gone")
+	require.ErrorContains(t, err, "the disk is gone")
 	assert.Equal(t, []string{"{}"}, got)
 }
 

@@ -66,7 +66,7 @@ func TestATalkWithoutASpeakerIsExplained(t *testing.T) {
 	for _, id := range []string{"c1", "c2"} {
 		a := h.pass(`{"type":"end","call":{"id":"` + id + `"},"content":{"messages":[{"role":"system","content":"The gate code is 4711."},{"role":"bot","content":"Hello."}]} } `)
 		transcript := decodeObject(t, a.content)["transcript"].(map[string]any)
-		assert.Equal(t, "", transcript["text"])
+		assert.Empty(t, transcript["text"])
 		assert.Contains(t, transcript["text_note"], "roles found: bot (1), system (1)")
 	}
 	assert.Equal(t, 1, strings.Count(h.logs.String(), "empty text"))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -99,9 +100,7 @@ func (a *Arrival) dress(shown []byte) []byte {
 	}
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(shown, &members)
-	for name, v := range a.Show {
-		members[name] = v
-	}
+	maps.Copy(members, a.Show)
 	for name := range members {
 		if slices.Contains(a.Omit, name) {
 			delete(members, name)

@@ -39,14 +39,14 @@ func TestAwaitReturnsWithTheEventAndNotBefore(t *testing.T) {
 func TestWhatCannotComeIsNotAwaited(t *testing.T) {
 	srv := listen(t, callsim.Options{})
 	rule := srv.Sim.Inject(callsim.Fault{Kind: callsim.LoseAnswer, Times: 1})
-	assert.ErrorContains(t, srv.Sim.AwaitStruck(t.Context(), rule, 2), "1 times at most")
-	assert.ErrorContains(t, srv.Sim.AwaitStruck(t.Context(), rule+1, 1), "no rule 2")
-	assert.ErrorContains(t, srv.Sim.AwaitRequests(t.Context(), "dialEverybody", 1), "unknown operation")
+	require.ErrorContains(t, srv.Sim.AwaitStruck(t.Context(), rule, 2), "1 times at most")
+	require.ErrorContains(t, srv.Sim.AwaitStruck(t.Context(), rule+1, 1), "no rule 2")
+	require.ErrorContains(t, srv.Sim.AwaitRequests(t.Context(), "dialEverybody", 1), "unknown operation")
 
 	ended := make(chan error, 2)
 	go func() { ended <- srv.Sim.AwaitStruck(t.Context(), rule, 1) }()
 	srv.Sim.ClearFaults()
-	assert.ErrorContains(t, <-ended, "no rule 1")
+	require.ErrorContains(t, <-ended, "no rule 1")
 	assert.Equal(t, rule+1, srv.Sim.Inject(callsim.Fault{Kind: callsim.LoseAnswer}), "a new rule is another one")
 
 	go func() { ended <- srv.Sim.AwaitCalls(t.Context(), 1) }()

@@ -177,7 +177,7 @@ func TestFaultsThatCannotStrikeAreRefused(t *testing.T) {
 		{Kind: callsim.Refuse, Probability: 1.5}, {Kind: callsim.Part, Fraction: -1}, {Kind: callsim.Refuse, Times: -1}, {Kind: callsim.Refuse, Status: 42},
 		{Kind: callsim.Refuse, RetryAfter: "date:soon"}, {Kind: callsim.Refuse, For: -1},
 	} {
-		assert.Error(t, f.Validate(), "%+v", f)
+		require.Error(t, f.Validate(), "%+v", f)
 		assert.Panics(t, func() { callsim.New(callsim.Options{}).Inject(f) }, "%+v", f)
 	}
 	for _, f := range []callsim.Fault{
@@ -204,7 +204,7 @@ func TestRepliesAreShuffledAndCarryTheEcho(t *testing.T) {
 		assert.NotEmpty(t, c.Metadata.Custom["lead"])
 	}
 	assert.False(t, inOrder)
-	assert.Equal(t, 20, len(srv.Sim.CallsBy("metadata.lead")))
+	assert.Len(t, srv.Sim.CallsBy("metadata.lead"), 20)
 }
 
 func TestBadRequestsCreateNothing(t *testing.T) {

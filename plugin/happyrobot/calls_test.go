@@ -86,7 +86,7 @@ func TestEachKnownStatusIsFinalOrNotByItsMeaning(t *testing.T) {
 		"Scheduled,Queued,Initiated,Ringing,In progress,Dialing,Connected":                           false,
 		"Transferred,Completed,AMD Terminated,Busy,No answer,Canceled,Failed,Ended,Missed,Abandoned": true,
 	} {
-		for _, word := range strings.Split(words, ",") {
+		for word := range strings.SplitSeq(words, ",") {
 			assert.True(t, happyrobot.Status(word).Known(), word)
 			assert.Equal(t, final, happyrobot.Status(word).Final(), word)
 		}
@@ -94,8 +94,8 @@ func TestEachKnownStatusIsFinalOrNotByItsMeaning(t *testing.T) {
 	assert.True(t, happyrobot.Status("completed").Known(), "words are compared folded, however the API writes them")
 }
 
-// pages serves calls c0, c1, ... in pages no longer than most.
-func pages(total, most int, fail map[int]int) (http.RoundTripper, *[]string) {
+// pages serves calls c0, c1, ... in pages no longer than three.
+func pages(total int, fail map[int]int) (http.RoundTripper, *[]string) {
 	var asked []string
 	return roundTrip(func(req *http.Request) *http.Response {
 		q := req.URL.Query()
@@ -105,7 +105,7 @@ func pages(total, most int, fail map[int]int) (http.RoundTripper, *[]string) {
 		}
 		skip, _ := strconv.Atoi(q.Get("skip"))
 		items := []string{}
-		for i := skip; i < min(total, skip+most); i++ {
+		for i := skip; i < min(total, skip+3); i++ {
 			items = append(items, fmt.Sprintf(`{"id":"c%d"}`, i))
 		}
 		return respond(req, 200, `{"calls":[`+strings.Join(items, ",")+`]}`)
@@ -117,7 +117,7 @@ func listing(t *testing.T, transport http.RoundTripper) *happyrobot.Client {
 }
 
 func TestAListGoesOnPastPagesShorterThanAskedFor(t *testing.T) {
-	transport, asked := pages(7, 3, nil)
+	transport, asked := pages(7, nil)
 	var ids []string
 	for call, err := range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{Limit: 100}) {
 		require.NoError(t, err)
@@ -128,7 +128,7 @@ func TestAListGoesOnPastPagesShorterThanAskedFor(t *testing.T) {
 }
 
 func TestAListAsksForNoMoreThanIsTaken(t *testing.T) {
-	transport, asked := pages(100, 3, nil)
+	transport, asked := pages(100, nil)
 	taken := 0
 	for range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{Skip: 10}) {
 		if taken++; taken == 4 {
@@ -139,7 +139,7 @@ func TestAListAsksForNoMoreThanIsTaken(t *testing.T) {
 }
 
 func TestAListRepeatsAPageAndThenGoesOn(t *testing.T) {
-	transport, asked := pages(4, 3, map[int]int{2: 503, 3: 429})
+	transport, asked := pages(4, map[int]int{2: 503, 3: 429})
 	taken := 0
 	for _, err := range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{}) {
 		require.NoError(t, err)
@@ -150,7 +150,7 @@ func TestAListRepeatsAPageAndThenGoesOn(t *testing.T) {
 }
 
 func TestAListEndsAtItsFirstError(t *testing.T) {
-	transport, _ := pages(9, 3, map[int]int{2: 422})
+	transport, _ := pages(9, map[int]int{2: 422})
 	var errs []error
 	taken := 0
 	for _, err := range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{}) {
@@ -166,7 +166,7 @@ func TestAListEndsAtItsFirstError(t *testing.T) {
 }
 
 func TestAListThatIsAskedForOnceDoesNotInsist(t *testing.T) {
-	transport, asked := pages(9, 3, map[int]int{2: 429})
+	transport, asked := pages(9, map[int]int{2: 429})
 	taken := 0
 	var last error
 	for _, err := range listing(t, transport).ListCalls(t.Context(), happyrobot.ListCallsQuery{Once: true}) {
@@ -174,7 +174,7 @@ func TestAListThatIsAskedForOnceDoesNotInsist(t *testing.T) {
 			taken++
 		}
 	}
-	assert.ErrorContains(t, last, "429")
+	require.ErrorContains(t, last, "429")
 	assert.Equal(t, 3, taken)
 	assert.Equal(t, []string{"", "3"}, *asked)
 }
@@ -186,7 +186,7 @@ func TestAReplyWithoutAListIsAnErrorNotAnEmptyList(t *testing.T) {
 		got := 0
 		for _, err := range client(nil).ListCalls(t.Context(), happyrobot.ListCallsQuery{}) {
 			got++
-			assert.Error(t, err, body)
+			require.Error(t, err, body)
 		}
 		assert.Equal(t, 1, got, body)
 	}

@@ -63,7 +63,7 @@ func TestACertificateThatIsNotTrustedSendsNothing(t *testing.T) {
 	err := requireNotSent(t, t.Context(), newClient(t, srv.URL, nil))
 
 	var unverified *tls.CertificateVerificationError
-	assert.ErrorAs(t, err, &unverified)
+	require.ErrorAs(t, err, &unverified)
 	srv.Close()
 	assert.Zero(t, seen)
 }
@@ -105,7 +105,7 @@ func TestADeadlineBeforeConnectingSendsNothing(t *testing.T) {
 		full := errors.New("the limit is full")
 		srv := serveRaw(t, func(net.Conn, int) bool { return false })
 		c := newClient(t, srv.url, func(o *happyrobot.Options) { o.Wait = func(context.Context) error { return full } })
-		assert.ErrorIs(t, requireNotSent(t, t.Context(), c), full)
+		require.ErrorIs(t, requireNotSent(t, t.Context(), c), full)
 		assert.Empty(t, srv.seen())
 	})
 }

@@ -64,7 +64,9 @@ func TestADialIsPostedExactlyOnceWhateverComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := serveRaw(t, func(conn net.Conn, _ int) bool { answer(conn); return false })
-			c := newClient(t, srv.url, func(o *happyrobot.Options) { o.Timeout = 250 * time.Millisecond })
+			// Only two of them are answered by the timeout, before which the request must
+			// have arrived however busy the machine is.
+			c := newClient(t, srv.url, func(o *happyrobot.Options) { o.Timeout = 3 * time.Second })
 
 			created, err := c.CreateOutboundCalls(t.Context(), oneCall())
 
@@ -147,6 +149,6 @@ func TestADialMayOutliveItsCallersDeadlineOnlyAsUnknown(t *testing.T) {
 
 	var e *happyrobot.Error
 	require.ErrorAs(t, err, &e)
-	assert.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, context.Canceled)
 	assert.False(t, e.NotSent())
 }

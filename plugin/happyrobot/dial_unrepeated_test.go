@@ -21,7 +21,7 @@ var unrepeatedLead = []OutboundCall{{NumberID: "64f0c0de00000000000000c1", Phone
 
 func clientFor(t *testing.T, baseURL string, change func(*Options)) *Client {
 	t.Helper()
-	o := Options{BaseURL: baseURL, APIKey: "key", Timeout: 5 * time.Second}
+	o := Options{BaseURL: baseURL, APIKey: "key", Timeout: time.Minute}
 	change(&o)
 	c, err := New(o)
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestADialIsNotRepeatedOverHTTP2(t *testing.T) {
 			posts, base, conf := resettingHTTP2(t, code)
 			c := clientFor(t, base, func(o *Options) {
 				o.Transport = &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}
-				o.Timeout = 2 * time.Second
+				o.Timeout = time.Minute
 			})
 			_, err := c.CreateOutboundCalls(t.Context(), unrepeatedLead)
 			var e *Error

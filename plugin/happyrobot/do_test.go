@@ -62,7 +62,7 @@ func TestAWriteIsRepeatedOnlyWhenItWasNotProcessed(t *testing.T) {
 			})
 			_, err := newClient(t, srv.url, nil).Do(t.Context(), stop, args)
 			if tc.repeated {
-				assert.NoError(t, err)
+				require.NoError(t, err)
 				assert.Len(t, srv.seen(), 2)
 				return
 			}
@@ -155,19 +155,19 @@ func TestNoOperationPlacesCallsPastTheLedger(t *testing.T) {
 		}
 		dials++
 		_, err := client(nil).Do(t.Context(), op, happyrobot.Arguments{Body: json.RawMessage(`{}`)})
-		assert.ErrorContains(t, err, op.ID)
+		require.ErrorContains(t, err, op.ID)
 	}
 	assert.Equal(t, 3, dials)
 	for _, path := range []string{
 		"/dial/outbound", "/v1/DIAL/outbound", "calls", "/calls/", "/calls//x", "/a/../b", "/./b", "/...", "/calls?x=y", "/calls#x", "/%64ial/outbound", "/{id", "/a b", "https://example.com/x", "",
 	} {
 		_, err := operation(t, "exportCalls").At(path)
-		assert.Error(t, err, path)
+		require.Error(t, err, path)
 	}
 	op, err := operation(t, "exportCalls").At("/{where}/outbound")
 	require.NoError(t, err)
 	_, err = client(nil).Do(t.Context(), op, happyrobot.Arguments{Path: map[string]string{"where": "dial"}})
-	assert.Error(t, err)
+	require.Error(t, err)
 	assert.Empty(t, a.requests)
 }
 

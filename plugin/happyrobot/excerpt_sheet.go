@@ -162,11 +162,12 @@ func nameWords(value string) (words []string) {
 	}
 	for _, word := range all {
 		parts := strings.FieldsFunc(word, func(r rune) bool { return unicode.Is(unicode.Pd, r) })
-		if len(parts) > 1 && !strings.ContainsFunc(word, unicode.IsNumber) {
+		switch {
+		case len(parts) > 1 && !strings.ContainsFunc(word, unicode.IsNumber):
 			parts = append(slices.DeleteFunc(parts, func(part string) bool { return !capital(part) }), word)
-		} else if len(all) == 1 {
+		case len(all) == 1:
 			return nil // a single word is the value
-		} else {
+		default:
 			parts = []string{word}
 		}
 		for _, part := range parts {

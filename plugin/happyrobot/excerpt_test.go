@@ -215,6 +215,6 @@ func TestMaskingIsQuickWhateverTheTextAndTheRequest(t *testing.T) {
 	began := time.Now()
 	_, err := newClient(t, srv.URL, nil).CreateOutboundCalls(t.Context(), []happyrobot.OutboundCall{call})
 	require.Error(t, err)
-	assert.Less(t, time.Since(began), 20*time.Second, "comparing everything with everything would take minutes")
+	assert.Less(t, time.Since(began), time.Minute, "comparing everything with everything would take minutes")
 	assert.Contains(t, err.Error(), "status 422")
 }

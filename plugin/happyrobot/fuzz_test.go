@@ -33,7 +33,7 @@ func FuzzCreatedCalls(f *testing.F) {
 		if json.Unmarshal(body, &items) != nil || items == nil {
 			var e *happyrobot.Error
 			require.ErrorAs(t, err, &e)
-			assert.False(t, e.Status != 200)
+			assert.Equal(t, 200, e.Status)
 			assert.Nil(t, created)
 			return
 		}

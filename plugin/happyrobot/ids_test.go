@@ -47,7 +47,7 @@ func TestABadIDIsNotAskedFor(t *testing.T) {
 	_, recording := c.GetRecording(t.Context(), strings.Repeat(" ", 24))
 	_, logs := c.GetCallLogs(t.Context(), callID+"/")
 	for _, err := range []error{call, transcript, recording, logs} {
-		assert.ErrorContains(t, err, "call id: must be an id")
+		require.ErrorContains(t, err, "call id: must be an id")
 	}
 	assert.Empty(t, a.requests)
 }

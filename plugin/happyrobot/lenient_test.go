@@ -2,7 +2,6 @@ package happyrobot
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,8 +17,8 @@ func TestOneOddMessageDoesNotLoseTheTranscript(t *testing.T) {
 
 func TestWhatIsNoObjectIsNoCall(t *testing.T) {
 	for _, raw := range []string{`null`, `7`, `"x"`, `[]`} {
-		assert.Error(t, new(Call).UnmarshalJSON([]byte(raw)), raw)
-		assert.Error(t, new(CreatedCall).UnmarshalJSON([]byte(raw)), raw)
+		require.Error(t, new(Call).UnmarshalJSON([]byte(raw)), raw)
+		require.Error(t, new(CreatedCall).UnmarshalJSON([]byte(raw)), raw)
 		assert.Error(t, new(Transcript).UnmarshalJSON([]byte(raw)), raw)
 	}
 }
@@ -40,5 +39,5 @@ func TestAReplyThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 	e := &Error{Op: "listCalls", Status: 200, Err: errTooLarge}
 	assert.False(t, e.Class().Repeatable())
 	assert.True(t, (&Error{Op: "listCalls", Status: 200, Err: errShape}).Class().Repeatable())
-	assert.True(t, strings.Contains(e.Error(), "larger"))
+	assert.Contains(t, e.Error(), "larger")
 }

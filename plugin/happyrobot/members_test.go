@@ -71,6 +71,6 @@ func TestAnEmptyTextIsAnAbsentMember(t *testing.T) {
 }
 
 func TestAnIDHasCharactersNotBytes(t *testing.T) {
-	assert.NoError(t, happyrobot.ValidateID(strings.Repeat("é", 24)))
+	require.NoError(t, happyrobot.ValidateID(strings.Repeat("é", 24)))
 	assert.ErrorContains(t, happyrobot.ValidateID(strings.Repeat("é", 12)), "not 12")
 }

@@ -104,7 +104,7 @@ func hang(conn net.Conn) {
 func newClient(t *testing.T, url string, change func(*happyrobot.Options)) *happyrobot.Client {
 	t.Helper()
 	opts := happyrobot.Options{
-		BaseURL: url, APIKey: testKey, Timeout: 10 * time.Second,
+		BaseURL: url, APIKey: testKey, Timeout: time.Minute,
 		Retry: happyrobot.Retry{InitialInterval: time.Millisecond, MaxInterval: 2 * time.Millisecond},
 	}
 	transport := happyrobot.NewTransport(nil)

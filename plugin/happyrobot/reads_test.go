@@ -133,7 +133,7 @@ func TestAReadGivesUpAtItsLimit(t *testing.T) {
 				limited(o)
 				o.Retry.InitialInterval, o.Retry.MaxInterval = time.Second, 4*time.Second
 			}).GetCall(t.Context(), callID)
-			assert.ErrorContains(t, err, "503")
+			require.ErrorContains(t, err, "503")
 			assert.LessOrEqual(t, time.Since(began), time.Minute)
 			assert.Greater(t, len(a.requests), 10)
 		})
@@ -143,7 +143,7 @@ func TestAReadGivesUpAtItsLimit(t *testing.T) {
 			a, client := answering(t, reply{status: 503, retryAfter: "3600"})
 			began := time.Now()
 			_, err := client(limited).GetCall(t.Context(), callID)
-			assert.ErrorContains(t, err, "503")
+			require.ErrorContains(t, err, "503")
 			assert.Zero(t, time.Since(began))
 			assert.Len(t, a.requests, 1)
 		})
@@ -158,7 +158,7 @@ func TestARepeatedReadEndsWithItsContext(t *testing.T) {
 		time.AfterFunc(time.Second, func() { cancel(stop) })
 		began := time.Now()
 		_, err := client(nil).GetCall(ctx, callID)
-		assert.ErrorIs(t, err, stop)
+		require.ErrorIs(t, err, stop)
 		assert.Equal(t, time.Second, time.Since(began))
 	})
 }

@@ -40,7 +40,7 @@ func TestADialsReplyThatIsTooLargeIsAnErrorNotACut(t *testing.T) {
 	created, err := newClient(t, url, nil).CreateOutboundCalls(t.Context(), oneCall())
 	var e *happyrobot.Error
 	require.ErrorAs(t, err, &e)
-	assert.ErrorContains(t, err, "larger than 32 MiB")
+	require.ErrorContains(t, err, "larger than 32 MiB")
 	assert.Equal(t, 200, e.Status)
 	assert.False(t, e.NotSent())
 	assert.Nil(t, created)

@@ -154,13 +154,13 @@ func TestAnAnswerAboutAnotherCallIsUnreadable(t *testing.T) {
 		for _, id := range []string{`"` + other + `"`, `7`, `{}`} {
 			a, client := answering(t, reply{body: `{"` + member + `":` + id + `,"status":"Completed"}`})
 			err := read(client(nil))
-			assert.ErrorContains(t, err, "another call", "%s: %s", member, id)
+			require.ErrorContains(t, err, "another call", "%s: %s", member, id)
 			assert.NotContains(t, err.Error(), other)
 			assert.Len(t, a.requests, 4, "unreadable answers are asked for again, a few times")
 		}
 		for _, id := range []string{`"` + callID + `"`, `null`, `""`} {
 			_, client := answering(t, reply{body: `{"` + member + `":` + id + `,"status":"Completed"}`})
-			assert.NoError(t, read(client(nil)), "%s: %s", member, id)
+			require.NoError(t, read(client(nil)), "%s: %s", member, id)
 		}
 	}
 	for _, read := range []func(*happyrobot.Client) error{
@@ -190,16 +190,16 @@ func TestAnotherCallIsKnownByEveryNameThatAnIDMayHave(t *testing.T) {
 	} {
 		for _, id := range []string{`"` + other + `"`, `7`} {
 			_, client := answering(t, reply{body: strings.ReplaceAll(tc.body, "ID", id)})
-			assert.ErrorContains(t, tc.read(client(nil)), "another call", "%s: %s", tc.body, id)
+			require.ErrorContains(t, tc.read(client(nil)), "another call", "%s: %s", tc.body, id)
 		}
 		for _, id := range []string{`"` + callID + `"`, `null`, `""`} {
 			_, client := answering(t, reply{body: strings.ReplaceAll(tc.body, "ID", id)})
-			assert.NoError(t, tc.read(client(nil)), "%s: %s", tc.body, id)
+			require.NoError(t, tc.read(client(nil)), "%s: %s", tc.body, id)
 		}
 	}
 	for _, body := range []string{`{"id":"` + callID + `","data":{"id":"` + other + `"},"call_id":7}`, `{"call":"x","data":[],"status":"Busy"}`} {
 		_, client := answering(t, reply{body: body})
-		assert.NoError(t, call(client(nil)), "%s: the documented id decides, and what is no object names none", body)
+		require.NoError(t, call(client(nil)), "%s: the documented id decides, and what is no object names none", body)
 	}
 	_, client := answering(t, reply{body: `{"id":"` + other + `","_id":"` + other + `","messages":[]}`})
 	assert.NoError(t, transcript(client(nil)), "the id of a transcript is its own")

@@ -11,6 +11,7 @@ package contract
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -136,9 +137,7 @@ func (w *witness) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	w.mu.Lock()
 	w.seen = append(w.seen, x)
 	w.mu.Unlock()
-	for name, values := range rec.Header() {
-		rw.Header()[name] = values
-	}
+	maps.Copy(rw.Header(), rec.Header())
 	rw.WriteHeader(rec.Code)
 	_, _ = rw.Write(rec.Body.Bytes())
 }

@@ -114,7 +114,7 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 		leads, kills = 80, 1
 	}
 	rng, seed := newRand(t)
-	address := ""
+	var address string
 	if broker == "kafka" {
 		address = services.Kafka(t)
 	} else {

@@ -122,7 +122,7 @@ func (s *stream) note(t *testing.T, r *kgo.Record) {
 		Outcome string `json:"outcome"`
 		Reason  string `json:"reason"`
 	}
-	assert.NoError(t, json.Unmarshal(r.Value, &told), "%s", r.Topic)
+	require.NoError(t, json.Unmarshal(r.Value, &told), "%s", r.Topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	in, what := s.receipts, told.CallID

@@ -55,7 +55,7 @@ func TestTheDistributionRunsNoPrograms(t *testing.T) {
 					continue // Benthos builds a resource when it is used first
 				}
 				out, err := program.Run(t, os.Environ(), args...)
-				assert.Error(t, err, args)
+				require.Error(t, err, args)
 				if component != "nested" && component != "resource" {
 					assert.Contains(t, out, component)
 				}
@@ -143,7 +143,7 @@ output: { drop: {} }
 		{"template", "lint", template},
 	} {
 		out, err := program.Run(t, os.Environ(), args...)
-		assert.Error(t, err, args)
+		require.Error(t, err, args)
 		assert.Contains(t, out, "command", args)
 	}
 	assert.NoFileExists(t, marker)
@@ -166,12 +166,12 @@ func TestBloblIsThereWithoutItsServer(t *testing.T) {
 	assert.JSONEq(t, `{"phone":"+14155550100"}`, out)
 
 	out, err = program.Run(t, os.Environ(), "blobl", "-i", input, `root = `)
-	assert.Error(t, err)
+	require.Error(t, err)
 	assert.Contains(t, out, "failed to parse mapping")
 
 	for _, args := range [][]string{{"blobl", "server"}, {"blobl", "-t", "2", "server", "--no-open"}, {"studio", "pull"}, {"studio"}} {
 		out, err := program.Run(t, os.Environ(), args...)
-		assert.Error(t, err, out)
+		require.Error(t, err, out)
 		assert.Contains(t, out, "not part of this distribution")
 	}
 }

@@ -74,7 +74,7 @@ func (c crm) check(t *testing.T) map[string]row {
 			assert.Equal(t, "rejected invalid_phone_number <nil>", fmt.Sprint(lead.values["outcome"], " ", lead.values["reason"], " ", lead.values["call_id"]))
 			continue
 		}
-		assert.Equal(t, calls[id], []string{fmt.Sprint(lead.values["call_id"], " ", lead.values["outcome"])}, id)
+		assert.Equal(t, []string{fmt.Sprint(lead.values["call_id"], " ", lead.values["outcome"])}, calls[id], id)
 		assert.Nil(t, lead.values["reason"])
 	}
 	return leads
@@ -156,7 +156,7 @@ func TestTheLoopLosesNoLeadWhenKilled(t *testing.T) {
 	c := newCRM(t, services.Kafka(t))
 	states := t.TempDir()
 	start := func(config, input string) *program.Process {
-		env := append(c.env, "STATE_DIR="+filepath.Join(states, filepath.Base(config)))
+		env := slices.Concat(c.env, []string{"STATE_DIR=" + filepath.Join(states, filepath.Base(config))})
 		// Static members take their own places in the group, where others would wait
 		// until the dead ones' sessions are over.
 		return program.StartPipeline(t, env, "-s", input+".instance_id="+strings.TrimSuffix(filepath.Base(config), ".yaml"), "-r", "resources/local.yaml", config)

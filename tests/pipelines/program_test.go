@@ -46,7 +46,7 @@ func TestEveryConfigPassesItsOwnTests(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			assert.FileExists(t, filepath.Join(program.Root, strings.TrimSuffix(file, ".yaml")+"_benthos_test.yaml"))
 			out, err := program.Run(t, program.Settings(t), "test", "-r", "resources/local.yaml", file)
-			assert.NoError(t, err, out)
+			require.NoError(t, err, out)
 			assert.Contains(t, out, "succeeded")
 		})
 	}

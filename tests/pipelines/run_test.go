@@ -46,7 +46,7 @@ func topics(t *testing.T, client *kgo.Client, want map[string]int) map[string][]
 		require.NoError(t, ctx.Err(), "the topics hold only %v", got)
 		fetches.EachRecord(func(r *kgo.Record) {
 			var m map[string]any
-			assert.NoError(t, json.Unmarshal(r.Value, &m))
+			require.NoError(t, json.Unmarshal(r.Value, &m))
 			got[r.Topic] = append(got[r.Topic], m)
 		})
 	}

@@ -48,7 +48,7 @@ type openFile struct {
 // change is one caller's change. apply succeeds, or fails without having changed anything: the others in its
 // transaction are committed all the same.
 type change struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // a change waits in the queue for as long as its caller does
 	apply func(tx *bbolt.Tx) error
 	done  chan error // buffered: its caller may have left
 }

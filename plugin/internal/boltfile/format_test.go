@@ -35,7 +35,7 @@ func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
 	other := openTest(t, atPath(path), inBucket("other"))
 	for key, want := range map[string]string{"claimed": "once", "renewed": "second", "kept": "for good", "empty": "", "batch": "all"} {
 		assertValue(t, cache, key, want)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
+		require.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
 	}
 	assertAbsent(t, cache, "expired")
 	assertAbsent(t, cache, "deleted")
@@ -124,7 +124,7 @@ func testDamagedRecords(t *testing.T, cache *Bucket, damaged map[string]string, 
 	}))
 	for key, stored := range damaged {
 		assertValue(t, cache, key, stored)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists, "%s: in doubt it is present", key)
+		require.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists, "%s: in doubt it is present", key)
 		require.NoError(t, cache.Set(t.Context(), key, []byte("repaired"), nil))
 		assertValue(t, cache, key, "repaired")
 		require.NoError(t, cache.Delete(t.Context(), key))

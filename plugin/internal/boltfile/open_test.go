@@ -30,7 +30,7 @@ func TestCachesOfOneProcessShareAFile(t *testing.T) {
 	require.NoError(t, other.Set(t.Context(), "a", []byte("2"), nil))
 	assertValue(t, same, "a", "1")
 	_, err := first.Get(t.Context(), "a")
-	assert.ErrorIs(t, err, ErrClosed)
+	require.ErrorIs(t, err, ErrClosed)
 	closeTest(t, same)
 	closeTest(t, other)
 
@@ -106,7 +106,7 @@ func TestNamesThePathItCannotUse(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			for range 2 { // a failure must not leave the file locked or remembered
 				_, err := open(testConfig{path: tc.path})
-				assert.ErrorContains(t, err, tc.path)
+				require.ErrorContains(t, err, tc.path)
 				assert.ErrorContains(t, err, tc.reason)
 			}
 		})
@@ -150,6 +150,6 @@ func TestNamesABucketThatIsSomethingElse(t *testing.T) {
 	}))
 	require.NoError(t, db.Close())
 	_, err = open(testConfig{path: path})
-	assert.ErrorContains(t, err, `creating bucket "cache"`)
+	require.ErrorContains(t, err, `creating bucket "cache"`)
 	assert.ErrorContains(t, err, path)
 }

@@ -98,7 +98,7 @@ func TestKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 	cache := openTest(t, atPath(path))
 	for _, key := range acknowledged {
 		assertValue(t, cache, key, key)
-		assert.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
+		require.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
 	}
 	for run := range 5 { // acknowledged or not, a SetAll has happened whole or not at all
 		for writer := range 16 {
@@ -122,7 +122,7 @@ func TestRefusesAFileThatAnotherProcessHasOpen(t *testing.T) {
 
 	began := time.Now()
 	_, err := open(testConfig{path: path})
-	assert.ErrorContains(t, err, path)
-	assert.ErrorContains(t, err, "another process has it open")
-	assert.Less(t, time.Since(began), 3*time.Second)
+	require.ErrorContains(t, err, path)
+	require.ErrorContains(t, err, "another process has it open")
+	assert.Less(t, time.Since(began), 30*time.Second, "it gives up on the lock")
 }

@@ -99,7 +99,7 @@ func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
 				}
 				require.NoError(t, e.Ack(ctx, nil))
 				_, err = feed.Next(ctx)
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.Empty(t, log.all())
 				assert.NoError(t, feed.Close(t.Context()))
 			})

@@ -78,7 +78,7 @@ func TestAFeedThatIsClosedStopsItsNotices(t *testing.T) {
 		for _, trouble := range []string{"listing calls fails", "saving the cursor fails"} {
 			assert.Greater(t, logged(log, trouble), 10)
 		}
-		assert.Error(t, feed.Close(context.Background()))
+		require.Error(t, feed.Close(context.Background()))
 		time.Sleep(time.Hour)
 		assert.Len(t, log.all(), len(lines))
 	})

@@ -26,7 +26,7 @@ func TestAStateThatCannotBeUsedIsRefusedAndKept(t *testing.T) {
 	} {
 		store := &disk{state: []byte(state)}
 		_, err := callfeed.Open(t.Context(), options(history(3), store, &logbook{}))
-		assert.ErrorIs(t, err, want, state)
+		require.ErrorIs(t, err, want, state)
 		assert.Equal(t, state, string(store.state), "it may be all that somebody has")
 	}
 }
@@ -138,10 +138,10 @@ func TestTheLastFeedOpenedOwnsTheCursor(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.ElementsMatch(t, ids(0, 3), second.ids())
 
-		assert.ErrorIs(t, old.Ack(t.Context(), nil), callfeed.ErrTakenOver)
+		require.ErrorIs(t, old.Ack(t.Context(), nil), callfeed.ErrTakenOver)
 		_, err = first.Next(t.Context())
-		assert.ErrorIs(t, err, callfeed.ErrTakenOver)
-		assert.ErrorIs(t, first.Close(t.Context()), callfeed.ErrTakenOver)
+		require.ErrorIs(t, err, callfeed.ErrTakenOver)
+		require.ErrorIs(t, first.Close(t.Context()), callfeed.ErrTakenOver)
 		api.add(made(3, time.Now(), "Completed"))
 		time.Sleep(time.Minute)
 		assert.ElementsMatch(t, ids(0, 4), second.ids(), "the second one continues")

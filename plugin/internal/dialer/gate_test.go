@@ -252,12 +252,12 @@ func TestPausesBetweenProbesGrowToTheLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(Options{InitialInterval: time.Second, MaxInterval: 8 * time.Second})
 		g.close(turn{}, setupWrong, 0, nil)
-		for _, most := range []time.Duration{1, 2, 4, 8, 8, 8} {
+		for _, most := range []int{1, 2, 4, 8, 8, 8} {
 			began := time.Now()
 			p, err := g.enter(t.Context())
 			require.NoError(t, err)
 			assert.True(t, p.probe)
-			assert.LessOrEqual(t, time.Since(began), most*time.Second)
+			assert.LessOrEqual(t, time.Since(began), time.Duration(most)*time.Second)
 			g.close(p, setupWrong, 0, nil)
 		}
 		for range 20 {

@@ -69,11 +69,11 @@ func guarded(guards ...Guard) func(*Options) {
 	return func(o *Options) { o.Guards = guards }
 }
 
-var tooLate = errors.New("the recipient's day is over")
+var errTooLate = errors.New("the recipient's day is over")
 
 // outside refuses a call until a moment.
 func outside(until time.Time) Verdict {
-	return Verdict{Ruling: Refuse, Outcome: "outside_hours", Reason: "hours", Rule: "us", NextAllowed: until, Why: tooLate}
+	return Verdict{Ruling: Refuse, Outcome: "outside_hours", Reason: "hours", Rule: "us", NextAllowed: until, Why: errTooLate}
 }
 
 // only gives a verdict on calls whose number ends so, one by one or all at once.
@@ -108,9 +108,9 @@ type stuckGuard struct {
 func (g *stuckGuard) Check(now time.Time, c *Call) Verdict {
 	switch {
 	case g.pause:
-		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
+		return Verdict{Ruling: Pause, Cause: "switch", Why: errTooLate}
 	case g.later:
-		return Verdict{Ruling: Later, NotBefore: now.Add(time.Hour), Cause: "evening", Why: tooLate}
+		return Verdict{Ruling: Later, NotBefore: now.Add(time.Hour), Cause: "evening", Why: errTooLate}
 	}
 	return g.fakeGuard.Check(now, c)
 }

@@ -26,9 +26,9 @@ func (g *fickle) verdict() Verdict {
 	case 0:
 		return outside(time.Time{})
 	case 1, 2:
-		return Verdict{Ruling: Later, NotBefore: time.Now().Add(upTo(g.rng, time.Minute)), Cause: "evening", Why: tooLate}
+		return Verdict{Ruling: Later, NotBefore: time.Now().Add(upTo(g.rng, time.Minute)), Cause: "evening", Why: errTooLate}
 	case 3:
-		return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate}
+		return Verdict{Ruling: Pause, Cause: "switch", Why: errTooLate}
 	}
 	return Verdict{}
 }

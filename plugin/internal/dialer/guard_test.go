@@ -220,7 +220,7 @@ func TestAGuardThatAnswersSoonIsNotAskedWithoutEnd(t *testing.T) {
 		began, g := time.Now(), &fakeGuard{}
 		g.check = func(now time.Time, _ *Call) Verdict {
 			if now.Sub(began) < 5*time.Second {
-				return Verdict{Ruling: Later, NotBefore: now, Cause: "soon", Why: tooLate}
+				return Verdict{Ruling: Later, NotBefore: now, Cause: "soon", Why: errTooLate}
 			}
 			return Verdict{}
 		}
@@ -271,7 +271,7 @@ func TestAPauseHoldsTheStreamAndFailsNothing(t *testing.T) {
 
 func TestAGuardThatPausesForTooLongEndsAsEverythingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &fakeGuard{check: func(time.Time, *Call) Verdict { return Verdict{Ruling: Pause, Cause: "switch", Why: tooLate} }}
+		g := &fakeGuard{check: func(time.Time, *Call) Verdict { return Verdict{Ruling: Pause, Cause: "switch", Why: errTooLate} }}
 		began := time.Now()
 		d := open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), func(o *Options) { o.MaxElapsedTime = time.Minute })
 		assert.Equal(t, ReasonGaveUp, dial(t, d, lead(t, 1))[0].Reason)
@@ -312,7 +312,7 @@ func TestAShutdownInAGuardLeavesNothingBehind(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				mem, calls, api := ledger.NewMemory(), leads(t, 2), &fakeAPI{}
 				results, err := dialUntil(t, open(t, api, mem, guarded(g)), 20*time.Second, calls)
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.Equal(t, []Outcome{"", ""}, outcomes(results))
 				assert.Empty(t, api.requests())
 				for _, c := range calls {
@@ -331,13 +331,13 @@ func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 		mem, api, g, calls := ledger.NewMemory(), &fakeAPI{}, &fakeGuard{}, leads(t, 6)
 		dial(t, open(t, api, mem), calls[3])
 		asked := len(api.requests())
-		_, g.lookUp = only("2", Verdict{Ruling: Refuse, Outcome: "suppressed", Reason: "listed", Why: tooLate})
+		_, g.lookUp = only("2", Verdict{Ruling: Refuse, Outcome: "suppressed", Reason: "listed", Why: errTooLate})
 		g.check = func(_ time.Time, c *Call) Verdict {
 			switch c.Number[len(c.Number)-1] {
 			case '1', '4':
 				return outside(time.Time{})
 			case '5':
-				return Verdict{Ruling: Later, NotBefore: time.Now().Add(time.Hour), Cause: "evening", Why: tooLate}
+				return Verdict{Ruling: Later, NotBefore: time.Now().Add(time.Hour), Cause: "evening", Why: errTooLate}
 			}
 			return Verdict{}
 		}
@@ -346,7 +346,7 @@ func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 		var reasons []string
 		for _, r := range results {
 			assert.Equal(t, DryRun, r.Outcome)
-			assert.NoError(t, r.Err)
+			require.NoError(t, r.Err)
 			reasons = append(reasons, r.Reason)
 		}
 		assert.Equal(t, []string{"hours", "listed", "", "", "", ""}, reasons, "a call that the ledger knows would be a duplicate")

@@ -81,7 +81,7 @@ func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
 		assert.Equal(t, Rejected, r.Outcome)
 		assert.Equal(t, ReasonConflict, r.Reason)
 		assert.Equal(t, "call-1", r.CallID)
-		assert.ErrorContains(t, r.Err, "rejected: dedupe_conflict: ")
+		require.ErrorContains(t, r.Err, "rejected: dedupe_conflict: ")
 		assert.Len(t, api.requests(), 1)
 	})
 }
@@ -94,7 +94,7 @@ func TestARefusedCallFailsAloneAndCanBeDialedAgain(t *testing.T) {
 		assert.Equal(t, Rejected, r.Outcome)
 		assert.Equal(t, ReasonRefused, r.Reason)
 		assert.Equal(t, 422, r.HTTPStatus)
-		assert.ErrorAs(t, r.Err, new(*happyrobot.Error))
+		require.ErrorAs(t, r.Err, new(*happyrobot.Error))
 
 		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, one)), "the claim was given up")
 		assertOneCallEach(t, api, []Call{one})
@@ -183,7 +183,7 @@ func TestAFailingRateLimitEndsTheDialWithNothingSent(t *testing.T) {
 		broken := errors.New("no such rate limit")
 		d := open(t, api, ledger.NewMemory(), func(o *Options) { o.Wait = func(context.Context) error { return broken } })
 		results, err := d.Dial(t.Context(), leads(t, 2))
-		assert.ErrorIs(t, err, broken)
+		require.ErrorIs(t, err, broken)
 		assert.Equal(t, []Outcome{"", ""}, outcomes(results))
 		assert.Empty(t, api.requests())
 	})
@@ -205,7 +205,7 @@ func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
 		for _, r := range dial(t, d, calls...) {
 			assert.Equal(t, Rejected, r.Outcome)
 			assert.Equal(t, ReasonGaveUp, r.Reason)
-			assert.ErrorContains(t, r.Err, "rejected: gave_up: ")
+			require.ErrorContains(t, r.Err, "rejected: gave_up: ")
 		}
 		assert.InDelta(t, 10*time.Minute, time.Since(began), float64(time.Second))
 

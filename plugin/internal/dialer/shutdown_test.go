@@ -28,7 +28,7 @@ func TestAShutdownLetsARequestThatHasLeftFinish(t *testing.T) {
 		api, calls, mem := &fakeAPI{onPost: first(answer{takes: 10 * time.Second})}, leads(t, 4), ledger.NewMemory()
 		two := func(o *Options) { o.MaxCallsPerRequest = 2 }
 		results, err := dialUntil(t, open(t, api, mem, two), time.Second, calls)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, []Outcome{Accepted, Accepted, "", ""}, outcomes(results))
 
 		again := dial(t, open(t, api, mem, two), calls...)
@@ -56,7 +56,7 @@ func TestAShutdownWhileLookingUpLeavesTheQuestionToTheNext(t *testing.T) {
 					return nil
 				}
 				results, err := dialUntil(t, open(t, api, mem, redial), time.Second, calls)
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
 				assert.Equal(t, []Outcome{"", ""}, outcomes(results))
 
 				assert.Equal(t, []Outcome{Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, redial), calls...)))
@@ -71,7 +71,7 @@ func TestAShutdownWhileWaitingLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, calls, mem := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}, leads(t, 3), ledger.NewMemory()
 		results, err := dialUntil(t, open(t, api, mem), 10*time.Second, calls)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, []Outcome{"", "", ""}, outcomes(results))
 		began := time.Now()
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem), calls...)))
@@ -86,7 +86,7 @@ func TestAnEndedContextSendsNothing(t *testing.T) {
 		cancel()
 		api := &fakeAPI{}
 		results, err := open(t, api, ledger.NewMemory()).Dial(ctx, leads(t, 2))
-		assert.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, []Outcome{"", ""}, outcomes(results))
 		assert.Empty(t, api.requests())
 	})
@@ -141,7 +141,7 @@ func TestClaimsTakenBeforeTheLedgerFailedAreGivenBack(t *testing.T) {
 		mem := &refusesKey{Memory: ledger.NewMemory(), key: calls[1].Ref}
 		api := &fakeAPI{}
 		_, err := dialUntil(t, open(t, api, mem), 10*time.Second, calls)
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Empty(t, api.requests(), "no ledger, no call")
 		_, err = mem.Get(t.Context(), calls[0].Ref)
 		require.ErrorIs(t, err, store.ErrNotFound)

@@ -45,7 +45,7 @@ func TestAnUnknownIsHeldWhenItIsNotListedInTime(t *testing.T) {
 		r := dial(t, open(t, api, mem), one)[0]
 		assert.Equal(t, Held, r.Outcome)
 		assert.Equal(t, ReasonUnknown, r.Reason)
-		assert.ErrorContains(t, r.Err, "held: unknown: ")
+		require.ErrorContains(t, r.Err, "held: unknown: ")
 		assert.GreaterOrEqual(t, time.Since(began), settle)
 		assert.False(t, api.lists()[len(api.lists())-1].Before(began.Add(settle)), "the last look is not before settle")
 

@@ -44,7 +44,7 @@ func TestADialIsForgottenAfterItsWindow(t *testing.T) {
 
 func TestAWindowMustOutlastAClaim(t *testing.T) {
 	_, err := New(NewMemory(), Options{Window: lease + clockSkew, Lease: lease})
-	assert.Error(t, err)
+	require.Error(t, err)
 	_, err = New(NewMemory(), Options{Window: lease + clockSkew + 1, Lease: lease})
 	assert.NoError(t, err)
 }
@@ -58,7 +58,7 @@ func TestOfManyWhoClaimOneWins(t *testing.T) {
 			l := open(t, mem)
 			wg.Go(func() {
 				_, standing, err := l.Claim(t.Context(), "ref", "print")
-				assert.NoError(t, err)
+				require.NoError(t, err)
 				switch standing.Kind {
 				case Claimed:
 					won.Add(1)
@@ -111,11 +111,11 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 			wg.Go(func() {
 				_, standing, err := l.Claim(t.Context(), "ref", "print")
 				ready.Done()
-				assert.NoError(t, err)
+				require.NoError(t, err)
 				assert.Equal(t, InDoubt, standing.Kind)
 				ready.Wait()
 				c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
-				assert.NoError(t, err)
+				require.NoError(t, err)
 				if won {
 					mu.Lock()
 					winners = append(winners, c)
@@ -181,7 +181,7 @@ func TestAReleasedClaimIsGoneWithinItsLease(t *testing.T) {
 		l := open(t, mem)
 		require.NoError(t, l.Release(t.Context(), claim(t, l, "ref")))
 		_, err := mem.Get(t.Context(), "ref")
-		assert.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, store.ErrNotFound)
 		assert.Equal(t, 1, claim(t, l, "ref").Attempt())
 	})
 }

@@ -18,7 +18,7 @@ func TestMemoryForgetsAValueWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, hour := NewMemory(), time.Hour
 		require.NoError(t, m.Add(t.Context(), "key", []byte("old"), &hour))
-		assert.ErrorIs(t, m.Add(t.Context(), "key", []byte("new"), &hour), store.ErrExists)
+		require.ErrorIs(t, m.Add(t.Context(), "key", []byte("new"), &hour), store.ErrExists)
 		time.Sleep(hour - time.Nanosecond)
 		value, err := m.Get(t.Context(), "key")
 		require.NoError(t, err)
@@ -26,7 +26,7 @@ func TestMemoryForgetsAValueWhenItsTimeIsUp(t *testing.T) {
 
 		time.Sleep(time.Nanosecond)
 		_, err = m.Get(t.Context(), "key")
-		assert.ErrorIs(t, err, store.ErrNotFound)
+		require.ErrorIs(t, err, store.ErrNotFound)
 		assert.NoError(t, m.Add(t.Context(), "key", []byte("new"), &hour))
 	})
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestAPauseGrowsToItsLongestAndIsDrawnFromAllOfIt(t *testing.T) {
@@ -23,8 +26,8 @@ func TestAPauseGrowsToItsLongestAndIsDrawnFromAllOfIt(t *testing.T) {
 		g.Reset()
 		assert.LessOrEqual(t, g.Next(), 100*time.Millisecond+1, "after a success it is short again")
 	}
-	for i, most := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
-		most *= time.Millisecond
+	for i, milliseconds := range []int{100, 200, 400, 800, 1000, 1000} {
+		most := time.Duration(milliseconds) * time.Millisecond
 		assert.LessOrEqual(t, longest[i], most+1)
 		assert.Greater(t, longest[i], most*8/10, "all of the interval is drawn from")
 	}
@@ -41,19 +44,32 @@ func TestASleepEndsWithItsContext(t *testing.T) {
 		why := errors.New("the stream stops")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Minute, func() { cancel(why) })
-		assert.ErrorIs(t, Sleep(ctx, time.Hour), why)
+		require.ErrorIs(t, Sleep(ctx, time.Hour), why)
 		assert.Equal(t, 2*time.Hour+time.Minute, time.Since(began))
 		assert.ErrorIs(t, Sleep(ctx, -time.Second), why)
 	})
 }
 
-type lines []string
-
-func (l *lines) Warnf(format string, args ...any) {
-	*l = append(*l, "WARN "+fmt.Sprintf(format, args...))
+// lines is a log. Reminders are written by a timer of their own.
+type lines struct {
+	mu   sync.Mutex
+	said []string
 }
-func (l *lines) Infof(format string, args ...any) {
-	*l = append(*l, "INFO "+fmt.Sprintf(format, args...))
+
+func (l *lines) Warnf(format string, args ...any) { l.add("WARN "+format, args...) }
+func (l *lines) Infof(format string, args ...any) { l.add("INFO "+format, args...) }
+
+func (l *lines) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said = append(l.said, fmt.Sprintf(format, args...))
+}
+
+// from are the lines after the first n.
+func (l *lines) from(n int) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.said[n:])
 }
 
 func TestTroubleIsReportedWhenItStartsWhileItLastsAndWhenItIsOver(t *testing.T) {
@@ -65,31 +81,31 @@ func TestTroubleIsReportedWhenItStartsWhileItLastsAndWhenItIsOver(t *testing.T) 
 
 		n.Recovered()
 		n.Stop()
-		assert.Empty(t, log, "silence when all is well")
+		assert.Empty(t, log.from(0), "silence when all is well")
 
 		n.Trouble(errors.New("first"))
 		n.Trouble(errors.New("second"))
-		assert.Equal(t, lines{"WARN Paused: first."}, log, "reported once, however often it is met")
+		assert.Equal(t, []string{"WARN Paused: first."}, log.from(0), "reported once, however often it is met")
 		assert.Equal(t, []bool{true}, changes)
 
 		time.Sleep(2*Reminder + time.Second)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: second.", "WARN Still paused, since 2000-01-01T00:00:00Z: second."}, log[1:])
+		assert.Equal(t, []string{"WARN Still paused, since 2000-01-01T00:00:00Z: second.", "WARN Still paused, since 2000-01-01T00:00:00Z: second."}, log.from(1))
 
 		n.Recovered()
 		n.Recovered()
-		assert.Equal(t, lines{"INFO Resumed after 10m1s."}, log[3:])
+		assert.Equal(t, []string{"INFO Resumed after 10m1s."}, log.from(3))
 		assert.Equal(t, []bool{true, false}, changes)
 
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 4, "no reminder once it is over")
+		assert.Len(t, log.from(0), 4, "no reminder once it is over")
 
 		n.TroubleSince(time.Now().Add(-time.Minute), errors.New("third"))
 		n.Stop()
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 5, "stopping says nothing")
+		assert.Len(t, log.from(0), 5, "stopping says nothing")
 		assert.Equal(t, []bool{true, false, true, false}, changes)
 	})
 }

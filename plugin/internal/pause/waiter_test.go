@@ -20,19 +20,19 @@ func TestANoticeLastsUntilNobodyWaits(t *testing.T) {
 		first.Trouble(errors.New("no route"))
 		second.Trouble(errors.New("no host"))
 		second.Trouble(errors.New("no host"))
-		assert.Equal(t, lines{"WARN Paused: no route."}, log)
+		assert.Equal(t, []string{"WARN Paused: no route."}, log.from(0))
 
 		well.Recovered()
 		first.Recovered()
 		first.Recovered()
 		time.Sleep(Reminder)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no host."}, log[1:], "one still waits")
+		assert.Equal(t, []string{"WARN Still paused, since 2000-01-01T00:00:00Z: no host."}, log.from(1), "one still waits")
 
 		second.Recovered()
-		assert.Equal(t, lines{"INFO Resumed after 5m0s."}, log[2:])
+		assert.Equal(t, []string{"INFO Resumed after 5m0s."}, log.from(2))
 		first.Trouble(errors.New("too late"))
-		assert.Len(t, log, 3, "a waiter is used once")
+		assert.Len(t, log.from(0), 3, "a waiter is used once")
 	})
 }
 
@@ -46,7 +46,7 @@ func TestALastWaiterThatStopsIsNoRecovery(t *testing.T) {
 		w.Stop()
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 1)
+		assert.Len(t, log.from(0), 1)
 		assert.Equal(t, []bool{true, false}, changes)
 	})
 }
@@ -60,12 +60,12 @@ func TestAnErrorSaysMoreThanSilence(t *testing.T) {
 		silent.Silence(time.Now(), errors.New("nothing happens"))
 		time.Sleep(Reminder)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no route."}, log[1:])
+		assert.Equal(t, []string{"WARN Still paused, since 2000-01-01T00:00:00Z: no route."}, log.from(1))
 		failing.Stop()
 		silent.Stop()
 
 		n.Waiter().Silence(time.Now(), errors.New("nothing happens"))
-		assert.Equal(t, lines{"WARN Paused: nothing happens."}, log[2:])
+		assert.Equal(t, []string{"WARN Paused: nothing happens."}, log.from(2))
 		n.Stop()
 	})
 }
@@ -116,7 +116,7 @@ func TestReportsKeepTheirOrderAndNobodyWaitsForThem(t *testing.T) {
 		n.Recovered()
 		close(log.free)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Paused: first.", "INFO Resumed after 0s.", "WARN Paused: second.", "INFO Resumed after 0s."}, log.lines)
+		assert.Equal(t, []string{"WARN Paused: first.", "INFO Resumed after 0s.", "WARN Paused: second.", "INFO Resumed after 0s."}, log.lines.from(0))
 		assert.Equal(t, []bool{true, false, true, false}, changes)
 	})
 }

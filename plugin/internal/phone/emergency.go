@@ -44,7 +44,7 @@ func emergency(w written, region string) Number {
 	parsed, err := phonenumbers.Parse(w.digits, region)
 	if err != nil {
 		return Number{Emergency: true, refused: emergencyRefusal, parsed: &phonenumbers.PhoneNumber{
-			CountryCode: proto.Int32(int32(phonenumbers.GetCountryCodeForRegion(region))), NationalNumber: proto.Uint64(0),
+			CountryCode: new(int32(phonenumbers.GetCountryCodeForRegion(region))), NationalNumber: proto.Uint64(0),
 		}}
 	}
 	n := numberOf(parsed)

@@ -63,7 +63,7 @@ func TestEveryExampleNumberGetsTheDecisionOfItsType(t *testing.T) {
 	tried := 0
 	for region := range geographic(t) {
 		rules := DefaultRules(region)
-		for kind := phonenumbers.FIXED_LINE; kind < phonenumbers.UNKNOWN; kind++ {
+		for kind := range phonenumbers.UNKNOWN {
 			example := phonenumbers.GetExampleNumberForTypeInRegion(region, kind)
 			if example == nil {
 				continue

@@ -63,7 +63,7 @@ func TestUnknownRegionsAreRefusedWithTheRightOne(t *testing.T) {
 
 func TestEveryTypeOfTheLibraryHasAWord(t *testing.T) {
 	words := map[Type]bool{}
-	for kind := phonenumbers.FIXED_LINE; kind < phonenumbers.UNKNOWN; kind++ {
+	for kind := range phonenumbers.UNKNOWN {
 		word := typeOf(kind)
 		assert.NotEqual(t, Unknown, word)
 		assert.Contains(t, Types(), word)

@@ -153,7 +153,7 @@ func networkAddress(text string) bool {
 		return false
 	}
 	pairs := 0
-	for _, group := range strings.Split(text, ".") {
+	for group := range strings.SplitSeq(text, ".") {
 		if len(group) == 2 {
 			pairs++
 		}

@@ -63,7 +63,7 @@ func spelledOut(text, region string) (string, error) {
 // threeAlike finds masks such as XXX.
 func threeAlike(letters string) bool {
 	for i := 2; i < len(letters); i++ {
-		if letters[i] == letters[i-1] && letters[i] == letters[i-2] {
+		if letters[i-2] == letters[i-1] && letters[i-1] == letters[i] {
 			return true
 		}
 	}
