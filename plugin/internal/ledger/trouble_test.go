@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,10 +19,25 @@ import (
 )
 
 // lines are what a ledger's notice reports.
-type lines []string
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
 
-func (l *lines) Warnf(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
-func (l *lines) Infof(format string, args ...any) { *l = append(*l, fmt.Sprintf(format, args...)) }
+func (l *lines) Warnf(format string, args ...any) { l.add(format, args...) }
+func (l *lines) Infof(format string, args ...any) { l.add(format, args...) }
+
+func (l *lines) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, fmt.Sprintf(format, args...))
+}
+
+func (l *lines) said() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
 
 // reporting makes a ledger report its trouble.
 func reporting(to *lines) func(*Options) {
@@ -57,7 +74,7 @@ func TestADuplicateReportedInOtherWordsIsADuplicate(t *testing.T) {
 		_, standing := ask(t, l, "ref")
 		assert.Equal(t, Called, standing.Kind)
 		assert.Equal(t, "call-1", standing.CallID)
-		assert.Empty(t, told, "that is no trouble")
+		assert.Empty(t, told.said(), "that is no trouble")
 	})
 }
 
@@ -67,8 +84,8 @@ func TestAnAddThatWroteNothingIsTriedAgain(t *testing.T) {
 		mem.onAdd = once(false, errors.New("connection refused"))
 		var told lines
 		claim(t, open(t, mem, reporting(&told)), "ref")
-		require.Len(t, told, 2)
-		assert.Equal(t, "paused: claiming in ledger: connection refused", told[0])
+		require.Len(t, told.said(), 2)
+		assert.Equal(t, "paused: claiming in ledger: connection refused", told.said()[0])
 	})
 }
 
@@ -84,12 +101,12 @@ func TestAClaimWaitsWhileTheStoreFails(t *testing.T) {
 		waited := time.Since(began)
 		assert.GreaterOrEqual(t, waited, time.Minute)
 		assert.LessOrEqual(t, waited, time.Minute+15*time.Second, "pauses do not outgrow max_interval")
-		require.Len(t, told, 2, "reported when it starts and when it is over")
-		assert.Equal(t, "paused: reading ledger: store down", told[0])
-		assert.Contains(t, told[1], "resumed after 1m")
+		require.Len(t, told.said(), 2, "reported when it starts and when it is over")
+		assert.Equal(t, "paused: reading ledger: store down", told.said()[0])
+		assert.Contains(t, told.said()[1], "resumed after 1m")
 
 		require.NoError(t, l.Complete(t.Context(), c, "call-1"))
-		assert.Len(t, told, 2)
+		assert.Len(t, told.said(), 2)
 	})
 }
 
@@ -113,10 +130,10 @@ func TestTheStoreHasRecoveredWhenNobodyWaitsForIt(t *testing.T) {
 		}()
 		synctest.Wait()
 		claim(t, l, "good")
-		assert.Len(t, told, 1)
+		assert.Len(t, told.said(), 1)
 		<-ended
-		assert.Equal(t, 1, strings.Count(strings.Join(told, "\n"), "resumed after"))
-		assert.Contains(t, told[len(told)-1], "resumed after 1h0m")
+		assert.Equal(t, 1, strings.Count(strings.Join(told.said(), "\n"), "resumed after"))
+		assert.Contains(t, told.said()[len(told.said())-1], "resumed after 1h0m")
 	})
 }
 
@@ -130,7 +147,7 @@ func TestAStoreThatIsGivenUpHasNotRecovered(t *testing.T) {
 		_, _, err := open(t, mem, reporting(&told)).Claim(ctx, "ref", "print")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		time.Sleep(2 * pause.Reminder)
-		assert.Len(t, told, 1)
+		assert.Len(t, told.said(), 1)
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,47 +51,61 @@ func TestASleepEndsWithItsContext(t *testing.T) {
 
 type lines []string
 
-func (l *lines) Warnf(format string, args ...any) {
-	*l = append(*l, "WARN "+fmt.Sprintf(format, args...))
+// recorder is a log that a reminder may write to at any moment.
+type recorder struct {
+	mu    sync.Mutex
+	lines lines
 }
-func (l *lines) Infof(format string, args ...any) {
-	*l = append(*l, "INFO "+fmt.Sprintf(format, args...))
+
+func (r *recorder) Warnf(format string, args ...any) { r.add("WARN "+format, args...) }
+func (r *recorder) Infof(format string, args ...any) { r.add("INFO "+format, args...) }
+
+func (r *recorder) add(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) said() lines {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.lines)
 }
 
 func TestTroubleIsReportedWhenItStartsWhileItLastsAndWhenItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
+		var log recorder
 		var changes []bool
 		n := NewNotice(&log, Wording{Begins: "Paused: %v.", Lasts: "Still paused, since %s: %v.", Ends: "Resumed after %v."},
 			func(in bool) { changes = append(changes, in) })
 
 		n.Recovered()
 		n.Stop()
-		assert.Empty(t, log, "silence when all is well")
+		assert.Empty(t, log.said(), "silence when all is well")
 
 		n.Trouble(errors.New("first"))
 		n.Trouble(errors.New("second"))
-		assert.Equal(t, lines{"WARN Paused: first."}, log, "reported once, however often it is met")
+		assert.Equal(t, lines{"WARN Paused: first."}, log.said(), "reported once, however often it is met")
 		assert.Equal(t, []bool{true}, changes)
 
 		time.Sleep(2*Reminder + time.Second)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: second.", "WARN Still paused, since 2000-01-01T00:00:00Z: second."}, log[1:])
+		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: second.", "WARN Still paused, since 2000-01-01T00:00:00Z: second."}, log.said()[1:])
 
 		n.Recovered()
 		n.Recovered()
-		assert.Equal(t, lines{"INFO Resumed after 10m1s."}, log[3:])
+		assert.Equal(t, lines{"INFO Resumed after 10m1s."}, log.said()[3:])
 		assert.Equal(t, []bool{true, false}, changes)
 
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 4, "no reminder once it is over")
+		assert.Len(t, log.said(), 4, "no reminder once it is over")
 
 		n.TroubleSince(time.Now().Add(-time.Minute), errors.New("third"))
 		n.Stop()
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 5, "stopping says nothing")
+		assert.Len(t, log.said(), 5, "stopping says nothing")
 		assert.Equal(t, []bool{true, false, true, false}, changes)
 	})
 }

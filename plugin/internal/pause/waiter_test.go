@@ -14,31 +14,31 @@ var words = Wording{Begins: "Paused: %v.", Lasts: "Still paused, since %s: %v.",
 
 func TestANoticeLastsUntilNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
+		var log recorder
 		n := NewNotice(&log, words, nil)
 		well, first, second := n.Waiter(), n.Waiter(), n.Waiter()
 		first.Trouble(errors.New("no route"))
 		second.Trouble(errors.New("no host"))
 		second.Trouble(errors.New("no host"))
-		assert.Equal(t, lines{"WARN Paused: no route."}, log)
+		assert.Equal(t, lines{"WARN Paused: no route."}, log.said())
 
 		well.Recovered()
 		first.Recovered()
 		first.Recovered()
 		time.Sleep(Reminder)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no host."}, log[1:], "one still waits")
+		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no host."}, log.said()[1:], "one still waits")
 
 		second.Recovered()
-		assert.Equal(t, lines{"INFO Resumed after 5m0s."}, log[2:])
+		assert.Equal(t, lines{"INFO Resumed after 5m0s."}, log.said()[2:])
 		first.Trouble(errors.New("too late"))
-		assert.Len(t, log, 3, "a waiter is used once")
+		assert.Len(t, log.said(), 3, "a waiter is used once")
 	})
 }
 
 func TestALastWaiterThatStopsIsNoRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
+		var log recorder
 		var changes []bool
 		n := NewNotice(&log, words, func(in bool) { changes = append(changes, in) })
 		w := n.Waiter()
@@ -46,26 +46,26 @@ func TestALastWaiterThatStopsIsNoRecovery(t *testing.T) {
 		w.Stop()
 		time.Sleep(3 * Reminder)
 		synctest.Wait()
-		assert.Len(t, log, 1)
+		assert.Len(t, log.said(), 1)
 		assert.Equal(t, []bool{true, false}, changes)
 	})
 }
 
 func TestAnErrorSaysMoreThanSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lines
+		var log recorder
 		n := NewNotice(&log, words, nil)
 		failing, silent := n.Waiter(), n.Waiter()
 		failing.Trouble(errors.New("no route"))
 		silent.Silence(time.Now(), errors.New("nothing happens"))
 		time.Sleep(Reminder)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no route."}, log[1:])
+		assert.Equal(t, lines{"WARN Still paused, since 2000-01-01T00:00:00Z: no route."}, log.said()[1:])
 		failing.Stop()
 		silent.Stop()
 
 		n.Waiter().Silence(time.Now(), errors.New("nothing happens"))
-		assert.Equal(t, lines{"WARN Paused: nothing happens."}, log[2:])
+		assert.Equal(t, lines{"WARN Paused: nothing happens."}, log.said()[2:])
 		n.Stop()
 	})
 }
@@ -84,23 +84,14 @@ func TestWithoutANoticeNothingIsReported(*testing.T) {
 
 // blocking is a log whose first line is slow.
 type blocking struct {
-	mu    sync.Mutex
-	lines lines
-	slow  sync.Once
-	free  chan struct{}
+	recorder
+	slow sync.Once
+	free chan struct{}
 }
 
 func (b *blocking) Warnf(format string, args ...any) {
 	b.slow.Do(func() { <-b.free })
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines.Warnf(format, args...)
-}
-
-func (b *blocking) Infof(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lines.Infof(format, args...)
+	b.recorder.Warnf(format, args...)
 }
 
 // The last word in the log, and of the metric, must be what is the case now.
@@ -116,7 +107,7 @@ func TestReportsKeepTheirOrderAndNobodyWaitsForThem(t *testing.T) {
 		n.Recovered()
 		close(log.free)
 		synctest.Wait()
-		assert.Equal(t, lines{"WARN Paused: first.", "INFO Resumed after 0s.", "WARN Paused: second.", "INFO Resumed after 0s."}, log.lines)
+		assert.Equal(t, lines{"WARN Paused: first.", "INFO Resumed after 0s.", "WARN Paused: second.", "INFO Resumed after 0s."}, log.said())
 		assert.Equal(t, []bool{true, false, true, false}, changes)
 	})
 }
