@@ -186,9 +186,8 @@ func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBa
 	return batchError(batch, errs)
 }
 
-// Close closes the child outputs.
+// Close closes the child outputs, and then what reports their pauses.
 func (o *dialOutput) Close(ctx context.Context) error {
-	o.engine.close()
 	var both sync.WaitGroup
 	for _, child := range []*childOutput{o.receipts, o.failures} {
 		both.Go(func() { child.close(ctx) })
