@@ -61,7 +61,7 @@ func TestARefusedCallFailsAloneAndIsNotRecorded(t *testing.T) {
 				results := dial(t, open(t, api, mem, guarded(g)), calls...)
 				assert.Equal(t, []Outcome{Accepted, "outside_hours", Accepted}, outcomes(results))
 				assert.Equal(t, "hours", results[1].Reason)
-				assert.EqualError(t, results[1].Err, "outside_hours: hours: the recipient's day is over; rule=us next_allowed=2000-01-01T08:00:00Z")
+				require.EqualError(t, results[1].Err, "outside_hours: hours: the recipient's day is over; rule=us next_allowed=2000-01-01T08:00:00Z")
 				unrecorded(t, mem, calls[1])
 				assert.Zero(t, api.callsOf(calls[1]))
 				if where == "reserve" {
