@@ -35,6 +35,15 @@ type verdict struct {
 // status emitted was acknowledged last.
 func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrobot.Call, now time.Time) verdict {
 	s, v, quietSince := call.Status, verdict{since: since, emitted: emitted}, since
+	wanted := len(r.statuses) == 0 || s.In(r.statuses)
+	if r.over(s) {
+		if wanted {
+			v.outcome = Complete
+		} else {
+			v.finished = true
+		}
+		return v
+	}
 	if s.Is(happyrobot.StatusScheduled) {
 		if v.since = scheduledFor(call); v.since.IsZero() {
 			v.since = now // it may be due any day
@@ -42,14 +51,7 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 			quietSince = v.since
 		}
 	}
-	wanted := len(r.statuses) == 0 || s.In(r.statuses)
 	switch {
-	case r.over(s):
-		if wanted {
-			v.outcome = Complete
-		} else {
-			v.finished = true
-		}
 	case now.Sub(v.since) > r.maxAge:
 		// With a status that is not documented it may well be over, so it is emitted.
 		// With changes, it was already.
