@@ -132,7 +132,7 @@ func TestAnOutageIsReportedAsOneHoweverManyCallsAreOpen(t *testing.T) {
 		api.refuse = nil
 		api.mu.Unlock()
 		time.Sleep(time.Hour)
-		assert.Equal(t, 1, logged(log, "Open calls are read again"))
+		assert.Equal(t, 1, logged(log, "Open calls can be read again"))
 		lines := len(log.all())
 		time.Sleep(time.Hour)
 		assert.Len(t, log.all(), lines, "and no more of it")
@@ -186,7 +186,7 @@ func TestACallThatCannotBeReadIsReportedAndTriedAgain(t *testing.T) {
 		api.mu.Unlock()
 		time.Sleep(time.Hour)
 		assert.ElementsMatch(t, ids(0, 4), got.ids())
-		assert.Equal(t, 1, logged(log, "Open calls are read again"))
+		assert.Equal(t, 1, logged(log, "Open calls can be read again"))
 	})
 }
 
@@ -212,7 +212,7 @@ func TestACallThatTheAPIRefusesIsGivenUpInTheEnd(t *testing.T) {
 				if givenUp {
 					assert.Equal(t, map[string]int{"expired": 1}, dropped)
 					assert.Equal(t, 1, logged(log, "Stopped watching call "+callID(0)))
-					assert.Equal(t, 1, logged(log, "Open calls are read again"), "its trouble ends with it")
+					assert.Equal(t, 1, logged(log, "Open calls can be read again"), "its trouble ends with it")
 				} else {
 					assert.Empty(t, dropped)
 				}

@@ -23,22 +23,22 @@ func newNotices(log Logger) notices {
 	return notices{
 		listing: pause.NewNotice(log, pause.Wording{
 			Begins: "Listing calls failed; retrying, nothing is lost: %v",
-			Lasts:  "Since %s: listing calls fails; retrying, nothing is lost: %v",
-			Ends:   "Calls are listed again, after %v.",
+			Lasts:  "Listing calls still fails, since %s; retrying, nothing is lost: %v",
+			Ends:   "Listing calls works again, after %v.",
 		}, nil),
 		calls: pause.NewNotice(log, pause.Wording{
 			Begins: "Cannot read %v",
-			Lasts:  "Since %s: cannot read %v",
-			Ends:   "Open calls are read again, after %v.",
+			Lasts:  "Still cannot read calls, since %s: %v",
+			Ends:   "Open calls can be read again, after %v.",
 		}, nil),
 		parts: pause.NewNotice(log, pause.Wording{
 			Begins: "Cannot read the transcript or other parts of %v",
-			Lasts:  "Since %s: cannot read the transcript or other parts of %v",
+			Lasts:  "Still cannot read the transcript or other parts of calls, since %s: %v",
 			Ends:   "No call waits any longer for parts that cannot be read, after %v.",
 		}, nil),
 		backlog: pause.NewNotice(log, pause.Wording{
 			Begins: "No new calls are listed until some of the open ones are over: %v.",
-			Lasts:  "Since %s: no new calls are listed until some of the open ones are over: %v.",
+			Lasts:  "Still no new calls are listed, since %s, until some of the open ones are over: %v.",
 			Ends:   "New calls are listed again, after %v.",
 		}, nil),
 		facts:    once{log: log},

@@ -75,7 +75,7 @@ func TestAFeedThatIsClosedStopsItsNotices(t *testing.T) {
 		store.mu.Unlock()
 		time.Sleep(2*time.Hour + 2*time.Minute) // the hourly refresh finds that the store fails
 		lines := log.all()
-		for _, trouble := range []string{"listing calls fails", "saving the cursor fails"} {
+		for _, trouble := range []string{"Listing calls still fails", "Saving the cursor still fails"} {
 			assert.Greater(t, logged(log, trouble), 10)
 		}
 		require.Error(t, feed.Close(context.Background()))
@@ -112,7 +112,7 @@ func TestAListThatIsReadAgainIsNoTroubleWhileThePipelineIsSlow(t *testing.T) {
 		feed, err := callfeed.Open(t.Context(), options(api, &disk{}, log))
 		require.NoError(t, err)
 		time.Sleep(time.Hour) // and nobody reads
-		assert.Equal(t, 1, logged(log, "Calls are listed again, after 1m"))
+		assert.Equal(t, 1, logged(log, "Listing calls works again, after 1m"))
 		assert.Len(t, log.all(), 2)
 		require.NoError(t, feed.Close(t.Context()))
 	})
@@ -142,7 +142,7 @@ func TestAnAPIThatIsAwayIsReportedWhileItLasts(t *testing.T) {
 		lines := log.all()
 		require.Len(t, lines, 1+11+1, "when it starts, every five minutes, and when it ends")
 		assert.Contains(t, lines[0], "Listing calls failed; retrying")
-		assert.Contains(t, lines[11], "Since 2000-01-01T00:00:00Z: listing calls fails")
-		assert.Contains(t, lines[12], "Calls are listed again, after 59m")
+		assert.Contains(t, lines[11], "Listing calls still fails, since 2000-01-01T00:00:00Z")
+		assert.Contains(t, lines[12], "Listing calls works again, after 59m")
 	})
 }

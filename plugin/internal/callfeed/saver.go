@@ -43,7 +43,7 @@ func newSaver(store Store, b *book, retry time.Duration, log Logger, lost func(e
 		store: store, book: b, owner: rand.Text(), retry: retry, lost: lost,
 		failing: pause.NewNotice(log, pause.Wording{
 			Begins: "Saving the cursor failed; retrying. Messages are acknowledged once it succeeds: %v",
-			Lasts:  "Since %s: saving the cursor fails; retrying. Messages are acknowledged once it succeeds: %v",
+			Lasts:  "Saving the cursor still fails, since %s; retrying. Messages are acknowledged once it succeeds: %v",
 			Ends:   "The cursor is saved again, after %v.",
 		}, nil),
 		wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), news: make(chan struct{}),
