@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // Error is a call's failure. Its text is "outcome: reason: details", followed by
@@ -70,7 +72,7 @@ var (
 	// failureText finds the first failure in a text. Benthos puts words of its own
 	// before an error that it passes on, such as "rejecting due to failed processing: ".
 	// The outcomes of success are there for a message that failed after its dial.
-	failureText = regexp.MustCompile(`(?s)^(?:.*?: )??(` + strings.Join([]string{string(Rejected), string(Held), string(Accepted), string(Duplicate), string(DryRun)}, "|") +
+	failureText = regexp.MustCompile(`(?s)^(?:.*?: )??(` + strings.Join(words.OutcomeNames("happyrobot_dial"), "|") +
 		`): ([a-z][a-z0-9_]*): (.*)$`)
 
 	plainFact = regexp.MustCompile(`^[^\s"]+$`)

@@ -23,6 +23,16 @@ func table(header []string, rows [][]string) string {
 
 func code(word string) string { return "`" + word + "`" }
 
+// OutcomeNames are the outcomes of a component.
+func OutcomeNames(component string) (names []string) {
+	for _, o := range Outcomes {
+		if o.Component == component {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
 // OutcomesOf is the table of a component's outcomes.
 func OutcomesOf(component string) string {
 	var rows [][]string
