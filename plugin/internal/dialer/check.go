@@ -132,17 +132,21 @@ func (r *run) lookedUp(ctx context.Context, group []*job) (paused *Verdict, err 
 	return nil, nil
 }
 
-// judge puts verdicts on the calls that are not allowed, and returns a pause, if there
-// is one.
+// judge puts verdicts on the calls that are not allowed, of a group without any, and
+// returns a pause, if there is one.
 func judge(group []*job, verdicts []Verdict) (paused *Verdict) {
-	for i := range verdicts {
-		group[i].verdict = nil
+	if verdicts == nil {
+		return nil
+	}
+	for i, j := range group {
+		// A guard that gives fewer verdicts than calls panics here: it must not allow the rest.
 		if verdicts[i].Ruling == Allow {
 			continue
 		}
-		group[i].verdict = &verdicts[i]
-		if paused == nil && verdicts[i].Ruling == Pause {
-			paused = &verdicts[i]
+		said := verdicts[i]
+		j.verdict = &said
+		if paused == nil && said.Ruling == Pause {
+			paused = j.verdict
 		}
 	}
 	return paused

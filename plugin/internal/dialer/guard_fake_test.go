@@ -128,3 +128,14 @@ func (g *stuckGuard) Reserve(ctx context.Context, now time.Time, calls []*Call) 
 	}
 	return g.fakeGuard.Reserve(ctx, now, calls)
 }
+
+// releaseGuard says when it is told to release.
+type releaseGuard struct {
+	fakeGuard
+	released func()
+}
+
+func (g *releaseGuard) Release(ctx context.Context, calls []*Call) {
+	g.released()
+	g.fakeGuard.Release(ctx, calls)
+}

@@ -366,3 +366,23 @@ func TestADryRunWithoutGuardsTouchesNothing(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []Outcome{DryRun, DryRun, DryRun}, outcomes(results))
 }
+
+// Another process that sees the claim gone must find the place free.
+func TestAReservationIsReleasedBeforeTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem, one := ledger.NewMemory(), lead(t, 1)
+		g := &releaseGuard{released: func() {
+			_, err := mem.Get(t.Context(), one.Ref)
+			assert.NoError(t, err, "the claim still stands")
+		}}
+		dial(t, open(t, &fakeAPI{onPost: first(answer{creates: none, err: status(422)})}, mem, guarded(g)), one)
+		assert.Contains(t, g.did(), "release 1")
+		unrecorded(t, mem, one)
+	})
+}
+
+func TestAGuardThatGivesTooFewVerdictsAllowsNothing(t *testing.T) {
+	jobs := []*job{{}, {}}
+	assert.Panics(t, func() { judge(jobs, []Verdict{{}}) })
+	assert.Nil(t, judge(jobs, nil))
+}
