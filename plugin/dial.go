@@ -41,7 +41,7 @@ func dialFields() []*service.ConfigField {
 			Default(20).
 			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
 		service.NewBoolField(dfFieldDryRun).
-			Description("Check messages and log what would be dialed, but call nobody. The ledger is not touched.").
+			Description("Check messages and log what would be dialed, but place no calls. The ledger is not touched.").
 			Default(false),
 	}...)
 }

@@ -61,7 +61,7 @@ func clientFields() []*service.ConfigField {
 				Description("The maximum interval.").
 				Default("30s"),
 			service.NewDurationField(cfFieldMaxElapsedTime).
-				Description("When to stop waiting for the API and fail messages instead. `0s` waits for ever, so that an outage or a revoked key holds the stream and fails nothing.").
+				Description("When to stop waiting for the API and fail messages instead. `0s` waits for ever, so that an outage or a revoked key pauses the stream and fails nothing.").
 				Default("0s"),
 		).Description("Pauses while the API cannot be reached, is rate limited, or refuses the key. A request that may have placed a call is never repeated; see `on_unknown` of `happyrobot_dial`.").
 			Advanced(),
