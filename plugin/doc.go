@@ -42,6 +42,7 @@
 //	happyrobot           the API's client
 //	callsim              a pretend API for tests and trials, which shares no types with the client
 //
-// Imports point one way: plugin → internal/dialer, internal/callfeed → happyrobot,
-// internal/ledger → internal/phone, store, pause, words. arrows_test.go and depguard hold it.
+// Imports point one way: plugin → internal/dialer, callfeed, webhook, boltfile, phone →
+// happyrobot, internal/ledger → internal/store, pause, words. arrows_test.go and depguard
+// hold it.
 package plugin

@@ -176,7 +176,7 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 		if won = addErr == nil; won {
 			return nil
 		}
-		// Not only for ErrKeyAlreadyExists: some caches report a duplicate key in
+		// Not only for store.ErrExists: some caches report a duplicate key in
 		// the words of their database.
 		stored, err := l.store.Get(ctx, name)
 		switch {
