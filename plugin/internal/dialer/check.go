@@ -157,12 +157,24 @@ func (r *run) sortOut(ctx context.Context, group []*job, next *agenda) (allowed 
 	if !slices.ContainsFunc(group, func(j *job) bool { return j.verdict != nil }) {
 		return group, nil
 	}
+	judged, allowed := split(group, func(j *job) bool { return j.verdict != nil })
+	return allowed, r.refuse(ctx, judged, next)
+}
+
+// refuse refuses calls or puts them off, as their verdicts say, unless the ledger knows
+// them. An attempt in doubt that came to nothing leaves a new call, which may be refused.
+func (r *run) refuse(ctx context.Context, judged []*job, next *agenda) error {
+	standings, errs := make([]ledger.Standing, len(judged)), make([]error, len(judged))
+	r.forEach(judged, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
 	now := time.Now()
-	var refused []*job
-	for _, j := range group {
-		switch v := j.verdict; {
-		case v == nil:
-			allowed = append(allowed, j)
+	for i, j := range judged {
+		s, v := standings[i], j.verdict
+		switch {
+		case s.Kind != ledger.Free && (s.Kind != ledger.InDoubt || s.Attempt != j.ruledOut):
+			next.known(j, s, now)
 		case v.Ruling == Later:
 			soonest := now.Add(pausePoll)
 			if v.NotBefore.After(soonest) {
@@ -171,28 +183,8 @@ func (r *run) sortOut(ctx context.Context, group []*job, next *agenda) (allowed 
 			j.postpone(soonest, v.Cause, v.Why, now)
 			next.later = append(next.later, j)
 		default:
-			refused = append(refused, j)
+			j.result = v.result()
 		}
-	}
-	return allowed, r.refuse(ctx, refused, next)
-}
-
-// refuse gives calls the result of their verdicts, unless the ledger knows them. An
-// attempt in doubt that came to nothing leaves a new call, which may be refused.
-func (r *run) refuse(ctx context.Context, refused []*job, next *agenda) error {
-	standings, errs := make([]ledger.Standing, len(refused)), make([]error, len(refused))
-	r.forEach(refused, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	now := time.Now()
-	for i, j := range refused {
-		s := standings[i]
-		if s.Kind == ledger.Free || s.Kind == ledger.InDoubt && s.Attempt == j.ruledOut {
-			j.result = j.verdict.result()
-			continue
-		}
-		next.known(j, s, now)
 	}
 	return nil
 }

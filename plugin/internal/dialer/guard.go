@@ -9,7 +9,7 @@ import (
 // asks its guards in their order; the first that does not allow a call decides. All
 // methods are safe for concurrent use.
 //
-// Guards judge new calls only. A call that is about to be refused is first looked up in
+// Guards judge new calls only. A call that is about to be refused or put off is first looked up in
 // the ledger: if it is known there, it is a duplicate, in doubt, or dialed elsewhere, as
 // without guards. Trouble of a guard's own, such as a list that cannot be read, is a verdict,
 // Pause or Refuse, and never Allow.

@@ -215,6 +215,19 @@ func TestALaterCallWaitsUnclaimedAndBlocksNoNeighbour(t *testing.T) {
 	}
 }
 
+func TestADuplicateWaitsForNoGuard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem, one := ledger.NewMemory(), lead(t, 1)
+		dial(t, open(t, &fakeAPI{}, mem), one)
+		began := time.Now()
+		g := &fakeGuard{check: func(time.Time, *Call) Verdict {
+			return Verdict{Ruling: Later, NotBefore: began.Add(6 * time.Hour), Cause: "evening", Why: errTooLate}
+		}}
+		assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, open(t, &fakeAPI{}, mem, guarded(g)), one)))
+		assert.Zero(t, time.Since(began))
+	})
+}
+
 func TestAGuardThatAnswersSoonIsNotAskedWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, g := time.Now(), &fakeGuard{}
@@ -379,10 +392,4 @@ func TestAReservationIsReleasedBeforeTheClaim(t *testing.T) {
 		assert.Contains(t, g.did(), "release 1")
 		unrecorded(t, mem, one)
 	})
-}
-
-func TestAGuardThatGivesTooFewVerdictsAllowsNothing(t *testing.T) {
-	jobs := []*job{{}, {}}
-	assert.Panics(t, func() { judge(jobs, []Verdict{{}}) })
-	assert.Nil(t, judge(jobs, nil))
 }
