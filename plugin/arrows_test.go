@@ -35,9 +35,9 @@ var arrows = map[string][]string{
 	"internal/dialer":   {"happyrobot", "internal/ledger", "internal/pause", "internal/words"},
 	"internal/callfeed": {"happyrobot", "internal/pause", "internal/words"},
 	"internal/guard":    {"internal/dialer", "internal/phone", "internal/store", "internal/words"},
-	"internal/webhook":  {"happyrobot", "internal/pause", "internal/store", "internal/words"},
+	"internal/webhook":  {"happyrobot", "internal/pause", "internal/store"},
 	"internal/boltfile": {"internal/pause", "internal/store"},
-	"internal/ledger":   {"internal/pause", "internal/store", "internal/words"},
+	"internal/ledger":   {"internal/pause", "internal/store"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
 }

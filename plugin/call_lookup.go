@@ -42,7 +42,7 @@ func lookupFields() []*service.ConfigField {
 			waitNone:       "Take the call as it is.",
 			waitFinished:   "Wait until the call is over.",
 			waitTranscript: "Wait until the call is over and its transcript is there.",
-		}).Description("What to wait for. Waiting holds the batch, so give the pipeline threads.").
+		}).Description("What to wait for. While it waits, the whole batch waits, so give the pipeline threads.").
 			Default(waitNone),
 		service.NewDurationField(clFieldWaitTimeout).
 			Description("The longest wait.").

@@ -29,7 +29,7 @@ func dialFields() []*service.ConfigField {
 			Description("How long a dial is remembered. It must be longer than `timeout` plus `settle` plus a minute.").
 			Default("168h"),
 		service.NewStringAnnotatedEnumField(dfFieldOnUnknown, map[string]string{
-			string(dialer.Hold):         "Fail the message with the reason `unknown`. Nobody is ever called twice.",
+			string(dialer.Hold):         "Fail the message with the reason `unknown`. No lead is ever called twice.",
 			string(dialer.RedialAbsent): "Trust that a call which is not listed after `settle` was never placed, and dial again.",
 		}).Description("What to do with a call that may have been placed, and that the API does not list.").
 			Default(string(dialer.Hold)),

@@ -12,8 +12,11 @@ type Class string
 
 // Classes of answers.
 const (
-	ClassAnswered   Class = "answered"   // a reply that could be read
-	ClassNotSent    Class = "not_sent"   // the request certainly had no effect: it did not leave
+	ClassAnswered Class = "answered" // a reply that could be read
+	// ClassNotSent is a request that certainly had no effect: the connection was refused,
+	// the name or the certificate was not good, the time ran out first, or a connection
+	// broke before any of the request's body was handed to it.
+	ClassNotSent    Class = "not_sent"
 	ClassThrottled  Class = "throttled"  // the API asks to slow down
 	ClassSetup      Class = "setup"      // the key, the account or the URL is wrong, not what was asked
 	ClassRefused    Class = "refused"    // the API does not want this request
@@ -118,8 +121,8 @@ func (c Class) Repeatable() bool {
 	return false
 }
 
-// Declined reports whether the API is there and declined to answer: it says no, or
-// later, in words that are no sign of an outage.
+// Declined reports whether the API answered, but with a refusal, a limit or a wrong
+// setup: it is there.
 func (c Class) Declined() bool {
 	switch c {
 	case ClassThrottled, ClassSetup, ClassRefused, ClassNotFound, ClassSlow:

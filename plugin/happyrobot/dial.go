@@ -77,7 +77,7 @@ func (c *Client) CreateOutboundCalls(ctx context.Context, calls []OutboundCall) 
 }
 
 // CreateEncodedCalls is CreateOutboundCalls for calls that are encoded already, as
-// EncodedCall.Bytes gives them.
+// EncodedCall.Bytes gives them. The bytes are sent as they are, and are not checked.
 func (c *Client) CreateEncodedCalls(ctx context.Context, calls [][]byte) ([]CreatedCall, error) {
 	size := len("[]")
 	for _, call := range calls {

@@ -22,7 +22,7 @@ func requireNotSent(t *testing.T, ctx context.Context, c *happyrobot.Client) err
 	_, err := c.CreateOutboundCalls(ctx, oneCall())
 	var e *happyrobot.Error
 	require.ErrorAs(t, err, &e)
-	assert.True(t, e.NotSent(), "nothing left: %v", err)
+	assert.Equal(t, happyrobot.ClassNotSent, e.Class(), "nothing left: %v", err)
 	assert.Zero(t, e.Status)
 	assert.NotContains(t, err.Error(), testKey)
 	return err
@@ -117,6 +117,6 @@ func TestACallThatCannotBeEncodedSendsNothing(t *testing.T) {
 	_, err := newClient(t, srv.url, nil).CreateOutboundCalls(t.Context(), calls)
 	var e *happyrobot.Error
 	require.ErrorAs(t, err, &e)
-	assert.True(t, e.NotSent())
+	assert.Equal(t, happyrobot.ClassNotSent, e.Class())
 	assert.Empty(t, srv.seen())
 }

@@ -44,11 +44,6 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotSent reports whether the request certainly had no effect: the connection was
-// refused, the name or the certificate was not good, the time ran out first, or a
-// connection broke before any of the request's body was handed to it.
-func (e *Error) NotSent() bool { return e.notSent }
-
 var errTooLarge = errors.New("the reply is larger")
 
 // replyError makes the error of a reply whose body begins so. What the request carried

@@ -42,7 +42,7 @@ func TestADialsReplyThatIsTooLargeIsAnErrorNotACut(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.ErrorContains(t, err, "larger than 32 MiB")
 	assert.Equal(t, 200, e.Status)
-	assert.False(t, e.NotSent())
+	assert.NotEqual(t, happyrobot.ClassNotSent, e.Class())
 	assert.Nil(t, created)
 	assert.EqualValues(t, 1, requests.Load())
 }

@@ -126,7 +126,7 @@ func TestAnOutageIsReportedAsOneHoweverManyCallsAreOpen(t *testing.T) {
 		assert.InDelta(t, 24, logged(log, "c"+calls), 2, "every five minutes, since the first was read by itself")
 		assert.Equal(t, 1, logged(log, "C"+parts))
 		assert.Equal(t, 6, logged(log, "c"+parts), "until include_timeout") // both calls were emitted without
-		assert.Equal(t, 1, logged(log, "No call waits any longer"))
+		assert.Equal(t, 1, logged(log, "can be read again"))
 
 		api.mu.Lock()
 		api.refuse = nil

@@ -34,7 +34,7 @@ func newNotices(log Logger) notices {
 		parts: pause.NewNotice(log, pause.Wording{
 			Begins: "Cannot read the transcript or other parts of %v",
 			Lasts:  "Still cannot read the transcript or other parts of calls, since %s: %v",
-			Ends:   "No call waits any longer for parts that cannot be read, after %v.",
+			Ends:   "Transcripts and other parts of calls can be read again, after %v.",
 		}, nil),
 		backlog: pause.NewNotice(log, pause.Wording{
 			Begins: "No new calls are listed until some of the open ones are over: %v.",

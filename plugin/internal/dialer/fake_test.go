@@ -174,7 +174,7 @@ func neverSent(t *testing.T) error {
 	_, err = client.CreateOutboundCalls(t.Context(), nil)
 	var e *happyrobot.Error
 	require.ErrorAs(t, err, &e)
-	require.True(t, e.NotSent())
+	require.Equal(t, happyrobot.ClassNotSent, e.Class())
 	return e
 }
 

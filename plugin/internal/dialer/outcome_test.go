@@ -153,7 +153,7 @@ func TestTheStreamWaitsWhileTheAPITakesNoCalls(t *testing.T) {
 // probeSize is how many of the calls that wait a probe carries.
 func probeSize(err error, waiting int) int {
 	var e *happyrobot.Error
-	if errors.As(err, &e) && e.NotSent() {
+	if errors.As(err, &e) && e.Class() == happyrobot.ClassNotSent {
 		return waiting
 	}
 	return 1

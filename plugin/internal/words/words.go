@@ -42,7 +42,7 @@ var Outcomes = []Outcome{
 	{dial, Duplicate, "the ledger knows the call already", "no request; the message counts as done, and the same call id is handed on"},
 	{dial, Rejected, "the message does not map to a valid call, or the API refuses this one call", "this message fails with a reason; its neighbours are called"},
 	{dial, Held, "the call may have been placed, and the API still does not list it after `settle`", "this message fails with the reason `unknown`, or is dialed again with `on_unknown: redial_absent`"},
-	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and the call that would have been requested is handed on"},
+	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and its receipt or result has the call that would have been requested"},
 
 	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
 	{call, NotReady, "the call is not over, or its transcript is not there yet", "without `wait`, `result_map` is applied to what there is; with `wait`, the message fails after `wait_timeout`"},
