@@ -120,7 +120,8 @@ func (r *redaction) edit(text string, inHook bool) {
 		r.failed = true
 		return
 	}
-	if !strip(value, inHook) {
+	// What is decoded lacks members that others of the same name hide.
+	if !strip(value, inHook) && !holdsSecret(json.NewDecoder(strings.NewReader(text)), inHook, false) {
 		r.kept = append(r.kept, text...)
 		return
 	}
@@ -146,4 +147,25 @@ func strip(value *gabs.Container, inHook bool) (stripped bool) {
 		}
 	}
 	return stripped
+}
+
+// holdsSecret reads the next value of valid JSON, and reports whether it has a secret,
+// which hidden members may have, too.
+func holdsSecret(dec *json.Decoder, inHook, customers bool) (found bool) {
+	dec.UseNumber() // one that is no float64 would be an error
+	token, _ := dec.Token()
+	if token != json.Delim('{') && token != json.Delim('[') {
+		return false
+	}
+	for dec.More() {
+		name := ""
+		if token == json.Delim('{') {
+			member, _ := dec.Token()
+			name, _ = member.(string)
+		}
+		found = found || !customers && secretMember(name, inHook)
+		found = holdsSecret(dec, inHook || hookMember(name), customers || customersMember(name)) || found
+	}
+	_, _ = dec.Token() // the closing one
+	return found
 }

@@ -69,6 +69,18 @@ func TestEveryKnownPlaceOfASecretIsEmptied(t *testing.T) {
 	assert.Contains(t, string(happyrobot.Redact(json.RawMessage(`{"api_key":"s","n":12345678901234567890.10}`))), "12345678901234567890.10")
 }
 
+// Whoever reads the call next may take the first of two members with one name.
+func TestASecretInAMemberThatAnotherHidesIsRemoved(t *testing.T) {
+	for in, want := range map[string]string{
+		`[{"a":{"api_key":"s3cret"},"a":1}]`:                       `[{"a":1}]`,
+		`{"l":[{"a":[{"api_key":"s3cret"}],"a":2}],"n":1.0}`:       `{"l":[{"a":2}],"n":1.0}`,
+		`{"hooks":[{"a":{"headers":"s3cret"},"a":1}]}`:             `{"hooks":[{"a":1}]}`,
+		`[{"metadata":{"api_key":"mine"},"metadata":1 , "n":1.0}]`: `[{"metadata":{"api_key":"mine"},"metadata":1 , "n":1.0}]`,
+	} {
+		assert.Equal(t, want, string(happyrobot.Redact(json.RawMessage(in))))
+	}
+}
+
 func TestWhatMayHoldASecretButCannotBeReadIsDropped(t *testing.T) {
 	assert.Empty(t, happyrobot.Redact(json.RawMessage(`{"api_key":"s3cret"`)))
 	assert.Equal(t, "<html>", string(happyrobot.Redact(json.RawMessage("<html>"))), "no hint of a secret")

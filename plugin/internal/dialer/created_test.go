@@ -105,3 +105,17 @@ func TestWaitingForAnotherProcessIsReportedWhenItTakesLong(t *testing.T) {
 		assert.Empty(t, quick.lines)
 	})
 }
+
+func TestCallsThatBecomeFreeOneAfterTheOtherAreOneWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, mem, calls, told := &fakeAPI{}, ledger.NewMemory(), leads(t, 4), &reports{}
+		for _, c := range calls {
+			claimAndDie(t, mem, c)
+			time.Sleep(5 * time.Second)
+		}
+		dial(t, open(t, api, mem, redial, told.to), calls...)
+		assertOneCallEach(t, api, calls)
+		assert.Len(t, told.said("claimed_elsewhere begins"), 1)
+		assert.Len(t, told.said("claimed_elsewhere ends"), 1)
+	})
+}

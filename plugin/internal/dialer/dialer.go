@@ -83,6 +83,7 @@ type job struct {
 	unmarked    bool // the API lists a call to this number without a reference
 	notLookedUp bool // the list could not be read in time
 	elsewhere   bool // another process was seen dialing it
+	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
 	later   *postponement // nil: it was never put off
 	verdict *Verdict      // of the guards, when they were last asked; nil: allowed

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,6 +200,39 @@ func TestAnOldClaimIsNotDialedOn(t *testing.T) {
 		assertOneCallEach(t, api, calls)
 		assert.Len(t, api.requests(), 1)
 		assert.Len(t, late.added, 2)
+	})
+}
+
+// sluggish takes a second for each operation.
+type sluggish struct{ *ledger.Memory }
+
+func (s sluggish) Get(ctx context.Context, key string) ([]byte, error) {
+	_ = pause.Sleep(ctx, time.Second)
+	return s.Memory.Get(ctx, key)
+}
+
+func (s sluggish) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	_ = pause.Sleep(ctx, time.Second)
+	return s.Memory.Add(ctx, key, value, ttl)
+}
+
+// Reading one call's history takes longer than its neighbour's claim is good for.
+func TestASlowLedgerDoesNotHoldAGroupForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, calls, mem, ttl := &fakeAPI{}, leads(t, 4), sluggish{ledger.NewMemory()}, window
+		for n := range 20 {
+			key := calls[0].Ref
+			if n > 0 {
+				key = fmt.Sprintf("%s/%d", calls[0].Ref, n+1)
+			}
+			void := fmt.Sprintf(`{"v":1,"state":"void","owner":"dead","at":%q}`, time.Now().Format(time.RFC3339))
+			require.NoError(t, mem.Set(t.Context(), key, []byte(void), &ttl))
+		}
+		began := time.Now()
+		results, _ := dialUntil(t, open(t, api, mem), time.Hour, calls)
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+		assert.Less(t, time.Since(began), 5*time.Minute)
 	})
 }
 

@@ -138,18 +138,14 @@ func (r *run) awaitLater(ctx context.Context, q *queue) error {
 	q.later = nil
 	for _, group := range waiting {
 		due, still := split(group, func(j *job) bool { return !j.later.notBefore.After(now) })
-		if len(due) > 0 {
-			busy, err := r.stillElsewhere(ctx, due, now)
-			if err != nil {
-				return err
-			}
-			if busy {
-				still = group
-			} else {
-				q.ready = append(q.ready, due)
-			}
+		due, busy, err := r.askLedger(ctx, due)
+		if err != nil {
+			return err
 		}
-		if len(still) > 0 {
+		if len(due) > 0 {
+			q.ready = append(q.ready, due)
+		}
+		if still = append(still, busy...); len(still) > 0 {
 			q.later = append(q.later, still)
 		}
 	}
@@ -168,26 +164,23 @@ func split(jobs []*job, pick func(*job) bool) (picked, others []*job) {
 	return picked, others
 }
 
-// stillElsewhere says whether other processes may be dialing all of these calls still,
-// and puts them off again then. It asks the ledger only: the claims of a dead replica
-// stand for long, and the API's rate limit must not be spent on their behalf.
-func (r *run) stillElsewhere(ctx context.Context, due []*job, now time.Time) (bool, error) {
-	if slices.ContainsFunc(due, func(j *job) bool { return j.later.cause != ClaimedElsewhere }) {
-		return false, nil
-	}
-	busy, errs := make([]bool, len(due)), make([]error, len(due))
-	r.forEach(due, func(i int, j *job) {
-		var known ledger.Standing
-		known, errs[i] = r.ledger.Known(ctx, j.call.Ref)
-		busy[i] = known.Kind == ledger.Busy
-	})
-	if err := errors.Join(errs...); err != nil || slices.Contains(busy, false) {
-		return false, err
-	}
-	for _, j := range due {
+// askLedger tells apart the calls that may go on and those that other processes may be
+// dialing still, which it puts off again. It asks the ledger only: the claims of a dead
+// replica stand for long, and the API's rate limit must not be spent on their behalf.
+func (r *run) askLedger(ctx context.Context, due []*job) (free, busy []*job, err error) {
+	elsewhere, free := split(due, func(j *job) bool { return j.later.cause == ClaimedElsewhere })
+	standings, errs := make([]ledger.Standing, len(elsewhere)), make([]error, len(elsewhere))
+	r.forEach(elsewhere, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	now := time.Now()
+	for i, j := range elsewhere {
+		if standings[i].Kind != ledger.Busy {
+			free = append(free, j)
+			continue
+		}
 		j.awaitOthers(now)
+		busy = append(busy, j)
 	}
-	return true, nil
+	return free, busy, errors.Join(errs...)
 }
 
 // waitsFor reports what this run waits for: each cause for which a call was put off for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -16,11 +17,16 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	// that a slow ledger kept, must not dial on a claim that another replica may
 	// be about to take over: it claims afresh.
 	began := oldestClaim(jobs)
-	if time.Since(began) > r.opts.Timeout/2 || !r.gate.valid(t) {
+	if slow := time.Since(began) > r.opts.Timeout/2; slow || !r.gate.valid(t) {
 		r.release(ctx, jobs)
 		r.gate.leave(t)
+		if slow {
+			again = smaller(jobs)
+		} else {
+			again = [][]*job{jobs}
+		}
 		// A ledger that is too slow for the timeout gets some rest.
-		return [][]*job{jobs}, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
+		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
 	e, why := r.place(ctx, t, jobs, began)
 	e.keep = func(hits []hit) { r.accept(ctx, hits) }
@@ -46,6 +52,24 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		}
 	}
 	return again, nil
+}
+
+// smaller are the groups to try again with after claims of a group were too old. It is
+// the same group once, and then its halves: claims age until the last of a group is taken.
+// With a group that is too large for a slow ledger, each try could leave records to be
+// read by the next one, which would take longer still, for as long as the ledger is slow.
+func smaller(jobs []*job) [][]*job {
+	half := len(jobs) / 2
+	if !slices.ContainsFunc(jobs, func(j *job) bool { return j.tooSlow }) {
+		half = 0
+	}
+	for _, j := range jobs {
+		j.tooSlow = true
+	}
+	if half == 0 {
+		return [][]*job{jobs}
+	}
+	return [][]*job{jobs[:half], jobs[half:]}
 }
 
 // place makes the request, tells the gate how it went, and returns what its answer says.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
@@ -133,7 +134,9 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 		}
 		return nil
 	}
+	began := time.Now()
 	decided := replicasDecide(t, seed, api, calls, func(o *Options) { o.OnUnknown = onUnknown }, mem, mem, mem)
+	assert.Less(t, time.Since(began), 24*time.Hour, "trouble of minutes holds nobody for a day")
 	// A call may be refused alone where another replica was not.
 	assertNeverTwice(t, api, calls, decided, onUnknown, Rejected)
 }
