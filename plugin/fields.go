@@ -144,8 +144,8 @@ func (c clientConfig) unlimited() (*happyrobot.Client, error) {
 	return happyrobot.New(c.options)
 }
 
-// logChanges reports when requests that may be repeated begin to fail, and when they are
-// answered again. Clients of one component share the notice.
+// logChanges reports when requests begin to be repeated, and when none of them is any
+// more. Clients of one component share the notice.
 func (c *clientConfig) logChanges(log pause.Logger) {
 	trouble := pause.NewNotice(log, pause.Wording{
 		Begins: "API request failed; retrying: %v",
@@ -153,8 +153,16 @@ func (c *clientConfig) logChanges(log pause.Logger) {
 		Ends:   "API requests are answered again, after %v.",
 	}, nil)
 	c.notices = append(c.notices, trouble)
-	c.options.OnRetry = func(_ string, err error, _ time.Duration) { trouble.Trouble(err) }
-	c.options.OnAnswer = func(string) { trouble.Recovered() }
+	c.options.OnRepeat = func(string) (failed func(error, time.Duration), ended func(error)) {
+		w := trouble.Waiter() // one that gives up says so with its message
+		return func(err error, _ time.Duration) { w.Trouble(err) }, func(err error) {
+			if err == nil {
+				w.Recovered()
+			} else {
+				w.Stop()
+			}
+		}
+	}
 }
 
 // choice reads one of a few words. Benthos' linter ignores case, so a word that it

@@ -35,26 +35,34 @@ func TestRequestsThatFailAreReportedUntilTheyAreAnsweredOrTheComponentCloses(t *
 		var client clientConfig
 		var log logLines
 		client.logChanges(&log)
-		failed, answered := client.options.OnRetry, client.options.OnAnswer
 
-		answered("getCall")
-		failed("getCall", errors.New("status 500"), 0)
-		failed("listCalls", errors.New("status 503"), 0)
+		getFailed, getEnded := client.options.OnRepeat("getCall")
+		getFailed(errors.New("status 500"), 0)
+		listFailed, listEnded := client.options.OnRepeat("listCalls")
+		listFailed(errors.New("status 503"), 0)
+		getEnded(nil)
 		time.Sleep(pause.Reminder + time.Second)
 		synctest.Wait()
-		answered("listCalls")
-		answered("listCalls")
+		listEnded(nil)
 		assert.Equal(t, []string{
 			"WARN API request failed; retrying: status 500",
 			"WARN API requests have been failing since 2000-01-01T00:00:00Z; retrying: status 503",
 			"INFO API requests are answered again, after 5m1s.",
 		}, log.lines)
 
-		failed("getCall", errors.New("status 500"), 0)
+		failed, ended := client.options.OnRepeat("getCall")
+		failed(errors.New("status 500"), 0)
+		ended(errors.New("status 404"))
+		time.Sleep(3 * pause.Reminder)
+		synctest.Wait()
+		assert.Len(t, log.lines, 4, "a request that gave up waits for nothing")
+
+		failed, _ = client.options.OnRepeat("getCall")
+		failed(errors.New("status 500"), 0)
 		client.close()
 		time.Sleep(3 * pause.Reminder)
 		synctest.Wait()
-		assert.Len(t, log.lines, 4, "no timer outlives the component")
+		assert.Len(t, log.lines, 5, "no timer outlives the component")
 	})
 }
 

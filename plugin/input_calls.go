@@ -46,7 +46,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	}
 	in.client = client
 	client.options.Retry.MaxElapsedTime = readPatience
-	client.options.OnRetry, client.options.OnAnswer = nil, nil // the feed reports what lasts
+	client.options.OnRepeat = nil // the feed reports what lasts
 	if in.parts.api, err = client.client(); err != nil {
 		return err
 	}

@@ -53,11 +53,10 @@ type Options struct {
 	// OnRequest is called after each request, repeated ones included: the operation's
 	// id, the status, 0 for no answer, and the time until the headers of the reply.
 	OnRequest func(op string, status int, took time.Duration)
-	// OnRetry is called before the pause after which a request is repeated.
-	OnRetry func(op string, err error, wait time.Duration)
-	// OnAnswer is called when a request that is repeated if need be succeeded, at the
-	// first try or a later one.
-	OnAnswer func(op string)
+	// OnRepeat is called when a request begins to be repeated. Of what it returns, failed
+	// is called before the pause of each repetition, and ended once: with nil when the
+	// request was answered, else with the error that it fails with.
+	OnRepeat func(op string) (failed func(err error, wait time.Duration), ended func(err error))
 }
 
 // Retry spaces repeated requests with full jitter: a pause is drawn from an interval
@@ -262,16 +261,15 @@ func (c *Client) read(ctx context.Context, r request, into any) error {
 
 // repeat makes a request until it is answered, its answer included, or fails in a
 // way that must not be repeated.
-func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) error) error {
+func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) error) (err error) {
+	var failed func(error, time.Duration) // nil until it is repeated, and if nobody listens
 	began, grows := time.Now(), pause.NewGrowing(c.opts.Retry.InitialInterval, c.opts.Retry.MaxInterval)
 	unreadable := 0
 	for {
-		body, err := c.once(ctx, r)
+		var body []byte
+		body, err = c.once(ctx, r)
 		if err == nil {
 			if err = decode(body); err == nil {
-				if c.opts.OnAnswer != nil {
-					c.opts.OnAnswer(r.op)
-				}
 				return nil
 			}
 			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
@@ -292,11 +290,16 @@ func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) erro
 		if limit := c.opts.Retry.MaxElapsedTime; limit > 0 && time.Since(began)+wait > limit {
 			return err
 		}
-		if c.opts.OnRetry != nil {
-			c.opts.OnRetry(r.op, err, wait)
+		if c.opts.OnRepeat != nil {
+			if failed == nil {
+				var ended func(error)
+				failed, ended = c.opts.OnRepeat(r.op)
+				defer func() { ended(err) }()
+			}
+			failed(err, wait)
 		}
-		if err := pause.Sleep(ctx, wait); err != nil {
-			return fmt.Errorf("%s: %w", r.op, err)
+		if stopped := pause.Sleep(ctx, wait); stopped != nil {
+			return fmt.Errorf("%s: %w", r.op, stopped)
 		}
 	}
 }

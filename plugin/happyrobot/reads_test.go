@@ -69,12 +69,16 @@ func TestAReadIsRepeatedUntilThePassingFaultIsOver(t *testing.T) {
 			var retried, answered int
 			var statuses []int
 			c := client(func(o *happyrobot.Options) {
-				o.OnRetry = func(op string, err error, _ time.Duration) {
+				o.OnRepeat = func(op string) (func(error, time.Duration), func(error)) {
 					assert.Equal(t, "getCall", op)
-					assert.Error(t, err)
-					retried++
+					return func(err error, _ time.Duration) {
+							assert.Error(t, err)
+							retried++
+						}, func(err error) {
+							assert.NoError(t, err)
+							answered++
+						}
 				}
-				o.OnAnswer = func(string) { answered++ }
 				o.OnRequest = func(_ string, status int, _ time.Duration) { statuses = append(statuses, status) }
 			})
 
