@@ -8,6 +8,7 @@
 //	claim     take each call in the ledger, as late as possible (round.go)
 //	send      one request, then act on the class of its answer (send.go)
 //	created   was this call created? The only place that says so (created.go)
+//	doubt     a call in doubt, such as one whose claim a crash left (doubt.go)
 //	match     which call of the reply is whose, by our own reference (match.go)
 //	look up   find calls among those that the API lists (lookup.go)
 //
