@@ -229,7 +229,10 @@ func receiptOf(msg *service.Message, f fate) *service.Message {
 func failureOf(msg *service.Message, f fate) *service.Message {
 	var failure *dialer.Error
 	if !errors.As(f.Err, &failure) {
-		failure = &dialer.Error{Outcome: f.Outcome, Reason: f.Reason, CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: f.Err}
+		failure = &dialer.Error{
+			Outcome: f.Outcome, Reason: f.Reason, CallID: f.CallID, HTTPStatus: f.HTTPStatus,
+			Rule: f.Rule, NextAllowed: f.NextAllowed, Err: f.Err,
+		}
 	}
 	record := failureMembers(failure)
 	if f.ref != "" {

@@ -64,4 +64,11 @@ type Result struct {
 	HTTPStatus int             // of the answer that decided, 0 when there was none
 	Call       json.RawMessage // the call as the API reported it, secrets removed; nil for a duplicate
 	Err        error           // an *Error, for a call that failed
+
+	// What a guard said that refused the call. Times are RFC 3339, "" if they are not known.
+	Rule        string // that decided
+	NextAllowed string // when the call may be placed
+	LocalTime   string // where the phone was, with its zone's offset
+
+	WouldFail error // an *Error: the failure that a dry run foresees; nil if it foresees none
 }

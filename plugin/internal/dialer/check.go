@@ -237,7 +237,8 @@ func (r *run) pauseOver() {
 
 // dryRun decides calls as if they were to be dialed now. Guards are asked, but nothing
 // is waited for unless one pauses the stream, and nothing is claimed, reserved or sent.
-// The reason of a result is the one that the call would have failed with.
+// A result says how the call would have failed: its reason, what a guard said of it, and
+// the failure itself.
 func (r *run) dryRun(ctx context.Context, jobs []*job) error {
 	defer r.stopWaiting()
 	for len(r.opts.Guards) > 0 {
@@ -262,7 +263,11 @@ func (r *run) dryRun(ctx context.Context, jobs []*job) error {
 		return err
 	}
 	for _, j := range jobs {
-		j.result = Result{Outcome: DryRun, Reason: j.result.Reason}
+		was := j.result
+		j.result = Result{
+			Outcome: DryRun, Reason: was.Reason, Rule: was.Rule, NextAllowed: was.NextAllowed, LocalTime: was.LocalTime,
+			WouldFail: was.Err,
+		}
 	}
 	return nil
 }

@@ -29,7 +29,10 @@ func Fail(outcome Outcome, reason string, err error) Result {
 }
 
 func (e Error) result() Result {
-	return Result{Outcome: e.Outcome, Reason: e.Reason, CallID: e.CallID, HTTPStatus: e.HTTPStatus, Err: &e}
+	return Result{
+		Outcome: e.Outcome, Reason: e.Reason, CallID: e.CallID, HTTPStatus: e.HTTPStatus,
+		Rule: e.Rule, NextAllowed: e.NextAllowed, Err: &e,
+	}
 }
 
 // Names of what may follow a failure's details, in their order.

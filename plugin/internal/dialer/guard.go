@@ -62,18 +62,24 @@ type Verdict struct {
 	NotBefore time.Time // Later
 	Cause     Cause     // Later and Pause: what the wait is reported as
 
-	Outcome     Outcome   // Refuse, and so are the next three
+	Outcome     Outcome   // Refuse, and so are the next four
 	Reason      string    //
 	Rule        string    // that decided; "" for none
 	NextAllowed time.Time // when the call may be placed; zero if that is not known
+	LocalTime   time.Time // where the phone is, in its zone; zero if that is not known
 
 	Why error // of all but Allow: fit for the log, without a number
 }
 
+// result is that of a refused call.
 func (v *Verdict) result() Result {
-	next := ""
+	failure := Error{Outcome: v.Outcome, Reason: v.Reason, Rule: v.Rule, Err: v.Why}
 	if !v.NextAllowed.IsZero() {
-		next = v.NextAllowed.UTC().Format(time.RFC3339)
+		failure.NextAllowed = v.NextAllowed.UTC().Format(time.RFC3339)
 	}
-	return Error{Outcome: v.Outcome, Reason: v.Reason, Rule: v.Rule, NextAllowed: next, Err: v.Why}.result()
+	result := failure.result()
+	if !v.LocalTime.IsZero() {
+		result.LocalTime = v.LocalTime.Format(time.RFC3339)
+	}
+	return result
 }

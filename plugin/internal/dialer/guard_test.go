@@ -61,6 +61,7 @@ func TestARefusedCallFailsAloneAndIsNotRecorded(t *testing.T) {
 				results := dial(t, open(t, api, mem, guarded(g)), calls...)
 				assert.Equal(t, []Outcome{Accepted, "outside_hours", Accepted}, outcomes(results))
 				assert.Equal(t, "hours", results[1].Reason)
+				assert.Equal(t, []string{"us", "2000-01-01T08:00:00Z", ""}, []string{results[1].Rule, results[1].NextAllowed, results[1].LocalTime})
 				require.EqualError(t, results[1].Err, "outside_hours: hours: the recipient's day is over; rule=us next_allowed=2000-01-01T08:00:00Z")
 				unrecorded(t, mem, calls[1])
 				assert.Zero(t, api.callsOf(calls[1]))
@@ -345,10 +346,13 @@ func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 		dial(t, open(t, api, mem), calls[3])
 		asked := len(api.requests())
 		_, g.lookUp = only("2", Verdict{Ruling: Refuse, Outcome: "suppressed", Reason: "listed", Why: errTooLate})
+		next := time.Date(2000, 1, 2, 9, 0, 0, 0, time.UTC)
 		g.check = func(_ time.Time, c *Call) Verdict {
 			switch c.Number[len(c.Number)-1] {
 			case '1', '4':
-				return outside(time.Time{})
+				v := outside(next)
+				v.LocalTime = time.Date(2000, 1, 1, 22, 30, 0, 0, time.FixedZone("", -5*3600))
+				return v
 			case '5':
 				return Verdict{Ruling: Later, NotBefore: time.Now().Add(time.Hour), Cause: "evening", Why: errTooLate}
 			}
@@ -363,6 +367,12 @@ func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 			reasons = append(reasons, r.Reason)
 		}
 		assert.Equal(t, []string{"hours", "listed", "", "", "", ""}, reasons, "a call that the ledger knows would be a duplicate")
+		require.EqualError(t, results[0].WouldFail, "outside_hours: hours: the recipient's day is over; rule=us next_allowed=2000-01-02T09:00:00Z")
+		results[0].WouldFail = nil
+		assert.Equal(t, Result{
+			Outcome: DryRun, Reason: "hours", Rule: "us", NextAllowed: "2000-01-02T09:00:00Z", LocalTime: "2000-01-01T22:30:00-05:00",
+		}, results[0])
+		assert.Equal(t, Result{Outcome: DryRun}, results[3])
 		assert.Equal(t, "check 1, check 2, check 3, check 4, check 5, check 6, look up 2 3 6", g.did())
 		assert.Zero(t, time.Since(began), "nothing is waited for")
 		assert.Len(t, api.requests(), asked)
