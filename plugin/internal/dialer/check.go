@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -75,7 +76,7 @@ func (r *run) reserve(ctx context.Context, mine []*job, next *agenda) ([]*job, e
 		if err != nil {
 			return mine, err
 		}
-		if next.paused = judge(mine, verdicts); next.paused != nil {
+		if next.paused = judge(g, mine, verdicts); next.paused != nil {
 			r.release(ctx, mine)
 			next.first(mine)
 			return nil, nil
@@ -103,6 +104,7 @@ func (r *run) checked(group []*job) (paused *Verdict) {
 		for _, g := range r.opts.Guards {
 			if v := g.Check(now, j.call); v.Ruling != Allow {
 				said := v
+				said.mustBeWhole(g)
 				j.verdict = &said
 				break
 			}
@@ -125,25 +127,28 @@ func (r *run) lookedUp(ctx context.Context, group []*job) (paused *Verdict, err 
 		if err != nil {
 			return nil, err
 		}
-		if paused = judge(open, verdicts); paused != nil {
+		if paused = judge(g, open, verdicts); paused != nil {
 			return paused, nil
 		}
 	}
 	return nil, nil
 }
 
-// judge puts verdicts on the calls that are not allowed, of a group without any, and
-// returns a pause, if there is one.
-func judge(group []*job, verdicts []Verdict) (paused *Verdict) {
+// judge puts a guard's verdicts on the calls that are not allowed, of a group without
+// any, and returns a pause, if there is one.
+func judge(g Guard, group []*job, verdicts []Verdict) (paused *Verdict) {
 	if verdicts == nil {
 		return nil
 	}
+	if len(verdicts) != len(group) { // too few must not allow the rest
+		panic(fmt.Sprintf("guard %T: %d verdicts on %d calls", g, len(verdicts), len(group)))
+	}
 	for i, j := range group {
-		// A guard that gives fewer verdicts than calls panics here: it must not allow the rest.
 		if verdicts[i].Ruling == Allow {
 			continue
 		}
 		said := verdicts[i]
+		said.mustBeWhole(g)
 		j.verdict = &said
 		if paused == nil && said.Ruling == Pause {
 			paused = j.verdict
