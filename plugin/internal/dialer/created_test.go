@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -53,28 +54,63 @@ func TestEachClassHasItsAction(t *testing.T) {
 	}
 }
 
+const (
+	notListed   = "held: unknown: the call may have been placed, and 20s later the API did not list it; it is not dialed again"
+	notAsked    = "held: unknown: the call may have been placed, and the API could not be asked within 1m30s; it is not dialed again"
+	maybeOthers = "held: unknown: another process may have placed the call; it is not dialed again"
+)
+
 func TestAHeldCallSaysWhy(t *testing.T) {
-	for want, tt := range map[string]struct {
-		post answer
-		list error
-		busy bool
+	gone, refused := answer{creates: none, err: lost}, answer{creates: none, err: status(401)}
+	for name, tt := range map[string]struct {
+		posts     func(int, []*Call) answer // nil: all is well
+		list      error
+		elsewhere time.Duration // since then another process has the claim; 0: none has
+		onUnknown OnUnknown
+		want      string
 	}{
-		"held: unknown: the call may have been placed, and 20s later the API did not list it; it is not dialed again":     {post: answer{creates: none, err: lost}},
-		"held: unknown: the call may have been placed, and the API could not be asked within 30s; it is not dialed again": {post: answer{creates: none, err: lost}, list: status(503)},
-		"held: unknown: another process may have placed the call; it is not dialed again":                                 {busy: true},
+		"not listed":                         {posts: first(gone), want: notListed},
+		"not asked":                          {posts: first(gone), list: status(503), want: notAsked},
+		"elsewhere":                          {elsewhere: time.Second, want: maybeOthers},
+		"elsewhere, and then not listed":     {elsewhere: time.Minute, want: notListed},
+		"elsewhere, and then not asked":      {elsewhere: time.Minute, list: status(503), want: notAsked},
+		"elsewhere, absent, and then no try": {elsewhere: time.Minute, onUnknown: RedialAbsent, posts: func(int, []*Call) answer { return refused }, want: notListed},
+		// Not gave_up: the first attempt left, and an absent call is not ruled out for certain.
+		"absent, and then no try": {onUnknown: RedialAbsent, want: notListed, posts: func(n int, _ []*Call) answer {
+			if n == 1 {
+				return gone
+			}
+			return refused
+		}},
 	} {
-		t.Run(want, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				mem, one := ledger.NewMemory(), lead(t, 1)
-				if tt.busy {
+				if tt.elsewhere > 0 {
 					claimAndDie(t, mem, one)
+					time.Sleep(tt.elsewhere)
 				}
-				api := &fakeAPI{onPost: first(tt.post), onList: func(int) error { return tt.list }}
-				d := open(t, api, mem, func(o *Options) { o.MaxElapsedTime = 30 * time.Second })
-				assert.EqualError(t, dial(t, d, one)[0].Err, want)
+				api := &fakeAPI{onPost: tt.posts, onList: func(int) error { return tt.list }}
+				d := open(t, api, mem, func(o *Options) { o.OnUnknown, o.MaxElapsedTime = tt.onUnknown, 90*time.Second })
+				assert.EqualError(t, dial(t, d, one)[0].Err, tt.want)
 			})
 		})
 	}
+	t.Run("absent, and then elsewhere", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			api, mem, one := &fakeAPI{onPost: first(gone)}, ledger.NewMemory(), lead(t, 1)
+			d := open(t, api, mem, redial, func(o *Options) {
+				o.MaxElapsedTime = 90 * time.Second
+				o.Wait = func(context.Context) error {
+					if len(api.requests()) == 1 && len(api.lists()) > 0 {
+						takeOverDoubt(t, mem, one)
+					}
+					return nil
+				}
+			})
+			assert.EqualError(t, dial(t, d, one)[0].Err, maybeOthers)
+		})
+	})
 }
 
 // A replica that dials the same lead is not worth a word, one that died is.

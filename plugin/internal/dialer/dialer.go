@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -82,7 +83,7 @@ type job struct {
 
 	unmarked    bool // the API lists a call to this number without a reference
 	notLookedUp bool // the list could not be read in time
-	elsewhere   bool // another process was seen dialing it
+	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
 	later   *postponement // nil: it was never put off
@@ -159,11 +160,14 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 
 // fail decides a call that could not be decided in time.
 func (r *run) fail(j *job) {
-	if j.elsewhere || j.ruledOut > 0 { // dialed by another process, or by us before
-		j.result = r.held(j)
-		return
+	switch {
+	case j.elsewhere:
+		j.result = held(errors.New("another process may have placed the call; it is not dialed again"))
+	case j.ruledOut > 0: // an attempt left, and the next could not
+		j.result = held(r.notFound(j))
+	default:
+		j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
 	}
-	j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
 }
 
 func (r *run) gaveUp() bool {

@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -69,21 +68,21 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 		// Where the API drops our reference, being absent proves nothing.
 		if r.opts.OnUnknown == RedialAbsent && !j.unclear() && !r.echoMissing.Load() {
 			j.ruledOut = attempt(j)
+			j.elsewhere = false // until it is seen there again
 			redial = append(redial, j)
 			continue
 		}
-		j.result = r.held(j)
+		j.result = held(r.notFound(j))
 	}
 	return redial
 }
 
-func (r *run) held(j *job) Result {
-	why := fmt.Errorf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
-	switch {
-	case j.notLookedUp:
-		why = fmt.Errorf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
-	case j.elsewhere:
-		why = errors.New("another process may have placed the call; it is not dialed again")
+// notFound is why a call is in doubt after it was looked up.
+func (r *run) notFound(j *job) error {
+	if j.notLookedUp {
+		return fmt.Errorf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
 	}
-	return Fail(Held, ReasonUnknown, why)
+	return fmt.Errorf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
 }
+
+func held(why error) Result { return Fail(Held, ReasonUnknown, why) }

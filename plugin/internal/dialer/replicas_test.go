@@ -136,6 +136,19 @@ func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 	}
 }
 
+// takeOverDoubt is a replica that begins the next attempt of a call in doubt.
+func takeOverDoubt(t *testing.T, mem store.Store, c Call) (*ledger.Ledger, ledger.Claim) {
+	t.Helper()
+	l, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
+	require.NoError(t, err)
+	_, standing, err := l.Claim(t.Context(), c.Ref, c.Fingerprint)
+	require.NoError(t, err)
+	claim, won, err := l.TakeOver(t.Context(), c.Ref, c.Fingerprint, standing)
+	require.NoError(t, err)
+	require.True(t, won)
+	return l, claim
+}
+
 // What a list said of one attempt says nothing of the next.
 func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -144,13 +157,7 @@ func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 		d := open(t, api, mem, redial, func(o *Options) {
 			o.Wait = func(ctx context.Context) error {
 				if len(api.lists()) == 1 { // the first attempt was just ruled out
-					other, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
-					require.NoError(t, err)
-					_, standing, err := other.Claim(ctx, one.Ref, one.Fingerprint)
-					require.NoError(t, err)
-					claim, won, err := other.TakeOver(ctx, one.Ref, one.Fingerprint, standing)
-					require.NoError(t, err)
-					require.True(t, won)
+					other, claim := takeOverDoubt(t, mem, one)
 					api.create([]*Call{&one}, answer{})
 					require.NoError(t, other.Hold(ctx, claim))
 				}
