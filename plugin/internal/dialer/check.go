@@ -11,9 +11,16 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
-// pausePoll is how often guards are asked again while one of them pauses the stream, and
-// the soonest that a postponed call is judged again.
-const pausePoll = 500 * time.Millisecond
+const (
+	// askAgain is how soon guards are asked again that paused the stream or put a call off.
+	// That is often, since Check asks only memory.
+	askAgain = 500 * time.Millisecond
+
+	// slowLookUp is how long a look-up may take before what Check said is too old, and the
+	// guards are asked once more. The request follows within half a timeout of the claim,
+	// see send: this and that half are all that lies between Check and the request.
+	slowLookUp = 500 * time.Millisecond
+)
 
 // check asks the guards before anything is waited for. While one pauses the stream, it
 // waits. Calls that are not allowed are decided, or on the agenda.
@@ -29,7 +36,7 @@ func (r *run) check(ctx context.Context, group []*job, next *agenda) (allowed []
 			}
 			return r.sortOut(ctx, group, next)
 		}
-		if err := r.rest(ctx, paused, pausePoll); err != nil || r.gaveUp() {
+		if err := r.restShortly(ctx, paused); err != nil || r.gaveUp() {
 			next.first(group)
 			return nil, err
 		}
@@ -53,7 +60,7 @@ func (r *run) checkAgain(ctx context.Context, group []*job, next *agenda) (allow
 		}
 	}
 	if paused == nil {
-		if group, err = r.sortOut(ctx, group, next); err != nil || time.Since(began) < pausePoll {
+		if group, err = r.sortOut(ctx, group, next); err != nil || time.Since(began) < slowLookUp {
 			return group, err
 		}
 		if paused = r.checked(group); paused == nil {
@@ -181,7 +188,7 @@ func (r *run) refuse(ctx context.Context, judged []*job, next *agenda) error {
 		case s.Kind != ledger.Free && (s.Kind != ledger.InDoubt || s.Attempt != j.ruledOut):
 			next.known(j, s, now)
 		case v.Ruling == Later:
-			soonest := now.Add(pausePoll)
+			soonest := now.Add(askAgain)
 			if v.NotBefore.After(soonest) {
 				soonest = v.NotBefore
 			}
@@ -226,7 +233,13 @@ func (r *run) rest(ctx context.Context, paused *Verdict, wait time.Duration) err
 	return pause.Sleep(ctx, wait)
 }
 
-// restLonger is rest for a guard whose store says so: asking it costs more.
+// restShortly is rest for a guard that pauses the stream by what it has in memory.
+func (r *run) restShortly(ctx context.Context, paused *Verdict) error {
+	return r.rest(ctx, paused, askAgain)
+}
+
+// restLonger is rest for a guard whose store says so: asking it costs more, so the waits
+// grow.
 func (r *run) restLonger(ctx context.Context, paused *Verdict) error {
 	if r.pauseBetween == nil {
 		r.pauseBetween = pause.NewGrowing(r.opts.InitialInterval, r.opts.MaxInterval)
@@ -247,18 +260,18 @@ func (r *run) pauseOver() {
 func (r *run) dryRun(ctx context.Context, jobs []*job) error {
 	defer r.stopWaiting()
 	for len(r.opts.Guards) > 0 {
-		paused, rest := r.checked(jobs), pausePoll
-		var err error
+		paused, rest := r.checked(jobs), r.restShortly
 		if paused == nil {
-			rest = r.opts.InitialInterval
+			var err error
 			if paused, err = r.lookedUp(ctx, jobs); err != nil {
 				return err
 			}
+			rest = r.restLonger
 		}
 		if paused == nil || r.gaveUp() {
 			break
 		}
-		if err := r.rest(ctx, paused, rest); err != nil {
+		if err := rest(ctx, paused); err != nil {
 			return err
 		}
 	}

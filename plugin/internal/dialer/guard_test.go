@@ -382,6 +382,24 @@ func TestADryRunAsksTheGuardsAndTouchesNothing(t *testing.T) {
 	})
 }
 
+func TestADryRunAsksAPausingStoreLessAndLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, g, told, asked := time.Now(), &fakeGuard{}, &reports{}, 0
+		g.lookUp = func(calls []*Call) []Verdict {
+			asked++
+			if time.Since(began) < time.Hour {
+				return slices.Repeat([]Verdict{{Ruling: Pause, Cause: "switch", Why: errTooLate}}, len(calls))
+			}
+			return nil
+		}
+		d := open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), told.to, func(o *Options) { o.DryRun = true })
+		assert.Equal(t, []Outcome{DryRun, DryRun}, outcomes(dial(t, d, leads(t, 2)...)))
+		assert.GreaterOrEqual(t, time.Since(began), time.Hour)
+		assert.Less(t, asked, 600, "the pauses grow to 30s, of which each is 15s on average")
+		assert.Len(t, told.said("switch ends after 1h0m"), 1)
+	})
+}
+
 func TestADryRunWithoutGuardsTouchesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
