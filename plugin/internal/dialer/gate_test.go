@@ -25,11 +25,7 @@ func dialApart(t *testing.T, d *Dialer, calls []Call) []Outcome {
 	all := make([]Outcome, len(calls))
 	var wg sync.WaitGroup
 	for i, c := range calls {
-		wg.Go(func() {
-			results, err := d.Dial(t.Context(), []Call{c})
-			assert.NoError(t, err)
-			all[i] = results[0].Outcome
-		})
+		wg.Go(func() { all[i] = dial(t, d, c)[0].Outcome })
 	}
 	wg.Wait()
 	return all
@@ -151,7 +147,9 @@ func TestARequestThatTheGateLetOutMayStillBeStopped(t *testing.T) {
 				var wg sync.WaitGroup
 				wg.Go(func() { dial(t, d, calls[0]) })
 				wg.Go(func() {
-					_, err := d.Dial(context.WithValue(t.Context(), slowDial{}, true), calls[1:])
+					ctx, cancel := bounded(context.WithValue(t.Context(), slowDial{}, true))
+					defer cancel()
+					_, err := d.Dial(ctx, calls[1:])
 					assert.NoError(t, err)
 				})
 				wg.Wait()

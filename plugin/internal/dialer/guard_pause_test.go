@@ -57,8 +57,52 @@ func TestAGuardThatPausesForTooLongEndsAsEverythingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &fakeGuard{check: func(time.Time, *Call) Verdict { return Verdict{Ruling: Pause, Cause: "switch", Why: errTooLate} }}
 		began := time.Now()
-		d := open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), func(o *Options) { o.MaxElapsedTime = time.Minute })
+		const odd = time.Minute + time.Millisecond // not a multiple of askAgain
+		d := open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), func(o *Options) { o.MaxElapsedTime = odd })
 		assert.Equal(t, ReasonGaveUp, dial(t, d, lead(t, 1))[0].Reason)
-		assert.Equal(t, time.Minute, time.Since(began))
+		assert.Equal(t, odd, time.Since(began))
+	})
+}
+
+// The pause is over when calls may leave again, not when they are all decided.
+func TestAPauseIsOverBeforeTheRequestLeaves(t *testing.T) {
+	for _, where := range []string{"look up", "reserve"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, told, began := &fakeGuard{}, &reports{}, time.Now()
+				pausing := func(calls []*Call) []Verdict {
+					if time.Since(began) < time.Minute {
+						return slices.Repeat([]Verdict{{Ruling: Pause, Cause: "switch", Why: errTooLate}}, len(calls))
+					}
+					return nil
+				}
+				if g.lookUp = pausing; where == "reserve" {
+					g.lookUp, g.reserve = nil, pausing
+				}
+				api := &fakeAPI{onPost: func(int, []*Call) answer {
+					assert.Len(t, told.said("switch ends"), 1)
+					return answer{}
+				}}
+				dial(t, open(t, api, ledger.NewMemory(), guarded(g), told.to), leads(t, 2)...)
+				assert.Len(t, api.requests(), 1)
+				assert.Len(t, told.lines, 2)
+			})
+		})
+	}
+}
+
+// The guard lets the calls fail that it paused the stream for: no request leaves.
+func TestAPauseIsOverWhereAllCallsAreRefusedThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, told, began := &fakeGuard{}, &reports{}, time.Now()
+		g.lookUp = func(calls []*Call) []Verdict {
+			v := outside(time.Time{})
+			if time.Since(began) < time.Minute {
+				v = Verdict{Ruling: Pause, Cause: "switch", Why: errTooLate}
+			}
+			return slices.Repeat([]Verdict{v}, len(calls))
+		}
+		assert.Equal(t, []Outcome{"outside_hours"}, outcomes(dial(t, open(t, &fakeAPI{}, ledger.NewMemory(), guarded(g), told.to), lead(t, 1))))
+		assert.Len(t, told.said("switch ends"), 1)
 	})
 }

@@ -267,6 +267,25 @@ func TestAReservationEndsWithTheClaim(t *testing.T) {
 	}
 }
 
+// Its claim stays in doubt, and so does what was reserved for it: the next process that
+// finds the call says Commit.
+func TestACallThatIsNotRecordedIsNotCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, calls, mem := &fakeGuard{}, leads(t, 3), &brittle{Memory: ledger.NewMemory()}
+		api := &fakeAPI{}
+		mem.unwritable = calls[1].Ref
+		results, err := dialUntil(t, open(t, api, mem, guarded(g)), time.Second, calls)
+		require.NoError(t, err)
+		assert.Equal(t, []Outcome{Accepted, "", Accepted}, outcomes(results))
+		assert.Equal(t, "reserve 1 2 3, commit 1 3", g.did()[strings.Index(g.did(), "reserve"):])
+
+		mem.unwritable = ""
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, mem, guarded(g)), calls[1])))
+		assert.Equal(t, "commit 2", g.did()[strings.LastIndex(g.did(), ", ")+2:])
+		assertOneCallEach(t, api, calls)
+	})
+}
+
 func TestAShutdownInAGuardLeavesNothingBehind(t *testing.T) {
 	stuck := func(ctx context.Context) { <-ctx.Done() }
 	for name, g := range map[string]*stuckGuard{

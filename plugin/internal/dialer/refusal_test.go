@@ -124,6 +124,28 @@ func TestAfterAPartialRefusalTheRestMayBeListedLate(t *testing.T) {
 	})
 }
 
+// One look is enough where refusals were seen to create nothing. Once one of them did
+// create calls, what that look did not show may still be listed.
+func TestARefusalThatCreatesCallsForTheFirstTimeIsLookedUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := leads(t, 6)
+		api := &fakeAPI{onPost: refuses(calls[1])}
+		d := open(t, api, ledger.NewMemory())
+		assert.Equal(t, []Outcome{Accepted, Rejected}, outcomes(dial(t, d, calls[:2]...)), "a refusal that creates nothing")
+
+		posts := len(api.requests())
+		api.onPost = func(n int, batch []*Call) answer {
+			if n > posts+1 {
+				return answer{}
+			}
+			api.create(batch[1:2], answer{listedIn: settle - time.Second})
+			return answer{err: status(422), creates: func(c *Call) bool { return c.Ref == calls[2].Ref }}
+		}
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, d, calls[2:]...)))
+		assertOneCallEach(t, api, calls[2:])
+	})
+}
+
 func TestARefusalIsNotSentAgainBeforeItCouldBeLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, calls := time.Now(), leads(t, 2)

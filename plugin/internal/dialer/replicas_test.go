@@ -266,7 +266,7 @@ func assertNeverTwice(t *testing.T, api *fakeAPI, calls []Call, decided [][]Resu
 // insist dials the leads with one replica after another until each is decided.
 func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call, change func(*Options)) []Result {
 	said := make([]Result, len(calls))
-	for {
+	for began := time.Now(); ; {
 		var todo []Call
 		var origin []int
 		for _, i := range rng.Perm(len(calls)) {
@@ -277,6 +277,7 @@ func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call
 		if len(todo) == 0 {
 			return said
 		}
+		require.Less(t, time.Since(began), window, "some calls are never decided")
 		d := open(t, api, mem, change, func(o *Options) { o.MaxCallsPerRequest = 1 + rng.IntN(8) })
 		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
 		results, _ := d.Dial(ctx, todo)

@@ -95,11 +95,12 @@ func TestAnEndedContextSendsNothing(t *testing.T) {
 // brittle is a store that can be written to only while it is not broken.
 type brittle struct {
 	*ledger.Memory
-	broken atomic.Bool
+	broken     atomic.Bool
+	unwritable string // a key that is broken alone
 }
 
 func (b *brittle) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	if b.broken.Load() {
+	if b.broken.Load() || key == b.unwritable {
 		return errors.New("disk full")
 	}
 	return b.Memory.Set(ctx, key, value, ttl)
