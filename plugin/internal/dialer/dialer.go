@@ -128,7 +128,7 @@ type run struct {
 
 // all brings every job to its end.
 func (r *run) all(ctx context.Context, jobs []*job) error {
-	defer r.stopWaiting() // unless it was worth it
+	defer r.stopWaiting() // where the run gives up, or ctx ends
 	var q queue
 	for _, wave := range waves(jobs) {
 		q.add(wave, r.opts.MaxCallsPerRequest)
@@ -150,9 +150,6 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 			return err
 		}
 		q.update(next)
-	}
-	for _, w := range r.waiters {
-		w.Recovered()
 	}
 	r.pauseOver()
 	return nil
