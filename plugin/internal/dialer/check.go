@@ -150,15 +150,14 @@ func judge(g Guard, group []*job, verdicts []Verdict) (paused *Verdict) {
 	if len(verdicts) != len(group) { // too few must not allow the rest
 		panic(fmt.Sprintf("guard %T: %d verdicts on %d calls", g, len(verdicts), len(group)))
 	}
-	for i, j := range group {
-		if verdicts[i].Ruling == Allow {
+	for i, said := range verdicts { // a copy: the slice stays the guard's
+		if said.Ruling == Allow {
 			continue
 		}
-		said := verdicts[i]
 		said.mustBeWhole(g)
-		j.verdict = &said
+		group[i].verdict = &said
 		if paused == nil && said.Ruling == Pause {
-			paused = j.verdict
+			paused = &said
 		}
 	}
 	return paused
