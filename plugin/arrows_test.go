@@ -87,6 +87,7 @@ func ofPlugin(importPath string) (name string, ok bool) {
 }
 
 func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
 	ours, standard := listPackages(t)
 	for name, p := range ours {
 		for _, path := range p.Imports {
@@ -142,6 +143,7 @@ var above = map[string][]string{
 // Which file uses a declaration of which other, by type: also a method, or a member of a
 // struct. What other packages declare is unknown here, and does not matter.
 func TestFilesOfThePluginUseEachOtherOneWay(t *testing.T) {
+	t.Parallel()
 	fset := token.NewFileSet()
 	names, err := filepath.Glob("*.go")
 	require.NoError(t, err)

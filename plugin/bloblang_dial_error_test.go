@@ -21,6 +21,7 @@ func parseDialError(t *testing.T, text any) (any, error) {
 }
 
 func TestParseDialErrorTakesAFailureApart(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]map[string]any{
 		"rejected: missing_field: phone_number: is missing": {"outcome": "rejected", "reason": "missing_field", "details": "phone_number: is missing"},
 		"rejected: refused: status 422: a; b=c\nd; call_id=65ee00000000000000000101 http_status=422\n": {
@@ -37,6 +38,7 @@ func TestParseDialErrorTakesAFailureApart(t *testing.T) {
 }
 
 func TestParseDialErrorRefusesOtherTextWithoutRepeatingIt(t *testing.T) {
+	t.Parallel()
 	for _, value := range []any{"", "context canceled +12025550101", "not_found: not_found: +12025550101", nil, 12025550101, map[string]any{"a": "+12025550101"}} {
 		_, err := parseDialError(t, value)
 		require.Error(t, err)
@@ -46,6 +48,7 @@ func TestParseDialErrorRefusesOtherTextWithoutRepeatingIt(t *testing.T) {
 
 // What the forms in which Benthos hands a failure on really hold.
 func TestParseDialErrorReadsWhatBenthosHandsOn(t *testing.T) {
+	t.Parallel()
 	const failed = `
   - collect: {}
     processors: [ { mapping: 'root = @fallback_error.parse_dial_error()' } ]`
@@ -104,6 +107,7 @@ fallback:
 
 // The first part is as it was, so that patterns of one's own still match.
 func TestAFailuresTextEndsWithWhatElseIsKnown(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL))
 	require.NoError(t, s.deliver(lead("a", "+12025550101")))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestParsePhoneNumberExamplesAreTrue(t *testing.T) {
+	t.Parallel()
 	tested := 0
 	bloblang.GlobalEnvironment().WalkMethods(func(name string, view *bloblang.MethodView) {
 		if name != "parse_phone_number" {
@@ -39,6 +40,7 @@ func TestParsePhoneNumberExamplesAreTrue(t *testing.T) {
 }
 
 func TestParsePhoneNumberOfAConstant(t *testing.T) {
+	t.Parallel()
 	mapping, err := bloblang.Parse(`root = "(415) 555-0100".parse_phone_number("US")`)
 	require.NoError(t, err)
 	for range 2 {
@@ -53,6 +55,7 @@ func TestParsePhoneNumberOfAConstant(t *testing.T) {
 }
 
 func TestParsePhoneNumberRefusesOtherTypesWithoutRepeatingThem(t *testing.T) {
+	t.Parallel()
 	mapping, err := bloblang.Parse(`root = this.phone.parse_phone_number("US")`)
 	require.NoError(t, err)
 	for _, value := range []any{4155550100, 4155550100.5, true, nil, map[string]any{"n": "4155550100"}} {
@@ -66,11 +69,13 @@ func TestParsePhoneNumberRefusesOtherTypesWithoutRepeatingThem(t *testing.T) {
 }
 
 func TestParsePhoneNumberRefusesAnUnknownRegionBeforeAnyMessage(t *testing.T) {
+	t.Parallel()
 	_, err := bloblang.Parse(`root = this.phone.parse_phone_number("XX")`)
 	require.ErrorContains(t, err, `unknown region "XX"`)
 }
 
 func TestParsePhoneNumberErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ number, region, problem string }{
 		{"", "US", "not a phone number"},
 		{"call Anna Kovač", "US", "not a phone number"},
@@ -93,6 +98,7 @@ func TestParsePhoneNumberErrorsSayWhatToDoAndNotTheNumber(t *testing.T) {
 }
 
 func TestParsePhoneNumberGivesTheReasonOfADial(t *testing.T) {
+	t.Parallel()
 	mapping, err := bloblang.Parse(`root = this.phone.parse_phone_number("DE")`)
 	require.NoError(t, err)
 	for text, want := range map[string][]any{ // e164, reason, valid, possible, emergency

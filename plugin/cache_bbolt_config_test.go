@@ -80,6 +80,7 @@ func bboltYAML(fields string) string {
 }
 
 func TestBboltDefaultTTLAndBucketApplyThroughYAML(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	resources := service.NewResourceBuilder()
 	require.NoError(t, resources.AddCacheYAML(fmt.Sprintf("label: brief\nbbolt: {path: %q, default_ttl: 1ms}", path)))
@@ -108,6 +109,7 @@ func TestBboltDefaultTTLAndBucketApplyThroughYAML(t *testing.T) {
 
 // What a bucket answers is what Benthos and its components know a cache by.
 func TestBboltAnswersAsACacheDoes(t *testing.T) {
+	t.Parallel()
 	conf := bboltConfig{path: filepath.Join(t.TempDir(), "ledger.db"), bucket: "cache", fileMode: 0o600}
 	cache, err := newBboltCache(conf, nil)
 	require.NoError(t, err)
@@ -128,6 +130,7 @@ func TestBboltAnswersAsACacheDoes(t *testing.T) {
 }
 
 func TestBboltNamesTheFieldItCannotUse(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	foreign := filepath.Join(folder, "foreign.db")
 	db, err := bbolt.Open(foreign, 0o600, nil)
@@ -148,6 +151,7 @@ func TestBboltNamesTheFieldItCannotUse(t *testing.T) {
 }
 
 func TestBboltDeduplicatesAcrossStreamsAndRestarts(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	run := func(ids ...string) []string {
 		var mu sync.Mutex

@@ -11,6 +11,7 @@ import (
 )
 
 func TestACacheResourceIsAStore(t *testing.T) {
+	t.Parallel()
 	res := service.MockResources(service.MockResourcesOptAddCache("book"))
 	book := cacheResource{res: res, label: "book"}
 	_, err := book.Get(t.Context(), "key")

@@ -56,6 +56,7 @@ func (l *cacheLog) next() []string {
 }
 
 func TestTroubleWithTheCacheOfCallsIsReported(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, cache := &cacheLog{}, &failingStore{}
 		l := callLookup{cache: cache, trouble: pause.NewNotice(log, callCacheTrouble, nil)}

@@ -47,6 +47,7 @@ func ended(t *testing.T, sim *callsim.Sim, a callsim.Arrival) (id string) {
 const callCache = "cache_resources:\n  - label: calls\n    memory: {}\n"
 
 func TestAnotherCallThanTheOneAskedForIsNeverAttached(t *testing.T) {
+	t.Parallel()
 	for name, swap := range map[string]func(id, path, body string) string{
 		"the call": func(id, path, body string) string {
 			if strings.HasSuffix(path, id) {
@@ -106,6 +107,7 @@ func TestAnotherCallThanTheOneAskedForIsNeverAttached(t *testing.T) {
 }
 
 func TestACallWithoutAnIDIsTheOneAskedFor(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	id := ended(t, srv.Sim, callsim.Arrival{EndsAs: "Completed", Omit: []string{"id"}})
 	s := run(t, parts{processors: []string{callYAML(srv.URL, "cache: calls")}, resources: callCache})
@@ -121,6 +123,7 @@ func TestACallWithoutAnIDIsTheOneAskedFor(t *testing.T) {
 
 // What an earlier version kept may be another call's, or hold a text with prompts.
 func TestWhatIsKeptOfAnotherCallIsIgnored(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	id := ended(t, srv.Sim, callsim.Arrival{EndsAs: "Completed"})
 	for _, tc := range []struct {
@@ -165,6 +168,7 @@ func caseFile(t *testing.T, name string) []byte {
 }
 
 func TestALookupKnowsTheEndOfACallInEverySpelling(t *testing.T) {
+	t.Parallel()
 	over, open, unknown := caseStatuses(t)
 	srv := startSim(t, callsim.Options{})
 	want := map[string]string{}
@@ -192,6 +196,7 @@ func TestALookupKnowsTheEndOfACallInEverySpelling(t *testing.T) {
 
 // What a message came with says nothing about the call that it gains.
 func TestTheStatusInTheMetadataIsThatOfTheCall(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, parts{processors: []string{
 		`mutation: meta happyrobot_call_status = "of another call"`,
@@ -206,6 +211,7 @@ func TestTheStatusInTheMetadataIsThatOfTheCall(t *testing.T) {
 }
 
 func TestATranscriptWithoutASpeakerIsExplained(t *testing.T) {
+	t.Parallel()
 	sim, url := swapping(t, func(path, body string) string {
 		if strings.HasSuffix(path, "/transcript") {
 			return `{"messages":[{"role":"system","content":"The gate code is 4711."},{"role":"Agent","content":"Hello."}]}`
@@ -228,6 +234,7 @@ func TestATranscriptWithoutASpeakerIsExplained(t *testing.T) {
 }
 
 func TestTheTranscriptOfTheCasesIsToldAsWasSaid(t *testing.T) {
+	t.Parallel()
 	raw := caseFile(t, "cases.transcript.roles.json")
 	var cases map[string]any
 	require.NoError(t, json.Unmarshal(raw, &cases))

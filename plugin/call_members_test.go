@@ -48,6 +48,7 @@ func (s *stream) failures() (errs []string) {
 // A config that moves ids from call_mapping to fields keeps the memory: the same lead
 // is the same request, and the same call.
 func TestIDsAsFieldsAreTheSameCallAsIDsOfTheMapping(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	resources := fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q}\n", t.TempDir()+"/ledger.db")
 	const message = `{"phone":"+12025550101","name":"Ada","id":"a"}`
@@ -87,6 +88,7 @@ call_mapping: |
 }
 
 func TestAMappingMayNotContradictAField(t *testing.T) {
+	t.Parallel()
 	for _, member := range []string{"number_id", "use_case_id", "agent_id"} {
 		api := startRecorder(t)
 		s := dialerOf(t, api.url, "number_id: "+numberID+"\nuse_case_id: "+numberID+"\nagent_id: "+numberID+"\ncall_mapping: root = this")
@@ -107,6 +109,7 @@ func TestAMappingMayNotContradictAField(t *testing.T) {
 
 // Whoever writes to the topic chooses who is called and what is said, and nothing else.
 func TestTheDefaultMappingTakesOnlyWhatDiffersFromLeadToLead(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "number_id: "+numberID)
 	require.NoError(t, s.deliver(
@@ -126,6 +129,7 @@ func TestTheDefaultMappingTakesOnlyWhatDiffersFromLeadToLead(t *testing.T) {
 }
 
 func TestWithoutANumberIDTheMessageIsTheCall(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, `agent_id: `+agentID)
 	require.NoError(t, s.deliver(`{"number_id":"`+numberID+`","phone_number":"+12025550101","prompt_id":"p","campaign_id":"c"}`, `{"phone_number":"+12025550102"}`))
@@ -135,6 +139,7 @@ func TestWithoutANumberIDTheMessageIsTheCall(t *testing.T) {
 }
 
 func TestUnknownMembersAreRejectedWithTheNearestName(t *testing.T) {
+	t.Parallel()
 	for member, near := range map[string]string{
 		"parms": "params", "param": "params", "Params": "params", "meta_data": "metadata", "metdata": "metadata", "phone": "phone_number",
 		"phoneNumber": "phone_number", "numberid": "number_id", "useCaseId": "use_case_id", "lang": "language",
@@ -159,6 +164,7 @@ func TestUnknownMembersAreRejectedWithTheNearestName(t *testing.T) {
 
 // Through `root = this` a member's name comes from the message, and may be anything.
 func TestTheNameOfAnUnknownMemberGivesNothingAway(t *testing.T) {
+	t.Parallel()
 	for _, member := range []string{
 		"+12025550177", "2025550177", "p_202_555_0177", "202 555 0177", "ada@example.com", "Ada Sample", "a\nb", strings.Repeat("x", 50), "１２３４５６７",
 	} {
@@ -172,6 +178,7 @@ func TestTheNameOfAnUnknownMemberGivesNothingAway(t *testing.T) {
 }
 
 func TestExtraMembersMayBeSent(t *testing.T) {
+	t.Parallel()
 	const message = `,"webhook":"w","hooks":[1.50]`
 	for extra, want := range map[string]int{`[]`: 0, `[webhook]`: 0, `[webhook, hooks]`: 1, `["*"]`: 1, `[hooks, "*"]`: 1, `[Webhook, Hooks]`: 0} {
 		api := startRecorder(t)
@@ -188,6 +195,7 @@ func TestExtraMembersMayBeSent(t *testing.T) {
 // An API that does not mind the case would take them for the members that the config
 // sets or bounds.
 func TestNoOtherSpellingGetsRoundTheConfig(t *testing.T) {
+	t.Parallel()
 	for _, member := range []string{"Number_Id", "numberId", "number_id ", "NUMBER-ID", "Phone_Number", "Max_Duration_Mins", "ｎumber_id", "Metadata"} {
 		for _, extra := range []string{`["*"]`, fmt.Sprintf(`[%q]`, strings.TrimSpace(member)), fmt.Sprintf(`["*", %q]`, member)} {
 			api := startRecorder(t)
@@ -201,6 +209,7 @@ func TestNoOtherSpellingGetsRoundTheConfig(t *testing.T) {
 }
 
 func TestDeprecatedMembersAreSentWithOneWarning(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "call_mapping: root = this")
 	for i := range 3 {
@@ -214,6 +223,7 @@ func TestDeprecatedMembersAreSentWithOneWarning(t *testing.T) {
 }
 
 func TestACallMayNotAskForLongerThanAllowed(t *testing.T) {
+	t.Parallel()
 	for limit, allowed := range map[int][]string{0: {"null", "1", "15", "15.0", "16", "600000"}, 15: {"null", "1", "15", "15.0"}} {
 		api := startRecorder(t)
 		s := dialerOf(t, api.url, fmt.Sprintf("max_call_mins: %d\ncall_mapping: root = this", limit))
@@ -234,6 +244,7 @@ func TestACallMayNotAskForLongerThanAllowed(t *testing.T) {
 }
 
 func TestOddNumbersAndDatesOfACall(t *testing.T) {
+	t.Parallel()
 	for member, right := range map[string]any{
 		`"max_duration_mins":15.0`:                       15.0,
 		`"max_duration_mins":1.5e1`:                      15.0,
@@ -283,6 +294,7 @@ func TestOddNumbersAndDatesOfACall(t *testing.T) {
 }
 
 func TestUnknownLanguagesAreWarnedOfOnce(t *testing.T) {
+	t.Parallel()
 	for language, advice := range map[string]string{
 		"en": "did you mean en-US or en-GB?", "EN-us": "did you mean en-US?", "en_US": "did you mean en-US?", "es-AR": "did you mean es-MX or es-ES or es-CO?",
 		"xx": "known values are en-US, ", "english": "known values are en-US, ", "+12025550177": "known values are en-US, ", "de-DE\u0020": "did you mean de-DE?",
@@ -313,6 +325,7 @@ func TestUnknownLanguagesAreWarnedOfOnce(t *testing.T) {
 
 // What failed may have been the look-up of those who must not be called.
 func TestAMessageThatAnEarlierProcessorFailedOnIsNotDialed(t *testing.T) {
+	t.Parallel()
 	const fails = `mapping: 'root = if this.id == "bad" { throw("no answer about \"+1 202 555 0177\" of Ada") } else { this }'`
 	messages := []string{lead("good", "+12025550101"), `{"id":"bad","phone":"+12025550102","names":["Ada"]}`}
 	fields := dialFieldsOfLeads()
@@ -388,6 +401,7 @@ func indentAll(n int, texts []string) (out []string) {
 }
 
 func TestMembersLint(t *testing.T) {
+	t.Parallel()
 	linter := service.NewEnvironment().NewComponentConfigLinter()
 	for field, configs := range map[string]struct{ good, bad []string }{
 		"number_id":     {[]string{`number_id: ""`, "number_id: " + numberID, "number_id: " + strings.Repeat("é", 24)}, []string{"number_id: short", "number_id: " + numberID + "0", `number_id: "` + strings.Repeat("a ", 12) + `"`, "number_id: " + strings.Repeat("é", 12)}},
@@ -418,6 +432,7 @@ func TestMembersLint(t *testing.T) {
 }
 
 func TestStartRefusesBadMembersByFieldName(t *testing.T) {
+	t.Parallel()
 	for config, names := range map[string]string{
 		"number_id: short":              "number_id: must be an id of exactly 24 characters, not 5",
 		"use_case_id: short":            "use_case_id: ",
@@ -441,6 +456,7 @@ func TestStartRefusesBadMembersByFieldName(t *testing.T) {
 
 // Each new field stands in an example of the component's page, and the examples lint.
 func TestDialExamplesLint(t *testing.T) {
+	t.Parallel()
 	env := service.NewEnvironment()
 	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(_ context.Context, name string) (string, bool) {
 		if strings.HasSuffix(name, "_ID") {

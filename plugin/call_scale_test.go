@@ -44,6 +44,7 @@ func enrichMany(t *testing.T, s *stream, ids []string) {
 }
 
 func TestManyEnrichmentsReadEachFinishedCallAndPartOnce(t *testing.T) {
+	t.Parallel()
 	calls := sized(2000, 200)
 	srv := startSim(t, callsim.Options{MaxBatch: -1})
 	dialBatch(t, srv, calls)
@@ -61,6 +62,7 @@ func TestManyEnrichmentsReadEachFinishedCallAndPartOnce(t *testing.T) {
 // While calls are waited for, each is asked about once every poll_interval, however
 // many messages wait for it.
 func TestWaitingForManyCallsIsBoundedByTheirNumber(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("the fast lane leaves this out: calls live for seconds")
 	}

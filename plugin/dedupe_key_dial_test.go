@@ -8,6 +8,7 @@ import (
 )
 
 func TestALeadWithoutAWholeKeyFailsAlone(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "number_id: "+numberID+"\ndedupe_key: ${! json(\"campaign\") }/${! json(\"id\") }")
 	require.NoError(t, s.deliver(
@@ -22,6 +23,7 @@ func TestALeadWithoutAWholeKeyFailsAlone(t *testing.T) {
 }
 
 func TestIDsOfManyDigitsAreTwoLeadsOrNone(t *testing.T) {
+	t.Parallel()
 	messages := []string{
 		`{"id":18446744073709551617,"phone_number":"+12025550101"}`, `{"id":18446744073709551618,"phone_number":"+12025550102"}`,
 		`{"id":1.0,"phone_number":"+12025550103"}`, `{"id":1,"phone_number":"+12025550104"}`,
@@ -44,6 +46,7 @@ func TestIDsOfManyDigitsAreTwoLeadsOrNone(t *testing.T) {
 
 // A hash of nothing looks like any other: its parts are checked, not its text.
 func TestAHashedKeyWithoutItsIDFailsAlone(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "number_id: "+numberID+"\ndedupe_key: ${! (json(\"c\") + \"/\" + json(\"id\").string()).hash(\"sha256\").encode(\"hex\") }")
 	require.NoError(t, s.deliver(
@@ -57,6 +60,7 @@ func TestAHashedKeyWithoutItsIDFailsAlone(t *testing.T) {
 }
 
 func TestAnOptionalPartOfAKeyMayBeMissing(t *testing.T) {
+	t.Parallel()
 	api := startRecorder(t)
 	s := dialerOf(t, api.url, "number_id: "+numberID+"\ndedupe_key: ${! (this.campaign | \"\") + \"/\" + this.id }")
 	require.NoError(t, s.deliver(

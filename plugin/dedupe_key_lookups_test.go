@@ -10,6 +10,7 @@ import (
 )
 
 func TestLookupsOfAnExpression(t *testing.T) {
+	t.Parallel()
 	for expression, want := range map[string]string{
 		`this.id`:                           "this.id",
 		`this`:                              "other",
@@ -75,6 +76,7 @@ func TestLookupsOfAnExpression(t *testing.T) {
 
 // What an expression makes of its look-ups does not hide that one is missing.
 func TestAKeyNeedsEachOfItsLookups(t *testing.T) {
+	t.Parallel()
 	const missing, word, nothing = " is missing or empty in this message; ", " holds the word ", ": nothing names this lead"
 	const key = ""
 	for template, rows := range map[string][][2]string{

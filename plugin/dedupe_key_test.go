@@ -47,6 +47,7 @@ func keyNow(template string, msg *service.Message) (string, error) {
 }
 
 func TestExpressionsOfATemplate(t *testing.T) {
+	t.Parallel()
 	for template, want := range map[string][]string{
 		``:                                 nil,
 		`all`:                              nil,
@@ -66,6 +67,7 @@ func TestExpressionsOfATemplate(t *testing.T) {
 }
 
 func TestAKeyNamesOneLead(t *testing.T) {
+	t.Parallel()
 	const one, two = `${! json("id") }`, `${! json("c") }/${! json("id") }`
 	good := func(template, message, key string) {
 		t.Helper()
@@ -138,6 +140,7 @@ func TestAKeyNamesOneLead(t *testing.T) {
 
 // Two ids that differ may not have one key, however they differ.
 func TestIDsThatCannotBeRepresentedExactlyAreNoKeys(t *testing.T) {
+	t.Parallel()
 	rounding := []string{
 		`${! json("id") }`, `${!json("id")}`, `${! json("id").string() }`, `c1/${! json("id") }`, `${! json("id") }-${! json("c") }`, `${! json("id").or("x") }`,
 		`${! this.id.number() }`, `${! this.id + 0 }`, `${! "lead " + json("id").string() }`, `${! json("id").format_json() }`,
@@ -179,6 +182,7 @@ func TestIDsThatCannotBeRepresentedExactlyAreNoKeys(t *testing.T) {
 }
 
 func TestNumbersThatTheKeyDoesNotNameAreNoTrouble(t *testing.T) {
+	t.Parallel()
 	const message = `{"id":7,"price":9.90,"at":1700000000.50,"scores":[1.0,{"x":18446744073709551617}],"name":"1.0"}`
 	for template, want := range map[string]string{
 		`${! json("id") }`:                                  "7",
@@ -197,6 +201,7 @@ func TestNumbersThatTheKeyDoesNotNameAreNoTrouble(t *testing.T) {
 
 // Numbers that lost digits before they came here show it by their notation.
 func TestRoundedNumbersAreNoKeys(t *testing.T) {
+	t.Parallel()
 	mapped := func(v any) *service.Message {
 		msg := service.NewMessage(nil)
 		msg.SetStructured(map[string]any{"id": v})
@@ -216,7 +221,8 @@ func TestRoundedNumbersAreNoKeys(t *testing.T) {
 
 // Asking a part a second time must not change what it gives the next message.
 func TestACountInAKeyIsCountedOnce(t *testing.T) {
-	template := `${! json("id") }/${! count("dedupe_key_test") }`
+	t.Parallel()
+	template := `${! json("id") }/${! count("` + fmt.Sprint(rand.Uint64()) + `") }` // counts are of the process
 	text, err := service.NewInterpolatedString(template)
 	require.NoError(t, err)
 	key := newDedupeKey(template, text)
@@ -228,6 +234,7 @@ func TestACountInAKeyIsCountedOnce(t *testing.T) {
 }
 
 func TestOnlyPureExpressionsAreAskedAgain(t *testing.T) {
+	t.Parallel()
 	for expression, steady := range map[string]bool{
 		`${! json("id") }`: true, `${!this.id}`: true, `${! this.id.now() }`: true, `${! if (this.a) { json("b").or(meta("c")) } }`: true,
 		`${! [json("a"),this.b].join("/") }`: true, `${! (this.a) }`: true, `${! @a }`: true,
@@ -239,6 +246,7 @@ func TestOnlyPureExpressionsAreAskedAgain(t *testing.T) {
 
 // A part that only a batch can answer is judged as part of that batch.
 func TestAKeyMayLookAtTheBatch(t *testing.T) {
+	t.Parallel()
 	template := `${! json("run").from(0) }/${! json("id") }`
 	text, err := service.NewInterpolatedString(template)
 	require.NoError(t, err)
@@ -300,6 +308,7 @@ func checkParts(t *testing.T, template string, whole *service.InterpolatedString
 }
 
 func TestNoKeyChangesToAnother(t *testing.T) {
+	t.Parallel()
 	rnd := rand.New(rand.NewPCG(8, 5))
 	pick := func(of ...string) string { return of[rnd.IntN(len(of))] }
 	static := func() string {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestACallIsMarkedWithItsReference(t *testing.T) {
+	t.Parallel()
 	metadata := map[string]any{"lead_id": "1", "dial_ref": "theirs"}
 	request := happyrobot.OutboundCall{PhoneNumber: "+12025550101", Metadata: metadata}
 	a, size, err := newCall("key", request)

@@ -20,6 +20,7 @@ func request(phone, extra string) string {
 }
 
 func TestBadInputFailsAlone(t *testing.T) {
+	t.Parallel()
 	const private = "5550177"
 	for name, tc := range map[string]struct{ message, error string }{
 		"no JSON":           {`lead 1; +1202` + private, "rejected: invalid_json: "},
@@ -61,6 +62,7 @@ fallback:
 }
 
 func TestAFailedMappingTellsNoValue(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	p := dialParts(srv.URL)
 	p.output = strings.Replace(p.output, "root.phone_number = this.phone", "root.phone_number = this.phone.number()", 1)
@@ -73,6 +75,7 @@ func TestAFailedMappingTellsNoValue(t *testing.T) {
 }
 
 func TestTextOfAMappingMayBeATimestampOrBytes(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	p := dialParts(srv.URL)
 	p.output = strings.NewReplacer(
@@ -87,6 +90,7 @@ func TestTextOfAMappingMayBeATimestampOrBytes(t *testing.T) {
 }
 
 func TestAnEmptyDedupeKeyIsNoKey(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL))
 	require.NoError(t, s.deliver(`{"phone":"+12025550101"}`, `{"phone":"+12025550102"}`))
@@ -95,6 +99,7 @@ func TestAnEmptyDedupeKeyIsNoKey(t *testing.T) {
 }
 
 func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL))
 	require.NoError(t, s.deliver(lead("a", "+12025550101")))
@@ -105,6 +110,7 @@ func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
 }
 
 func TestARefusedKeyHoldsTheStream(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, Times: 3})
 	s := run(t, dialParts(srv.URL))
@@ -115,6 +121,7 @@ func TestARefusedKeyHoldsTheStream(t *testing.T) {
 }
 
 func TestDryRunCallsNobody(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL, "dry_run: true"))
 	require.NoError(t, s.deliver(lead("a", "+12025550101"), lead("b", "nobody")))
@@ -124,6 +131,7 @@ func TestDryRunCallsNobody(t *testing.T) {
 }
 
 func TestALookupThatIsRefusedHoldsOnlyTheCallInDoubt(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.LoseAnswer("+12025550101")
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Operation: "listCalls", Status: http.StatusBadRequest})

@@ -110,6 +110,7 @@ func callMembersTable(t *testing.T) string {
 // The members are written down twice, so that the program need not carry the
 // description: they must agree.
 func TestTheMembersOfACallAreThoseOfTheDescription(t *testing.T) {
+	t.Parallel()
 	var described []happyrobot.Member
 	for _, m := range describedMembers(t) {
 		described = append(described, m.Member)

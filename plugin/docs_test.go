@@ -21,6 +21,7 @@ import (
 // TestDocsAreFresh compares plugin/docs with the components' specs. Run it with
 // UPDATE_DOCS=1 to write them.
 func TestDocsAreFresh(t *testing.T) {
+	t.Parallel()
 	env := service.NewEnvironment()
 	pages := map[string][]byte{}
 	sections := map[string]string{"happyrobot_dial": callMembersTable(t)} // between a page's prose and its fields
@@ -63,6 +64,7 @@ func wordsLink(component string) string {
 }
 
 func TestDocsAreFreshInTheReadme(t *testing.T) {
+	t.Parallel()
 	const file = "../README.md"
 	readme, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -81,6 +83,7 @@ func TestDocsAreFreshInTheReadme(t *testing.T) {
 
 // Words that no page explains are a mistake.
 func TestEveryPageExplainsTheWordsOfItsComponent(t *testing.T) {
+	t.Parallel()
 	for page, component := range map[string]string{
 		"output_happyrobot_dial": "happyrobot_dial", "processor_happyrobot_dial": "happyrobot_dial",
 		"processor_happyrobot_call": "happyrobot_call", "processor_happyrobot_request": "happyrobot_request",
@@ -99,6 +102,7 @@ func TestEveryPageExplainsTheWordsOfItsComponent(t *testing.T) {
 
 // Prose that no description uses is a mistake, too.
 func TestEveryProseIsOnAPage(t *testing.T) {
+	t.Parallel()
 	written, err := filepath.Glob("docs/src/*.md")
 	require.NoError(t, err)
 	used := map[string]bool{}
@@ -134,6 +138,7 @@ func componentPages(t *testing.T, env *service.Environment) (pages []documentedC
 
 // The list above is complete: whatever this package registers, by its name.
 func TestEveryComponentHasAPage(t *testing.T) {
+	t.Parallel()
 	env := service.NewEnvironment()
 	documented := map[string]bool{}
 	for _, page := range componentPages(t, env) {

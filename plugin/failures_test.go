@@ -26,6 +26,7 @@ var four = []string{
 // Whatever changes the batch above the dial, and wherever: the failed lead, and it
 // alone, is in the failures, and each good one is called once and has a receipt.
 func TestTheFailedMessageIsTheOneThatIsFiled(t *testing.T) {
+	t.Parallel()
 	allGood := []string{"L1", "L2", "L4"}
 	for name, change := range map[string]struct {
 		processors string
@@ -91,6 +92,7 @@ func TestTheFailedMessageIsTheOneThatIsFiled(t *testing.T) {
 func flow(processor string) string { return "{" + processor + "}" }
 
 func TestStartRefusesProcessorsInBatching(t *testing.T) {
+	t.Parallel()
 	b := service.NewStreamBuilder()
 	b.DisableLinting()
 	require.NoError(t, b.AddInputYAML(`generate: {mapping: "root = {}", count: 1}`))
@@ -104,6 +106,7 @@ func TestStartRefusesProcessorsInBatching(t *testing.T) {
 }
 
 func TestAFailureTellsAllThatIsKnown(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t,
 		`{"id":"refused","phone":"+12025550102","big":12345678901234567890}`,
 		`{"id":"a","phone":"+12025550101"}`,
@@ -147,6 +150,7 @@ func TestAFailureTellsAllThatIsKnown(t *testing.T) {
 
 // The same key for another call: the record names the call that has it.
 func TestAConflictTellsTheKnownCall(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t, lead("a", "+12025550101"), lead("a", "+12025550102"))
 	stop := f.start(t, "", f.dialing(), "")
 	f.await(t)
@@ -160,6 +164,7 @@ func TestAConflictTellsTheKnownCall(t *testing.T) {
 
 // A lead is kept as it came, whatever call_mapping and the dial make of it.
 func TestALeadIsKeptAsItCame(t *testing.T) {
+	t.Parallel()
 	const good = `{"number_id":"64f0c0de00000000000000c1","phone_number":"(202) 555-0101","metadata":{"dial_ref":"theirs"},"n":1.50}`
 	const bad = `{"number_id":"64f0c0de00000000000000c1","phone_number":"nobody","metadata":{"dial_ref":"theirs"},"n":1.50}`
 	f := newFiling(t, good, bad)
@@ -177,6 +182,7 @@ func TestALeadIsKeptAsItCame(t *testing.T) {
 }
 
 func TestADryRunGivesReceiptsOfWhatWouldBeRequested(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t, four...)
 	stop := f.start(t, "", f.dialing("dry_run: true"), "")
 	f.await(t)
@@ -197,6 +203,7 @@ func down(int, service.MessageBatch) error { return errDown }
 // While an output is down the stream waits, and says so once. Nothing is lost then,
 // and nothing doubled.
 func TestNothingIsLostOrDoubledWhileAnOutputIsDown(t *testing.T) {
+	t.Parallel()
 	for _, cause := range []string{"receipts", "failures"} {
 		t.Run(cause, func(t *testing.T) {
 			f := newFiling(t, four...)
@@ -225,6 +232,7 @@ func TestNothingIsLostOrDoubledWhileAnOutputIsDown(t *testing.T) {
 }
 
 func TestThePauseLineRepeatsNothingOfALead(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t, `{"id":"L3","phone":"nobody at 2025550177","name":"Ada Sample"}`)
 	f.failures.set(func(_ int, batch service.MessageBatch) error {
 		content, _ := batch[0].AsBytes()
@@ -246,6 +254,7 @@ func TestThePauseLineRepeatsNothingOfALead(t *testing.T) {
 // An output may write some of a batch, and its word on which is worth nothing where it
 // has processors of its own that change the batch.
 func TestNoRecordIsLostToAnOutputThatWritesSome(t *testing.T) {
+	t.Parallel()
 	for name, own := range map[string]string{
 		"":        "",
 		"filter":  `[{mapping: 'root = if this.lead.id == "L2" { deleted() }'}]`,
@@ -279,6 +288,7 @@ func TestNoRecordIsLostToAnOutputThatWritesSome(t *testing.T) {
 
 // A record that the output never takes keeps no other from being written.
 func TestARecordThatIsNeverTakenHoldsNoOther(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t, lead("x", "nobody"), lead("poison", "nobody"), lead("y", "nobody"))
 	f.failures.set(func(_ int, batch service.MessageBatch) error {
 		for _, msg := range batch {
@@ -301,6 +311,7 @@ func TestARecordThatIsNeverTakenHoldsNoOther(t *testing.T) {
 // A stream that stops while an output is down gives the batch back. Delivered again,
 // leads that were called are duplicates, and the failed one is filed then.
 func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{"receipts", "failures", "both", "failures that do not connect"} {
 		t.Run(place, func(t *testing.T) {
 			t.Parallel()
@@ -351,6 +362,7 @@ func TestAStopWhileAnOutputIsDownLosesNothing(t *testing.T) {
 
 // What is undecided at a stop has no record: the whole batch is delivered again.
 func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
+	t.Parallel()
 	f := newFiling(t, append(four, `{"id":"L5","phone":"+12025550105"}`)...)
 	ledger := fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q}\n", t.TempDir()+"/ledger.db")
 	refusal := f.srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, To: "+12025550105"})
@@ -374,6 +386,7 @@ func TestWhatIsUndecidedAtAStopHasNoRecord(t *testing.T) {
 }
 
 func TestAWarningSaysWhatIsMissingWithoutFailures(t *testing.T) {
+	t.Parallel()
 	for output, warned := range map[string]bool{`happyrobot_dial: {api_key: k}`: true, `happyrobot_dial: {api_key: k, failures: {drop: {}}}`: false} {
 		s := run(t, parts{output: output})
 		require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "is now active") }, time.Minute, time.Millisecond)

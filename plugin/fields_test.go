@@ -31,6 +31,7 @@ func (l *logLines) Warnf(format string, args ...any) { l.add("WARN "+format, arg
 func (l *logLines) Infof(format string, args ...any) { l.add("INFO "+format, args) }
 
 func TestRequestsThatFailAreReportedUntilTheyAreAnsweredOrTheComponentCloses(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var client clientConfig
 		var log logLines
@@ -67,6 +68,7 @@ func TestRequestsThatFailAreReportedUntilTheyAreAnsweredOrTheComponentCloses(t *
 }
 
 func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		asked, failures := 0, 3
 		res := service.MockResources(service.MockResourcesOptAddRateLimit("slow", func(context.Context) (time.Duration, error) {

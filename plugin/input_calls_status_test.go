@@ -24,6 +24,7 @@ func showing(t *testing.T, sim *callsim.Sim, status string) (id string) {
 }
 
 func TestACallIsOverInEverySpellingOfItsStatus(t *testing.T) {
+	t.Parallel()
 	over, open, unknown := caseStatuses(t)
 	srv := startSim(t, callsim.Options{})
 	want := map[string]string{}
@@ -43,6 +44,7 @@ func TestACallIsOverInEverySpellingOfItsStatus(t *testing.T) {
 }
 
 func TestStatusesAreFilteredInEverySpelling(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	want := map[string]string{
 		showing(t, srv.Sim, "no-answer"): "No answer", showing(t, srv.Sim, "NO_ANSWER"): "No answer", showing(t, srv.Sim, "No answer"): "No answer",
@@ -62,6 +64,7 @@ func TestStatusesAreFilteredInEverySpelling(t *testing.T) {
 }
 
 func TestAChangeHasTheAPIsWordAndTheDocumentedOne(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 0.001})
 	ids, err := srv.Sim.Arrive(callsim.Arrival{During: "in-progress", Talk: callsim.Duration(time.Minute)})
 	require.NoError(t, err)
@@ -78,6 +81,7 @@ func TestAChangeHasTheAPIsWordAndTheDocumentedOne(t *testing.T) {
 
 // The log advises to list an unknown status: the linter must take that advice.
 func TestTheLogsAdviceAboutAStatusPassesTheLinter(t *testing.T) {
+	t.Parallel()
 	linter := service.NewEnvironment().NewComponentConfigLinter()
 	over, _, unknown := caseStatuses(t)
 	for _, status := range append(over, unknown...) {

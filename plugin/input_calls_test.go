@@ -122,6 +122,7 @@ func bboltCursor(t *testing.T) string {
 }
 
 func TestFinishedCallsAreStreamedWithWhatWasSaid(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 600})
 	ids, _ := placed(t, srv, 60)
 	s := read(t, callsYAML(srv.URL, "include: [transcript, recording, logs]"), memoryCursor, nil)
@@ -167,6 +168,7 @@ func TestFinishedCallsAreStreamedWithWhatWasSaid(t *testing.T) {
 // again with messages that nobody acknowledged: none is lost, and what was
 // delivered never comes again.
 func TestRestartsLoseNothingAndRepeatOnlyWhatWasNotAcknowledged(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(sized(3, 1)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
@@ -227,6 +229,7 @@ func dialBatch(t *testing.T, srv *callsim.Server, n int) {
 }
 
 func TestTroubleOfTheAPIHoldsTheStreamAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]callsim.Fault{
 		"HTML instead of JSON": {Kind: callsim.WrongType, Operation: "listCalls", Times: 6},
 		"a refused key":        {Kind: callsim.Refuse, Operation: "*", Status: http.StatusUnauthorized, Times: 5},
@@ -256,6 +259,7 @@ const odd = `{"calls":[
 	{"id":"64f0c0de0000000000000005","status":"No answer","metadata":{"custom":"text"},"created":"%[1]s"}]}`
 
 func TestOddCallsAreWarnedAboutOnceAndHinderNoOthers(t *testing.T) {
+	t.Parallel()
 	list := fmt.Sprintf(odd, time.Now().UTC().Format(time.RFC3339))
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
@@ -280,6 +284,7 @@ func TestOddCallsAreWarnedAboutOnceAndHinderNoOthers(t *testing.T) {
 }
 
 func TestACursorOfANewerVersionIsRefused(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 600})
 	dialBatch(t, srv, 3)
 	newer := "label: cursor\nmemory: {init_values: {happyrobot_calls/default: '{\"version\":9}'}}"
@@ -292,6 +297,7 @@ func TestACursorOfANewerVersionIsRefused(t *testing.T) {
 }
 
 func TestInputsThatShareACacheNeedALabelEach(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 600})
 	dialBatch(t, srv, 5)
 	both := func(label string) string {
@@ -314,6 +320,7 @@ func TestInputsThatShareACacheNeedALabelEach(t *testing.T) {
 }
 
 func TestARejectedMessageComesAgain(t *testing.T) {
+	t.Parallel()
 	for _, replay := range []bool{true, false} {
 		t.Run(fmt.Sprintf("auto_replay_nacks %v", replay), func(t *testing.T) {
 			srv := startSim(t, callsim.Options{Speed: 600})
@@ -341,6 +348,7 @@ func TestARejectedMessageComesAgain(t *testing.T) {
 }
 
 func TestChangesAreStreamedWithTheStatusBefore(t *testing.T) {
+	t.Parallel()
 	const calls = 10
 	srv := startSim(t, callsim.Options{Speed: 0.001}) // the clock stands, but for its leaps
 	dialBatch(t, srv, calls)

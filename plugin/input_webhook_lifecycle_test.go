@@ -51,6 +51,7 @@ func certificate(t *testing.T) (cert, key string, roots *x509.CertPool) {
 }
 
 func TestEventsComeOverTLS(t *testing.T) {
+	t.Parallel()
 	cert, key, roots := certificate(t)
 	h := hook(t, "", fmt.Sprintf("tls: {cert_file: %q, key_file: %q}", cert, key))
 	require.True(t, strings.HasPrefix(h.url, "https://"), h.url)
@@ -64,6 +65,7 @@ func TestEventsComeOverTLS(t *testing.T) {
 }
 
 func TestAStopLetsEventsInThePipelineFinish(t *testing.T) {
+	t.Parallel()
 	h := hook(t, "")
 	first := h.send(endOf("a"))
 	a := h.next()
@@ -86,6 +88,7 @@ func TestAStopLetsEventsInThePipelineFinish(t *testing.T) {
 }
 
 func TestAHardStopLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
 	h := hook(t, "", "timeout: 1h")
 	waiting := h.send(endOf("a"))
 	h.next()
@@ -119,6 +122,7 @@ func noneLeft(t *testing.T) {
 }
 
 func TestABusyAddressIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	logged := &logs{}
@@ -138,6 +142,7 @@ func TestABusyAddressIsTriedAgain(t *testing.T) {
 }
 
 func TestAWebhookRefusesMistakesAtStart(t *testing.T) {
+	t.Parallel()
 	cert, key, _ := certificate(t)
 	for fields, names := range map[string]string{
 		`secret: ""`:                                "secret",

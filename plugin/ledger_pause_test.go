@@ -66,6 +66,7 @@ func (c *awayCache) Delete(context.Context, string) error { return nil }
 func (c *awayCache) Close(context.Context) error { return nil }
 
 func TestWithoutItsLedgerDialingIsPausedAndTheLogSaysSo(t *testing.T) {
+	t.Parallel()
 	srv, cache, log := startSim(t, callsim.Options{}), &awayCache{items: map[string][]byte{}}, &logs{}
 	cache.away.Store(true)
 	env := service.NewEnvironment()

@@ -13,6 +13,7 @@ import (
 // Every lint rule has a config that passes and one that fails. The linter is
 // asked, since parsing a config does not lint it.
 func TestLintRefusesMistakesByFieldName(t *testing.T) {
+	t.Parallel()
 	linter := service.NewEnvironment().NewComponentConfigLinter()
 	lint := map[string]func([]byte) ([]service.Lint, error){
 		"input": linter.LintInputYAML, "output": linter.LintOutputYAML, "processor": linter.LintProcessorYAML, "cache": linter.LintCacheYAML,
@@ -95,6 +96,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 }
 
 func TestExamplesLint(t *testing.T) {
+	t.Parallel()
 	env := service.NewEnvironment()
 	linter := env.FullConfigSchema("", "").NewStreamConfigLinter().SetEnvVarLookupFunc(func(context.Context, string) (string, bool) { return "64f0c0de00000000000000c1", true })
 	seen, dialing := map[string]int{}, 0
@@ -122,6 +124,7 @@ func TestExamplesLint(t *testing.T) {
 }
 
 func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
+	t.Parallel()
 	for config, names := range map[string]string{
 		`happyrobot_calls: {api_key: k, cache: nowhere}`:                                "cache",
 		`happyrobot_calls: {api_key: k, cache: c, rate_limit: nowhere}`:                 "rate_limit",
@@ -160,6 +163,7 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 
 // What no linter can know is refused at start, by the field's name.
 func TestStartRefusesMistakesByFieldName(t *testing.T) {
+	t.Parallel()
 	for config, names := range map[string]string{
 		`happyrobot_dial: {api_key: k, ledger: nowhere}`:                           "ledger",
 		`happyrobot_dial: {api_key: k, rate_limit: nowhere}`:                       "rate_limit",

@@ -22,6 +22,7 @@ var (
 )
 
 func TestTheFileMapIsTrue(t *testing.T) {
+	t.Parallel()
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	named := map[string]bool{"doc.go": true}
@@ -61,6 +62,7 @@ var later = []string{
 }
 
 func TestWhatContributingNamesIsThere(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../CONTRIBUTING.md")
 	require.NoError(t, err)
 	for _, match := range aPlace.FindAllStringSubmatch(string(text), -1) {

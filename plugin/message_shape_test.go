@@ -10,6 +10,7 @@ import (
 )
 
 func TestAMessageThatIsNotOneObjectIsToldWhatToDo(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ message, says string }{
 		"array":              {`[{"id":"a","phone":"+12025550101"}]`, "jq -c '.[]'"},
 		"part of an array":   {`[{"id":"a","phone":"+12025550101"},`, "jq -c '.[]'"},
@@ -43,6 +44,7 @@ func TestAMessageThatIsNotOneObjectIsToldWhatToDo(t *testing.T) {
 
 // A mapping may take an array, or need no JSON at all: then the shape is no fault.
 func TestAMessageOfAnyShapeIsDialedIfItsMappingTakesIt(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	p := dialParts(srv.URL)
 	p.output = `

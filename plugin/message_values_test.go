@@ -11,6 +11,7 @@ import (
 
 // Bloblang's errors repeat what they found, short ids and names included.
 func TestErrorsOfMappingsShowNoValues(t *testing.T) {
+	t.Parallel()
 	for mapping, message := range map[string]string{
 		`root = this.id.uppercase()`:                  `{"id":17}`,
 		`root = this.id.number() + this.id.length()`:  `{"id":17}`,

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAStreamWithReceiptsStopsBeforeTheFirst(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	b := service.NewStreamBuilder()
 	send, err := b.AddBatchProducerFunc()

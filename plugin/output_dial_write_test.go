@@ -26,6 +26,7 @@ func newTestOutput(t *testing.T, config string) (service.BatchOutput, *lockedTex
 // When the stream stops before all records are written, the whole batch fails: an
 // error for single messages might be taken for one of others.
 func TestABatchWithoutAllItsRecordsFailsAsAWhole(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]string{
 		"failures": `{api_key: k, dry_run: true, receipts: {drop: {}}, failures: {reject: down}}`,
 		"receipts": `{api_key: k, dry_run: true, receipts: {reject: down}, failures: {drop: {}}}`,
@@ -54,6 +55,7 @@ func TestABatchWithoutAllItsRecordsFailsAsAWhole(t *testing.T) {
 
 // An output that never started would not end, and is not waited for.
 func TestAnOutputThatNeverConnectedCloses(t *testing.T) {
+	t.Parallel()
 	out, log := newTestOutput(t, `{api_key: k, receipts: {drop: {}}, failures: {drop: {}}}`)
 	require.NoError(t, out.Close(t.Context()))
 	assert.Zero(t, count(log, "did not close"))

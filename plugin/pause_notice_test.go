@@ -36,6 +36,7 @@ func (l *lockedText) String() string {
 func count(log *lockedText, what string) int { return strings.Count(log.String(), what) }
 
 func TestAPauseIsReportedWithItsCause(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &lockedText{}
 		said := func(what string) int { synctest.Wait(); return count(log, what) }

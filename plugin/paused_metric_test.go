@@ -63,6 +63,7 @@ func (g *gauges) NewGaugeCtor(name string, labels ...string) service.MetricsExpo
 func (g *gauges) Close(context.Context) error { return nil }
 
 func TestEachCauseOfAPauseIsAMetricFromTheStart(t *testing.T) {
+	t.Parallel()
 	srv, seen := startSim(t, callsim.Options{}), &gauges{set: map[string][]int64{}}
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: http.StatusUnauthorized, Times: 2})
 	env := service.NewEnvironment()

@@ -46,6 +46,7 @@ call_mapping: |
 }
 
 func TestEveryPhoneTextRingsTheRightPhoneOrNone(t *testing.T) {
+	t.Parallel()
 	files := []string{"phones.jsonl", "phone_texts.jsonl"}
 	for _, file := range files[:sized(len(files), 1)] {
 		byRegion := map[string][]phoneCase{}

@@ -28,6 +28,7 @@ const noteArgs = `args_mapping: 'root = {"path": {"id": this.call_id}, "body": {
 func note(id, text string) string { return fmt.Sprintf(`{"call_id":%q,"note":%q}`, id, text) }
 
 func TestARequestBecomesItsAnswer(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	s := run(t, requestYAML(srv.URL, "addNote", noteArgs))
@@ -44,6 +45,7 @@ func TestARequestBecomesItsAnswer(t *testing.T) {
 }
 
 func TestAResultMapPutsTheAnswerIntoTheMessage(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 0.001}) // the calls stay queued
 	placed(t, srv, 3)
 	s := run(t, requestYAML(srv.URL, "listCalls",
@@ -56,6 +58,7 @@ func TestAResultMapPutsTheAnswerIntoTheMessage(t *testing.T) {
 }
 
 func TestAnEmptyAnswerIsNull(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	s := run(t, requestYAML(srv.URL, "setCallRating",
@@ -73,6 +76,7 @@ func TestAnEmptyAnswerIsNull(t *testing.T) {
 }
 
 func TestAnswersAboutMembersHoldNoCredentials(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, requestYAML(srv.URL, "updateMember", `args_mapping: 'root.body = this'`))
 	require.NoError(t, s.deliver(`{"email":"reviewer@example.com","role":"Viewer"}`))
@@ -89,6 +93,7 @@ func TestAnswersAboutMembersHoldNoCredentials(t *testing.T) {
 }
 
 func TestBadArgumentsFailAloneAndAreNamed(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	s := run(t, requestYAML(srv.URL, "updateNote", "args_mapping: root = this.args"))
@@ -129,6 +134,7 @@ func TestBadArgumentsFailAloneAndAreNamed(t *testing.T) {
 }
 
 func TestWritesAreNotRepeatedBlindly(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		fault                   callsim.Fault
 		outcome, reason, status string
@@ -170,6 +176,7 @@ func TestWritesAreNotRepeatedBlindly(t *testing.T) {
 }
 
 func TestAReadIsRepeatedThroughAnOutage(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	for _, f := range []callsim.Fault{
 		{Kind: callsim.Refuse, Status: http.StatusForbidden}, {Kind: callsim.ErrorBefore}, {Kind: callsim.CutBefore},
@@ -185,6 +192,7 @@ func TestAReadIsRepeatedThroughAnOutage(t *testing.T) {
 }
 
 func TestWaitingEndsWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Operation: "createAgent", Status: http.StatusPaymentRequired})
 	p := requestYAML(srv.URL, "createAgent")
@@ -197,6 +205,7 @@ func TestWaitingEndsWhenItIsToldTo(t *testing.T) {
 }
 
 func TestAnotherPathReplacesAGuessedOne(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	s := run(t, requestYAML(srv.URL, "listCallTags", "path: /calls/{call}/logs", `args_mapping: 'root.path.call = this.call_id'`))

@@ -18,6 +18,7 @@ import (
 )
 
 func TestDialProcessorGoesOnWithTheCreatedCall(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Refuse("+12025550102", http.StatusUnprocessableEntity)
 	s := run(t, parts{processors: []string{"happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL))}})
@@ -45,6 +46,7 @@ func TestDialProcessorGoesOnWithTheCreatedCall(t *testing.T) {
 }
 
 func TestAFailedResultMapStillTellsTheCall(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, parts{processors: []string{
 		"happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL, `result_map: root.x = throw("boom")`)),
@@ -60,6 +62,7 @@ func TestAFailedResultMapStillTellsTheCall(t *testing.T) {
 }
 
 func TestAnUnknownCallIsHeld(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.ErrorBefore, Times: 1})
 	s := run(t, parts{processors: []string{"happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL))}})
@@ -73,6 +76,7 @@ func TestAnUnknownCallIsHeld(t *testing.T) {
 }
 
 func TestAnAbsentCallIsDialedAgainWhenAsked(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Inject(callsim.Fault{Kind: callsim.ErrorBefore, Times: 2})
 	s := run(t, dialParts(srv.URL, "on_unknown: redial_absent"))
@@ -82,6 +86,7 @@ func TestAnAbsentCallIsDialedAgainWhenAsked(t *testing.T) {
 }
 
 func TestReceiptsTellEveryCall(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	p := parts{output: "happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL, "batching: {count: 20, period: 10ms}", "receipts: {collect: {}}"))}
 	s := run(t, p)
@@ -100,6 +105,7 @@ func TestReceiptsTellEveryCall(t *testing.T) {
 }
 
 func TestAStreamStopsThatHasWrittenNoReceipt(t *testing.T) {
+	t.Parallel()
 	b := service.NewStreamBuilder()
 	empty := filepath.Join(t.TempDir(), "leads.jsonl")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
@@ -119,6 +125,7 @@ func TestAStreamStopsThatHasWrittenNoReceipt(t *testing.T) {
 }
 
 func TestALedgerOutlivesTheStream(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	p := dialParts(srv.URL, "ledger: ledger")
 	p.resources = fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q}\n", t.TempDir()+"/ledger.db")
@@ -160,6 +167,7 @@ happyrobot_call:
 func ask(id string) string { return fmt.Sprintf(`{"call_id":%q}`, id) }
 
 func TestCallsAreAttachedInOrderAndReadOnce(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 5)
 	srv.Sim.Advance(time.Hour)
@@ -183,6 +191,7 @@ func TestCallsAreAttachedInOrderAndReadOnce(t *testing.T) {
 }
 
 func TestAFinishedCallIsKeptInTheCache(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	srv.Sim.Advance(time.Hour)
@@ -200,6 +209,7 @@ func TestAFinishedCallIsKeptInTheCache(t *testing.T) {
 }
 
 func TestWaitingForTheTranscriptGivesTheTalkAsText(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 600})
 	_, byStatus := placed(t, srv, 60)
 	s := run(t, parts{processors: []string{callYAML(srv.URL, "wait: transcript", "include: [transcript, recording, logs]")}})
@@ -221,6 +231,7 @@ func TestWaitingForTheTranscriptGivesTheTalkAsText(t *testing.T) {
 }
 
 func TestNotFoundAndNotReadyAreToldApart(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{Speed: 0.001})
 	ids, _ := placed(t, srv, 1)
 	for _, wait := range []string{"wait: none", "{wait: finished, wait_timeout: 50ms}"} {
@@ -245,6 +256,7 @@ func TestNotFoundAndNotReadyAreToldApart(t *testing.T) {
 }
 
 func TestAnOutageFailsNoLookup(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	ids, _ := placed(t, srv, 1)
 	srv.Sim.Advance(time.Hour)

@@ -50,6 +50,7 @@ func assertNothingTold(t *testing.T, text string) {
 }
 
 func TestARefusalThatQuotesTheLeadShowsItNeitherInTheLogNorInTheError(t *testing.T) {
+	t.Parallel()
 	url := quoting(t, http.StatusUnprocessableEntity, 1000)
 	s := run(t, dialParts(url, "headers: { X-Team: t34m-secret }"))
 
@@ -64,6 +65,7 @@ func TestARefusalThatQuotesTheLeadShowsItNeitherInTheLogNorInTheError(t *testing
 }
 
 func TestAHoldThatQuotesTheLeadDoesNotShowItInTheLog(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests} {
 		url := quoting(t, status, 2)
 		s := run(t, dialParts(url, "headers: { X-Team: t34m-secret }"))
@@ -75,6 +77,7 @@ func TestAHoldThatQuotesTheLeadDoesNotShowItInTheLog(t *testing.T) {
 }
 
 func TestARefusedRequestShowsNothingOfItsArguments(t *testing.T) {
+	t.Parallel()
 	url := quoting(t, http.StatusUnprocessableEntity, 1000)
 	s := run(t, parts{processors: []string{fmt.Sprintf(`
 happyrobot_request:

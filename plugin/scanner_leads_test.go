@@ -51,6 +51,7 @@ func scanLeads(t *testing.T, config string, file io.Reader) (messages []string, 
 }
 
 func TestLeadsScannerTakesWhatEditorsAndExportsAddToLines(t *testing.T) {
+	t.Parallel()
 	a, b := `{"id":"a"}`, `{"id":"b"}`
 	for name, test := range map[string]struct {
 		text string
@@ -108,6 +109,7 @@ func TestLeadsScannerTakesWhatEditorsAndExportsAddToLines(t *testing.T) {
 }
 
 func TestLeadsScannerCutsWhatIsTooLong(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 10, 4095, 4096, 4097, 10_000} {
 		config := fmt.Sprintf("{ max_line_bytes: %d }", size)
 		whole, long := strings.Repeat("x", size), strings.Repeat("y", size+1)
@@ -123,6 +125,7 @@ func TestLeadsScannerCutsWhatIsTooLong(t *testing.T) {
 }
 
 func TestLeadsScannerDoesNotCountBlanks(t *testing.T) {
+	t.Parallel()
 	const lead = `{"id":"a"}`
 	all := []string{strings.Repeat(" ", 2<<20), strings.Repeat("\t\r", 1<<20), strings.Repeat(" \n", 1<<20), strings.Repeat("\ufeff", 1<<20)}
 	for _, blanks := range all[:sized(len(all), 1)] {
@@ -139,6 +142,7 @@ func TestLeadsScannerDoesNotCountBlanks(t *testing.T) {
 }
 
 func TestLeadsScannerReportsAFileThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	got, err := scanLeads(t, "{}", io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(errors.New("the disk is gone"))))
 	require.ErrorContains(t, err, "the disk is gone")
 	assert.Equal(t, []string{"{}"}, got)
@@ -147,6 +151,7 @@ func TestLeadsScannerReportsAFileThatCannotBeRead(t *testing.T) {
 // However JSON is broken into lines, and wherever it is cut off, no line of it is taken
 // for a lead.
 func TestLeadsScannerTakesNoPartOfJSONForALead(t *testing.T) {
+	t.Parallel()
 	lead := []string{`{"id":"a","phone":"+12025550101"}`}
 	array := func(elements ...[]string) (tokens []string) {
 		tokens = append(tokens, "[")
@@ -188,6 +193,7 @@ func TestLeadsScannerTakesNoPartOfJSONForALead(t *testing.T) {
 }
 
 func TestLeadsScannerLint(t *testing.T) {
+	t.Parallel()
 	linter := service.NewEnvironment().NewComponentConfigLinter()
 	for config, want := range map[string]string{
 		`file: { paths: [ x ], scanner: { happyrobot_leads: {} } }`:                       "",

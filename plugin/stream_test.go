@@ -213,6 +213,7 @@ fallback:
 }
 
 func TestDialOutputReportsEachMessagesFate(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	srv.Sim.Refuse("+12025550102", http.StatusUnprocessableEntity)
 	srv.Sim.LoseAnswer("+12025550103")
@@ -229,6 +230,7 @@ func TestDialOutputReportsEachMessagesFate(t *testing.T) {
 }
 
 func TestDialOutputCallsALeadOnce(t *testing.T) {
+	t.Parallel()
 	srv := startSim(t, callsim.Options{})
 	s := run(t, dialParts(srv.URL))
 	for range 3 {

@@ -61,6 +61,7 @@ var alike = map[string]map[string]string{
 }
 
 func TestWordsAreLiteralsInOneFileOnly(t *testing.T) {
+	t.Parallel()
 	known, used := allWords(), map[string]bool{}
 	eachLiteral(t, func(file, text string, at token.Position) {
 		if !known[text] || file == "plugin/internal/words/words.go" {
@@ -89,6 +90,7 @@ var (
 )
 
 func TestEveryNameInATextExists(t *testing.T) {
+	t.Parallel()
 	known := allWords()
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
@@ -118,6 +120,7 @@ func TestEveryNameInATextExists(t *testing.T) {
 }
 
 func TestMetricsAreMadeAsTheirTableSays(t *testing.T) {
+	t.Parallel()
 	kinds := map[string]string{"NewCounter": words.Counter, "NewGauge": words.Gauge, "NewTimer": words.Timer}
 	byName := map[string]words.Metric{}
 	for _, m := range words.Metrics {
