@@ -50,7 +50,7 @@ func knowsBenthos(name string) bool {
 // externalMost is how many packages of other modules a package may need, tests aside.
 var externalMost = map[string]int{"internal/dialer": 20}
 
-// listed is a package as `go list` tells of it.
+// listed is a package as `go list` prints it.
 type listed struct {
 	ImportPath string
 	Standard   bool

@@ -88,6 +88,6 @@ func TestTroubleWithTheCacheOfCallsIsReported(t *testing.T) {
 		log.next()
 		l.close()
 		time.Sleep(3 * pause.Reminder)
-		assert.Empty(t, log.next(), "a closed component says no more")
+		assert.Empty(t, log.next(), "a closed component logs nothing")
 	})
 }

@@ -23,7 +23,7 @@ type cursor struct {
 const cursorTTL = 30 * 24 * time.Hour
 
 // newCursor is the cursor of one input in the cache with this label. Inputs of one
-// component that share a cache are told apart by their own labels.
+// component that share a cache need a label each: it is part of the key.
 func newCursor(res *service.Resources, cacheLabel, component string) cursor {
 	return cursor{
 		cache: cacheResource{res: res, label: cacheLabel},

@@ -35,8 +35,8 @@ func newCall(dedupeKey string, request happyrobot.OutboundCall) (call dialer.Cal
 	return call, len(encoded.Bytes()), nil
 }
 
-// dialAPI is a dialer's view of v1. It places calls without asking the rate limit,
-// which the dialer does before it claims, and asks it for everything else.
+// dialAPI is a dialer's view of v1. Reads wait for the rate limit here. Requests that
+// place calls do not: the dialer has waited for it before it claimed them.
 type dialAPI struct{ posts, reads *happyrobot.Client }
 
 // Place implements dialer.API.

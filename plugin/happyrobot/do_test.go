@@ -68,7 +68,7 @@ func TestAWriteIsRepeatedOnlyWhenItWasNotProcessed(t *testing.T) {
 			}
 			var e *happyrobot.Error
 			require.ErrorAs(t, err, &e)
-			assert.Equal(t, name != "409", e.Class() == happyrobot.ClassUnknown, "what nobody knows is told apart from what was refused")
+			assert.Equal(t, name != "409", e.Class() == happyrobot.ClassUnknown, "an unknown outcome is not a refusal")
 			assert.Len(t, srv.seen(), 1)
 		})
 	}

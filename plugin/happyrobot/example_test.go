@@ -107,7 +107,7 @@ func ExampleClassOf() {
 	// 502 unknown - look the call up before anything else
 }
 
-// An argument that is not as it must be is told from an answer of the API.
+// An invalid argument gives another error than an answer of the API.
 func ExampleClient_Do() {
 	api := answerWith(http.StatusOK, `{"minutes":12}`)
 	defer api.Close()

@@ -162,6 +162,6 @@ func TestTroubleWithRemovingWhatHasExpiredIsReported(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.NoError(t, file.Close(t.Context()))
 		time.Sleep(time.Hour)
-		assert.Len(t, log.all(), 4, "a closed file says no more")
+		assert.Len(t, log.all(), 4, "a closed file logs nothing")
 	})
 }
