@@ -21,7 +21,6 @@ func newTestWebhook(t *testing.T) *webhookInput {
 
 // Benthos promises no order of these calls that a pipeline could be made to show.
 func TestAWebhookClosesTwiceAndBeforeItConnects(t *testing.T) {
-	t.Parallel()
 	in := newTestWebhook(t)
 	_, _, err := in.Read(t.Context())
 	require.ErrorIs(t, err, service.ErrNotConnected)
@@ -43,7 +42,6 @@ func TestAWebhookClosesTwiceAndBeforeItConnects(t *testing.T) {
 }
 
 func TestAWebhookWhoseServerEndsListensAgain(t *testing.T) {
-	t.Parallel()
 	in := newTestWebhook(t)
 	require.NoError(t, in.Connect(t.Context()))
 	in.server.Abort() // as if accepting connections failed

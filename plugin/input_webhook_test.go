@@ -199,7 +199,6 @@ func endOf(id string) string {
 const memoryCache = "cache_resources:\n  - label: events\n    memory: {}\n"
 
 func TestEventsOfBothKindsBecomeMessages(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "")
 	a := h.pass(example(t, "webhook.call-hook-end.json"))
 	assert.Contains(t, a.content, "Delivery slot confirmation")
@@ -229,7 +228,6 @@ func TestEventsOfBothKindsBecomeMessages(t *testing.T) {
 }
 
 func TestAnEventIsAnsweredAfterTheAck(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "read_timeout: 30ms") // which must not end the wait for the ack
 	done := h.send(endOf("a"))
 	a := h.next()
@@ -245,7 +243,6 @@ func TestAnEventIsAnsweredAfterTheAck(t *testing.T) {
 }
 
 func TestAnEventThatWasNotTakenIsGoodForAnotherTry(t *testing.T) {
-	t.Parallel()
 	h := hook(t, memoryCache, "cache: events")
 	done := h.send(endOf("a"))
 	h.next().nack()
@@ -260,7 +257,6 @@ func TestAnEventThatWasNotTakenIsGoodForAnotherTry(t *testing.T) {
 }
 
 func TestEventIDsOutliveTheStream(t *testing.T) {
-	t.Parallel()
 	cache := fmt.Sprintf("cache_resources:\n  - label: events\n    bbolt: {path: %q}\n", filepath.Join(t.TempDir(), "events.db"))
 	event := example(t, "webhook.session-status-changed.json")
 	t.Run("first", func(t *testing.T) { hook(t, cache, "cache: events").pass(event) })
@@ -273,7 +269,6 @@ func TestEventIDsOutliveTheStream(t *testing.T) {
 }
 
 func TestWhatMayRepeatIsNotTakenForRepeated(t *testing.T) {
-	t.Parallel()
 	h := hook(t, memoryCache, "cache: events")
 	for _, event := range []string{
 		`{"type":"start","call":{"id":"a","status":"In progress"}}`,
@@ -296,7 +291,6 @@ func TestWhatMayRepeatIsNotTakenForRepeated(t *testing.T) {
 }
 
 func TestTheSameEventAtTheSameTimeEntersOnce(t *testing.T) {
-	t.Parallel()
 	h := hook(t, memoryCache, "cache: events")
 	const senders = 5
 	var written atomic.Int32
@@ -318,7 +312,6 @@ func TestTheSameEventAtTheSameTimeEntersOnce(t *testing.T) {
 }
 
 func TestARetryJoinsTheEventThatIsStillInThePipeline(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "timeout: 50ms") // no cache: it is known only while it is in there
 	first := h.send(endOf("a"))
 	a := h.next()
@@ -333,7 +326,6 @@ func TestARetryJoinsTheEventThatIsStillInThePipeline(t *testing.T) {
 }
 
 func TestStrangersAndNonsenseAreRefused(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "max_body_bytes: 200", "path: /events", "secret_header: X-Secret")
 	known := map[string]string{"X-Secret": hookSecret}
 	with := func(secret string) map[string]string { return map[string]string{"X-Secret": secret} }
@@ -402,7 +394,6 @@ func (h *hooked) raw(text string) *bufio.Reader {
 }
 
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "read_timeout: 1h")
 	for _, tc := range []struct {
 		secret string
@@ -418,7 +409,6 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 }
 
 func TestSlowClientsAreLetGo(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "read_timeout: 100ms", "max_in_flight: 1")
 	answer := h.raw("POST /happyrobot HTTP/1.1\r\nHost:")
 	_, err := http.ReadResponse(answer, nil)
@@ -433,7 +423,6 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 }
 
 func TestMoreEventsThanCanWaitAreSentAway(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "max_in_flight: 1")
 	first := h.send(endOf("a"))
 	a := h.next()
@@ -446,7 +435,6 @@ func TestMoreEventsThanCanWaitAreSentAway(t *testing.T) {
 }
 
 func TestAnEventThatNobodyTakesDoesNotEnterLater(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "", "timeout: 200ms")
 	first := h.send(endOf("a"))
 	a := h.next()
@@ -485,7 +473,6 @@ func (brokenCache) Delete(context.Context, string) error                      { 
 func (brokenCache) Close(context.Context) error                               { return nil }
 
 func TestWithoutItsCacheNoEventIsTaken(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "cache_resources:\n  - label: events\n    broken: {}\n", "cache: events")
 	for range 2 {
 		got := h.post(endOf("a"))

@@ -18,7 +18,6 @@ func decodeObject(t *testing.T, text string) (object map[string]any) {
 }
 
 func TestAnEndThatCarriesTheTalkHasItsText(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "")
 	a := h.pass(example(t, "webhook.call-hook-end.json"))
 
@@ -37,7 +36,6 @@ func TestAnEndThatCarriesTheTalkHasItsText(t *testing.T) {
 }
 
 func TestTheTalkOfTheCasesIsToldAsWasSaid(t *testing.T) {
-	t.Parallel()
 	raw := caseFile(t, "cases.transcript.roles.json")
 	h := hook(t, "")
 	a := h.pass(`{"type":"end","call":{"id":"c1","status":"no-answer"},"content":` + string(raw) + `}`)
@@ -47,7 +45,6 @@ func TestTheTalkOfTheCasesIsToldAsWasSaid(t *testing.T) {
 }
 
 func TestAnEventWithoutATalkComesAsItIs(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "")
 	for _, event := range []string{
 		`{"type":"end","call":{"id":"c1"}}`, `{"type":"end","call":{"id":"c2"},"content":{}}`, `{"type":"end","call":{"id":"c3"},"content":{"messages":[]}}`,
@@ -65,7 +62,6 @@ func TestAnEventWithoutATalkComesAsItIs(t *testing.T) {
 }
 
 func TestATalkWithoutASpeakerIsExplained(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "")
 	for _, id := range []string{"c1", "c2"} {
 		a := h.pass(`{"type":"end","call":{"id":"` + id + `"},"content":{"messages":[{"role":"system","content":"The gate code is 4711."},{"role":"bot","content":"Hello."}]} } `)
@@ -79,7 +75,6 @@ func TestATalkWithoutASpeakerIsExplained(t *testing.T) {
 }
 
 func TestAToolsAnswerUnderASpeakersRoleIsNotInTheText(t *testing.T) {
-	t.Parallel()
 	h := hook(t, "")
 	a := h.pass(`{"type":"end","call":{"id":"c1"},"content":{"messages":[{"role":"user","content":"Hi."},{"role":"user","tool_call_id":7,"content":"4711"},
 		{"role":"assistant","type":"function_call_output","content":"4711"},{"role":"user","name":"lookup","content":"4711"},
@@ -92,7 +87,6 @@ func TestAToolsAnswerUnderASpeakersRoleIsNotInTheText(t *testing.T) {
 // The talk is no part of an event's identity: one that came before talks were read is
 // known after an upgrade, and one that comes again with its talk is the same.
 func TestTheTalkDoesNotChangeTheIDOfAnEvent(t *testing.T) {
-	t.Parallel()
 	h := hook(t, memoryCache, "cache: events")
 	with := h.pass(`{"type":"end","call":{"id":"c1","status":"no-answer"},"content":{"messages":[{"role":"user","content":"Hi"}]}}`)
 	assert.Equal(t, "c1:end:no-answer", with.meta["happyrobot_event_id"], "the status as it came, as ever")
@@ -101,7 +95,6 @@ func TestTheTalkDoesNotChangeTheIDOfAnEvent(t *testing.T) {
 }
 
 func TestHooksOfThePretendAPIWithAndWithoutTheTalk(t *testing.T) {
-	t.Parallel()
 	for talks, want := range map[float64]bool{0: false, 1: true} {
 		h := hook(t, "")
 		srv := startSim(t, callsim.Options{Webhooks: callsim.Webhooks{CallURL: h.url, Header: "x-hook-secret", Secret: hookSecret, Talks: talks}})
