@@ -13,6 +13,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pages"
 	// Here the import of every connector, each on a line.
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
 )
 
 const docs = "../docs"
@@ -52,6 +53,7 @@ func TestDocsAreFresh(t *testing.T) {
 	for name, view := range registered() {
 		made[name] = pages.Component(t, view, "")
 	}
+	require.NotEmpty(t, made)
 	pages.AreFresh(t, docs, made)
 }
 
@@ -85,6 +87,7 @@ func TestEveryConnectorIsLinked(t *testing.T) {
 	require.NoError(t, err)
 	folders, err := filepath.Glob("*/*.go")
 	require.NoError(t, err)
+	require.NotEmpty(t, folders)
 	for _, file := range folders {
 		assert.Contains(t, string(this), `/plugin/connectors/`+filepath.Dir(file)+`"`, "import it in docs_test.go")
 	}
