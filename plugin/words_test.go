@@ -129,6 +129,9 @@ func TestMetricsAreMadeAsTheirTableSays(t *testing.T) {
 	constants := constantsOf(t, "internal/words/words.go")
 	made := map[string]bool{}
 	eachFile(t, func(file string, tree *ast.File, fset *token.FileSet) {
+		if strings.HasPrefix(file, "plugin/connectors/") {
+			return // whose metrics have the names that Connect gave them
+		}
 		ast.Inspect(tree, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
