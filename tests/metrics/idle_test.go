@@ -155,11 +155,9 @@ func start(t *testing.T, pipeline string) string {
 
 func scrape(c *assert.CollectT, url string) string {
 	response, err := http.Get(url)
-	if !assert.NoError(c, err) {
-		return ""
-	}
+	require.NoError(c, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	assert.NoError(c, err)
+	require.NoError(c, err)
 	return string(text)
 }
