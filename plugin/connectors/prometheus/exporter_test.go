@@ -128,12 +128,12 @@ func TestAllMayUseAnExporterAtOnce(t *testing.T) {
 			for j := range 100 {
 				e.NewCounterCtor("sent", "label")(fmt.Sprint(j % 7)).Incr(1)
 				e.NewTimerCtor("took")().Timing(1)
-				switch {
-				case i == 0:
+				switch i {
+				case 0:
 					e.HandlerFunc()(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
-				case i == 1:
+				case 1:
 					e.DeleteSeriesPartialMatch(map[string]string{"label": "none"})
-				case i == 2:
+				case 2:
 					e.NewGaugeCtor("sent")().Set(1)
 				}
 			}
