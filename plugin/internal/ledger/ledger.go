@@ -32,9 +32,11 @@ type Options struct {
 	// API still be showing what came of it: a dial's timeout plus settle.
 	Lease time.Duration
 	// Exclusive says that no other process can be using the store: the owner of a claim
-	// that is not ours is dead, and the claim is stale at once.
-	Exclusive bool
-	// Batch writes to the store as well, many records at once. Nil does without.
+	// that is not ours is dead, and the claim is stale at once. It is asked after a record
+	// was read, as another store may take the place of this one. Nil is never.
+	Exclusive func() bool
+	// Batch writes to the store as well, many records at once. Nil does without. Claims of
+	// other processes are respected all the same: it adds as atomically as the store does.
 	Batch store.Batcher
 	// InitialInterval and MaxInterval space the tries while the store fails.
 	InitialInterval, MaxInterval time.Duration
@@ -246,7 +248,7 @@ func (l *Ledger) Known(ctx context.Context, ref string) (s Standing, err error) 
 
 // alive says whether a claim's owner may still be at work.
 func (l *Ledger) alive(r record) bool {
-	if l.opts.Exclusive && !strings.HasPrefix(r.Token, owner+"-") {
+	if l.opts.Exclusive != nil && l.opts.Exclusive() && !strings.HasPrefix(r.Token, owner+"-") {
 		return false
 	}
 	return time.Since(r.At) < l.opts.Lease+clockSkew
