@@ -142,7 +142,8 @@ func parseURL(text string) (*goredis.Options, error) {
 // client is a Redis, and the exchanges with it that are under way.
 type client struct {
 	goredis.UniversalClient
-	kind string
+	kind   string
+	secure bool // by TLS
 
 	mu     sync.Mutex
 	closed bool
@@ -155,7 +156,7 @@ type client struct {
 // The driver repeats nothing: after a lost answer only the caller knows what a repeated
 // command means.
 func newClient(conf clientConfig, onConnect func(context.Context, *goredis.Conn) error) *client {
-	c := &client{kind: conf.kind}
+	c := &client{kind: conf.kind, secure: conf.tls != nil}
 	o := goredis.UniversalOptions{
 		Addrs: conf.addrs, DB: conf.db, Username: conf.user, Password: conf.password,
 		ClientName: conf.name, TLSConfig: conf.tls, MasterName: conf.master,
@@ -220,6 +221,10 @@ func exchange[T any](ctx context.Context, c *client, do func(context.Context) (T
 	}
 }
 
+// closing is how long close waits for exchanges under way. What Redis does not answer
+// ends later, soon after exchangeTimeout.
+const closing = time.Second
+
 // close cuts the connections and waits for the exchanges that are under way. It works twice.
 func (c *client) close(ctx context.Context) error {
 	c.mu.Lock()
@@ -235,10 +240,11 @@ func (c *client) close(ctx context.Context) error {
 		c.active.Wait()
 		close(ended)
 	}()
+	ctx, cancel := context.WithTimeout(ctx, closing)
+	defer cancel()
 	select {
 	case <-ended:
-		return err
 	case <-ctx.Done():
-		return errors.Join(err, context.Cause(ctx))
 	}
+	return err
 }

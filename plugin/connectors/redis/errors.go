@@ -43,6 +43,8 @@ var replies = map[string]trouble{
 	"BUSY":        {what: "Redis is busy with a script"},
 }
 
+const noTLS = "if it does not speak TLS on this port, turn `tls.enabled` off and write redis:// for rediss://, or use its TLS port"
+
 // explain adds to an error what to do about it. The causes themselves name addresses, but
 // neither passwords nor contents.
 func (c *client) explain(err error) error {
@@ -56,12 +58,15 @@ func (c *client) explain(err error) error {
 	case errors.Is(err, goredis.ErrClosed):
 		return errClosed
 	case errors.As(err, &header):
-		return &trouble{what: "Redis does not speak TLS on this port; turn `tls.enabled` off, write redis:// for rediss://, or use its TLS port", err: err, lasting: true}
+		return &trouble{what: "this is no TLS port; " + noTLS, err: err, lasting: true}
 	case errors.As(err, &verify):
 		return &trouble{what: "the certificate of Redis is not trusted; set `tls.root_cas_file`, and in `url` a host name that the certificate has", err: err, lasting: true}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &trouble{what: "no Redis listens at this address; check `url`, and that Redis runs", err: err}
 	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+		if c.secure {
+			return &trouble{what: "Redis closed the connection; " + noTLS, err: err}
+		}
 		return &trouble{what: "Redis closed the connection; if this is its TLS port, set `tls.enabled: true`", err: err}
 	}
 	var resolve *net.DNSError
@@ -71,6 +76,8 @@ func (c *client) explain(err error) error {
 		return &trouble{what: "the host in `url` is not known", err: err}
 	case errors.Is(err, goredis.ErrPoolTimeout):
 		return &trouble{what: "all connections to Redis are in use; Redis is too slow", err: err}
+	case errors.As(err, &timeout) && timeout.Timeout() && c.secure:
+		return &trouble{what: "Redis did not answer in time; " + noTLS, err: err}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return &trouble{what: "Redis did not answer in time", err: err}
 	}

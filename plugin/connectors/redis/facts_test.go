@@ -78,13 +78,14 @@ func TestAPolicyThatIsNotShownIsReportedOnce(t *testing.T) {
 // Nothing is known of a Redis that is away, and whoever asks must wait.
 func TestWhileRedisIsAwayNothingIsStated(t *testing.T) {
 	m := startRedis(t)
+	url := urlOf(m.Addr())
 	m.Close()
-	c := openCache(t, urlOf(m.Addr()), impatient) // opening does not fail
+	c := openCache(t, url, impatient) // opening does not fail
 	_, err := c.Get(t.Context(), store.FactsKey)
 	require.ErrorContains(t, err, "no Redis listens at this address")
 	require.NotErrorIs(t, err, service.ErrKeyNotFound)
 
-	require.NoError(t, m.Restart())
+	restart(t, m)
 	answer(m, "INFO", "-LOADING Redis is loading the dataset in memory")
 	_, err = c.Get(t.Context(), store.FactsKey)
 	require.ErrorContains(t, err, "loading")
@@ -101,7 +102,7 @@ func TestARedisThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
 	require.NoError(t, c.Set(t.Context(), "key", []byte("called"), nil))
 
 	m.Close()
-	require.NoError(t, m.Restart())
+	restart(t, m)
 	startedAgain := c.facts(t)
 	require.NoError(t, c.Set(t.Context(), "key", []byte("called"), nil))
 	assert.Equal(t, before.Instance, startedAgain.Instance, "with its data")
@@ -109,7 +110,7 @@ func TestARedisThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
 
 	m.Close()
 	m.FlushAll()
-	require.NoError(t, m.Restart())
+	restart(t, m)
 	hour := time.Hour
 	require.ErrorContains(t, c.Add(t.Context(), "key", []byte("mine"), &hour), "the contents of this Redis are others than before")
 	assert.False(t, m.Exists("key"))

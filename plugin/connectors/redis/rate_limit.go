@@ -31,7 +31,7 @@ func rateLimitSpec() *service.ConfigSpec {
 			service.NewIntField(rrFieldCount).
 				Description("How many requests are let through in each interval, by all processes together. At least 1.").
 				Default(1000).
-				LintRule(`root = if this < 1 { [ "` + "`count`" + ` must be at least 1" ] }`),
+				LintRule(`root = if this < 1 { [ "`+"`count`"+` must be at least 1" ] }`),
 			service.NewDurationField(rrFieldInterval).
 				Description("How long an interval is, as a duration such as `1s`. At least a millisecond. It begins with the first request after the one before ended.").
 				Default("1s"),

@@ -82,8 +82,16 @@ func urlOf(address string) string { return "url: redis://" + address }
 func startRedis(t testing.TB) *miniredis.Miniredis {
 	t.Helper()
 	m := miniredis.RunT(t)
-	answer(m, "INFO", "# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n")
+	answer(m, "INFO", noeviction)
 	return m
+}
+
+const noeviction = "# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
+
+func restart(t testing.TB, m *miniredis.Miniredis) {
+	t.Helper()
+	require.NoError(t, m.Restart())
+	answer(m, "INFO", noeviction)
 }
 
 // answer makes a Redis answer a command with a text; "-" begins an error. Without a
