@@ -14,6 +14,7 @@ import (
 )
 
 func TestEachRefusalSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	for reply, want := range map[string]string{
 		"READONLY You can't write against a read only replica.":    "read-only replica; name the primary",
 		"MOVED 3999 127.0.0.1:6381":                                "set `kind: cluster`",
@@ -33,6 +34,7 @@ func TestEachRefusalSaysWhatToDo(t *testing.T) {
 		"ERR something new":                                        "Redis refused the command",
 	} {
 		t.Run(reply, func(t *testing.T) {
+			t.Parallel()
 			m := startRedis(t)
 			c := openCache(t, "url: redis://:geheim@"+m.Addr(), impatient)
 			m.RequireAuth("geheim")
@@ -53,6 +55,7 @@ func TestEachRefusalSaysWhatToDo(t *testing.T) {
 }
 
 func TestTroubleThatPassesIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	w := startWire(t, m.Addr())
 	c := openCache(t, urlOf(w.address), "retries: {initial_interval: 10ms, max_interval: 10ms, max_elapsed_time: 0s}")
@@ -66,17 +69,21 @@ func TestTroubleThatPassesIsWaitedFor(t *testing.T) {
 }
 
 func TestTroubleThatLastsIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	m.RequireAuth("geheim")
 	c := openCache(t, "url: redis://:falsch@"+m.Addr(), "retries: {max_elapsed_time: 0s}")
 	_, err := c.Get(t.Context(), "key")
 	require.ErrorContains(t, err, "refused the user or the password")
 	assert.NotContains(t, err.Error(), "falsch")
+	require.ErrorContains(t, c.Add(t.Context(), "key", nil, nil), "refused the user or the password")
+	require.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "refused the user or the password")
 	_, err = openCache(t, urlOf(m.Addr())).Get(t.Context(), "key")
 	require.ErrorContains(t, err, "wants a password")
 }
 
 func TestTroubleWithConnecting(t *testing.T) {
+	t.Parallel()
 	web := httptest.NewUnstartedServer(nil)
 	web.StartTLS()
 	defer web.Close()
@@ -107,6 +114,7 @@ func TestTroubleWithConnecting(t *testing.T) {
 }
 
 func TestAWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
+	t.Parallel()
 	for url, want := range map[string]string{
 		"localhost:6379":                `scheme "localhost"`,
 		"http://u:geheim@localhost":     `scheme "http" is not one of redis, rediss, unix`,

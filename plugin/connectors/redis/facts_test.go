@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheCacheStatesWhatItIs(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	c := openCache(t, urlOf(m.Addr()), "prefix: 'p:'")
 	first := c.facts(t)
@@ -45,6 +46,7 @@ func TestTheCacheStatesWhatItIs(t *testing.T) {
 }
 
 func TestTheCacheStatesThatRedisEvicts(t *testing.T) {
+	t.Parallel()
 	for policy, evicts := range map[string]bool{"noeviction": false, "allkeys-lru": true, "volatile-ttl": true, "volatile-lru": true, "allkeys-random": true} {
 		m := startRedis(t)
 		answer(m, "INFO", "# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:"+policy+"\r\n")
@@ -58,6 +60,7 @@ func TestTheCacheStatesThatRedisEvicts(t *testing.T) {
 }
 
 func TestAPolicyThatIsNotShownIsReportedOnce(t *testing.T) {
+	t.Parallel()
 	for name, reply := range map[string]string{
 		"forbidden": "-NOPERM this user has no permissions to run the 'info' command",
 		"unknown":   "-ERR unknown command 'INFO'",
@@ -77,6 +80,7 @@ func TestAPolicyThatIsNotShownIsReportedOnce(t *testing.T) {
 
 // Nothing is known of a Redis that is away, and whoever asks must wait.
 func TestWhileRedisIsAwayNothingIsStated(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	url := urlOf(m.Addr())
 	m.Close()
@@ -96,6 +100,7 @@ func TestWhileRedisIsAwayNothingIsStated(t *testing.T) {
 }
 
 func TestARedisThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	c := openCache(t, urlOf(m.Addr()), impatient)
 	before := c.facts(t)

@@ -25,6 +25,7 @@ func openRateLimit(t testing.TB, fields ...string) service.RateLimit {
 }
 
 func TestARateLimitIsSharedByAllWhoUseItsKey(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	mine := openRateLimit(t, urlOf(m.Addr()), "count: 3", "interval: 10s", "key: limit")
 	others := openRateLimit(t, urlOf(m.Addr()), "count: 3", "interval: 10s", "key: limit")
@@ -48,6 +49,7 @@ func TestARateLimitIsSharedByAllWhoUseItsKey(t *testing.T) {
 }
 
 func TestARateLimitIsExactUnderConcurrency(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	var let atomic.Int64
 	var wg sync.WaitGroup
@@ -70,6 +72,7 @@ func TestARateLimitIsExactUnderConcurrency(t *testing.T) {
 // Connect's rate limit counts on beyond the limit, and replicas of both share a key while
 // one program replaces the other.
 func TestARateLimitUnderstandsConnects(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	limit := openRateLimit(t, urlOf(m.Addr()), "count: 2", "interval: 10s", "key: limit")
 	require.NoError(t, m.Set("limit", "7"))
@@ -86,6 +89,7 @@ func TestARateLimitUnderstandsConnects(t *testing.T) {
 }
 
 func TestARateLimitWithoutRedisFailsAndResumes(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	limit := openRateLimit(t, urlOf(m.Addr()), "count: 1", "key: limit")
 	m.Close()

@@ -144,23 +144,30 @@ func (c *cache) AddAll(ctx context.Context, items []store.Item) []error {
 	return answers
 }
 
+// errUnsent: a command was not sent. The driver leaves it as it is where Redis refuses the
+// connection, and without an error it reads as "exists".
+var errUnsent = errors.New("not sent")
+
 // tryAdding adds the open items once, and has an answer for each of them.
 func (c *cache) tryAdding(ctx context.Context, items []store.Item, open []int) ([]error, error) {
 	return exchange(ctx, c.client, func(ctx context.Context) ([]error, error) {
 		added := make([]*goredis.BoolCmd, len(open))
-		_, _ = c.client.Pipelined(ctx, func(p goredis.Pipeliner) error { // each item has its own error
+		_, failed := c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for n, i := range open {
 				added[n] = p.SetNX(ctx, c.name(items[i].Key), items[i].Value, c.ttl(items[i]))
+				added[n].SetErr(errUnsent)
 			}
 			return nil
 		})
 		answers := make([]error, len(open))
 		for n, cmd := range added {
-			new, err := cmd.Result()
+			isNew, err := cmd.Result()
 			switch {
+			case errors.Is(err, errUnsent) && failed != nil:
+				answers[n] = c.client.explain(failed)
 			case err != nil:
 				answers[n] = c.client.explain(err)
-			case !new:
+			case !isNew:
 				answers[n] = store.ErrExists
 			}
 		}

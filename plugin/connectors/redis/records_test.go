@@ -14,6 +14,7 @@ import (
 )
 
 func TestItemsAreKeptAsPlainStrings(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	c := openCache(t, urlOf(m.Addr()), "prefix: 'p:'", "default_ttl: 90s")
 	minute, half, never := time.Minute, 1500*time.Millisecond, time.Duration(0)
@@ -56,6 +57,7 @@ func TestItemsAreKeptAsPlainStrings(t *testing.T) {
 }
 
 func TestABatchIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	w := startWire(t, m.Addr())
 	c := openCache(t, urlOf(w.address))
@@ -89,6 +91,7 @@ func TestABatchIsOneRoundTrip(t *testing.T) {
 // The command was executed and its answer was lost. Whether it is repeated and reads as
 // "exists" is the difference between a lead that is called and one that is dropped.
 func TestAddIsExactAfterALostAnswer(t *testing.T) {
+	t.Parallel()
 	hour := time.Hour
 	for name, test := range map[string]struct {
 		ttl  *time.Duration
@@ -131,6 +134,7 @@ func answerLost(w *wire)  { w.loseAnswer.Store(true) }
 func requestLost(w *wire) { w.loseRequest.Store(true) }
 
 func TestWithoutALostAnswerAnEqualValueIsAnothers(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	c := openCache(t, urlOf(m.Addr()))
 	require.NoError(t, c.Add(t.Context(), "key", []byte("seen"), nil))
@@ -138,6 +142,7 @@ func TestWithoutALostAnswerAnEqualValueIsAnothers(t *testing.T) {
 }
 
 func TestABatchIsExactAfterALostAnswer(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	w := startWire(t, m.Addr())
 	c := openCache(t, urlOf(w.address))
@@ -149,6 +154,7 @@ func TestABatchIsExactAfterALostAnswer(t *testing.T) {
 }
 
 func TestOperationsResumeWithRedis(t *testing.T) {
+	t.Parallel()
 	m := startRedis(t)
 	c := openCache(t, urlOf(m.Addr()), impatient)
 	require.NoError(t, c.Set(t.Context(), "key", []byte("value"), nil))
@@ -162,6 +168,7 @@ func TestOperationsResumeWithRedis(t *testing.T) {
 }
 
 func TestOperationsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and answers nothing
 	require.NoError(t, err)
 	defer silent.Close()
