@@ -148,7 +148,11 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		if !res.HasCache(label) {
 			return nil, fmt.Errorf("%s: no cache resource is labelled %q", iwFieldCache, label)
 		}
-		taken = cacheResource{res: res, label: label}
+		cache := newWatchedCache(res, label, eventsRole)
+		if err := cache.check(); err != nil {
+			return nil, err
+		}
+		taken = cache
 	}
 	var err error
 	if options.Timeout, err = positiveDuration(conf, iwFieldTimeout); err != nil {

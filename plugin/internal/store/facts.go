@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	mrand "math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,6 +127,12 @@ func Ask(ctx context.Context, cache Store) (facts Stated, ours bool, err error) 
 			return Stated{}, false, err
 		case after.Instance == before.Instance && after.Answer == before.Answer+1:
 			return after, true, nil
+		}
+		// Or somebody else asked in between.
+		select {
+		case <-time.After(mrand.N(time.Millisecond)): //nolint:gosec // keeps no secret
+		case <-ctx.Done():
+			return Stated{}, false, ctx.Err()
 		}
 	}
 	return Stated{}, false, nil
