@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -51,7 +52,7 @@ func bboltSpec() *service.ConfigSpec {
   this.has_prefix("-") || !this.re_match("[1-9]") => [ "`+"`default_ttl`"+` must be longer than zero; leave it empty to keep items until they are deleted" ]
 }`),
 			service.NewStringField(cbFieldFileMode).
-				Description("Permissions of the file when it is created, in octal and before the umask. The owner must be able to read and write. A folder that is created is open to the same users as the file.").
+				Description("Permissions of the file when it is created, in octal, whatever the umask. The owner must be able to read and write. A folder that is created is open to the same users as the file.").
 				Default("0600").
 				Example("0640").
 				LintRule("root = if !this.re_match(\"^0?[67][0-7]{2}$\") { [ \"`file_mode` must be an octal string that lets the owner read and write, such as \\\"0600\\\"\" ] }").
@@ -131,7 +132,6 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 	if err != nil {
 		return nil, err
 	}
-	mgr.SetGeneric(singleProcessCache(mgr.Label()), store.Batcher(cache.bucket))
 	return cache, nil
 }
 
@@ -139,6 +139,7 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 type bboltCache struct {
 	file   *boltfile.File
 	bucket *boltfile.Bucket
+	facts  *store.Statement
 }
 
 func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
@@ -151,12 +152,16 @@ func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
 		_ = file.Close(context.Background())
 		return nil, fmt.Errorf("field %s: %w", cbFieldBucket, err)
 	}
-	return &bboltCache{file: file, bucket: bucket}, nil
+	facts := store.State(store.Facts{Data: bucket.ID(), Exclusive: true, KeepsTTL: true, Batcher: bucket})
+	return &bboltCache{file: file, bucket: bucket, facts: facts}, nil
 }
 
 // Get returns the value of a key.
 func (c *bboltCache) Get(ctx context.Context, key string) ([]byte, error) {
 	value, err := c.bucket.Get(ctx, key)
+	if key == store.FactsKey && (err == nil || errors.Is(err, store.ErrNotFound)) {
+		return c.facts.Answer(), nil
+	}
 	return value, ofCache(err)
 }
 
@@ -176,6 +181,9 @@ func (c *bboltCache) SetMulti(ctx context.Context, items ...service.CacheItem) e
 
 // Add stores a value unless the key is present.
 func (c *bboltCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	if key == store.FactsKey {
+		return service.ErrKeyAlreadyExists
+	}
 	return ofCache(c.bucket.Add(ctx, key, value, ttl))
 }
 
@@ -185,4 +193,7 @@ func (c *bboltCache) Delete(ctx context.Context, key string) error {
 }
 
 // Close lets writes that wait finish, and gives up the file.
-func (c *bboltCache) Close(ctx context.Context) error { return c.file.Close(ctx) }
+func (c *bboltCache) Close(ctx context.Context) error {
+	defer c.facts.Withdraw()
+	return c.file.Close(ctx)
+}
