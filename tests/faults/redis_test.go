@@ -122,6 +122,6 @@ func TestALedgerInAnEvictingRedisIsRefused(t *testing.T) {
 	b.SetLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	built, err := b.Build()
 	require.NoError(t, err)
-	assert.ErrorContains(t, built.Run(t.Context()), "maxmemory-policy allkeys-lru")
+	require.ErrorContains(t, built.Run(t.Context()), "maxmemory-policy allkeys-lru")
 	assert.Empty(t, api.Sim.CallsBy("metadata.lead_id"))
 }
