@@ -38,7 +38,8 @@ func (l *Ledger) ClaimAll(ctx context.Context, dials []Dial) []Claiming {
 	}
 	l.Each(len(open), func(n int) {
 		c := &all[open[n]]
-		c.Claim, c.Standing, c.Err = l.claim(ctx, c.Claim)
+		exists := errs != nil && errors.Is(errs[open[n]], store.ErrExists)
+		c.Claim, c.Standing, c.Err = l.claim(ctx, c.Claim, exists)
 	})
 	return all
 }
