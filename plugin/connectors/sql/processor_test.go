@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,17 +31,22 @@ type stream struct {
 	out []service.MessageBatch
 }
 
-// start runs a config without an input; its output is the test's unless it has one.
-func start(t testing.TB, yaml string) *stream {
+// start runs a stream; its output is the test's unless a component says so.
+func start(t testing.TB, processor, output string) *stream {
 	t.Helper()
 	s := &stream{t: t, log: &said{}}
 	builder := service.NewStreamBuilder()
-	builder.SetPrintLogger(printer{s.log})
-	require.NoError(t, builder.SetYAML("http: { enabled: false }\nlogger: { level: INFO }\n"+yaml))
+	builder.SetLogger(slog.New(slog.NewTextHandler(s.log, nil)))
+	builder.SetThreads(2)
 	var err error
 	s.send, err = builder.AddBatchProducerFunc()
 	require.NoError(t, err)
-	if !strings.Contains(yaml, "output:") {
+	if processor != "" {
+		require.NoError(t, builder.AddProcessorYAML(processor))
+	}
+	if output != "" {
+		require.NoError(t, builder.AddOutputYAML(output))
+	} else {
 		require.NoError(t, builder.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -61,11 +67,6 @@ func start(t testing.TB, yaml string) *stream {
 	return s
 }
 
-type printer struct{ *said }
-
-func (p printer) Printf(format string, v ...any) { _, _ = fmt.Fprintf(p, format+"\n", v...) }
-func (p printer) Println(v ...any)               { _, _ = fmt.Fprintln(p, v...) }
-
 func messages(contents ...string) service.MessageBatch {
 	batch := make(service.MessageBatch, len(contents))
 	for i, content := range contents {
@@ -77,7 +78,7 @@ func messages(contents ...string) service.MessageBatch {
 // through sends a batch and answers what came out.
 func (s *stream) through(contents ...string) service.MessageBatch {
 	s.t.Helper()
-	require.NoError(s.t, s.send(context.Background(), messages(contents...)))
+	require.NoError(s.t, s.send(s.t.Context(), messages(contents...)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.out[len(s.out)-1]
@@ -92,12 +93,9 @@ func content(t testing.TB, msg *service.Message) string {
 	return string(b)
 }
 
-func processor(dsn, fields string) string {
-	return "pipeline:\n  threads: 1\n  processors:\n    - sql_raw:\n        driver: postgres\n        dsn: " + fmt.Sprintf("%q", dsn) + "\n" + indent(fields, 8)
-}
-
-func indent(text string, by int) string {
-	return strings.Repeat(" ", by) + strings.ReplaceAll(strings.Trim(text, "\n"), "\n", "\n"+strings.Repeat(" ", by)) + "\n"
+// raw is a component sql_raw.
+func raw(dsn, fields string) string {
+	return "sql_raw:\n  driver: postgres\n  dsn: " + fmt.Sprintf("%q", dsn) + "\n  " + strings.ReplaceAll(strings.Trim(fields, "\n"), "\n", "\n  ") + "\n"
 }
 
 // testdata/libpq.jsonl is what the program before, with the driver lib/pq, read back of
@@ -112,7 +110,7 @@ func TestValuesAreWrittenAndReadAsBefore(t *testing.T) {
 	require.NoError(t, err)
 	defer file.Close()
 	made := map[string]bool{}
-	s := start(t, processor(dsn, `
+	s := start(t, raw(dsn, `
 unsafe_dynamic_query: true
 query: INSERT INTO m_${! this.type } (v) VALUES ($1) RETURNING v
 args_mapping: |
@@ -125,7 +123,7 @@ args_mapping: |
     "float" => $t.value.float64(),
     "nan" => "NaN".float64(),
     _ => $t.value } ]
-`))
+`), "")
 	rows := 0
 	for lines := bufio.NewScanner(file); lines.Scan(); rows++ {
 		var row struct {
@@ -141,7 +139,7 @@ args_mapping: |
 			}
 			execute(t, dsn, "CREATE TABLE m_"+row.Type+" (v "+kind+")")
 		}
-		if string(row.Value) == "[]" && strings.HasPrefix(row.Type, "json") {
+		if string(row.Value) == "[]" && (row.Type == "json" || row.Type == "jsonb") {
 			row.Read = json.RawMessage(`"[]"`) // it became {}
 		}
 		out := s.through(lines.Text())[0]
@@ -155,11 +153,11 @@ args_mapping: |
 
 func TestRowsBecomeAnArrayOfObjects(t *testing.T) {
 	dsn := schema(t)
-	s := start(t, processor(dsn, `
+	s := start(t, raw(dsn, `
 query: SELECT n, n::text || $1 AS text, NULL AS nothing, n::numeric / 2 AS half, ARRAY[n] AS list, jsonb_build_object('n', n) AS doc FROM generate_series(1, this_many($2)) n
 args_mapping: root = [ this.a, this.n ]
 init_statement: CREATE FUNCTION this_many(n int) RETURNS int LANGUAGE sql AS 'SELECT n'
-`))
+`), "")
 	out := s.through(`{"a":"x","n":2}`, `{"a":"y","n":0}`, `{"a":"z","n":"1"}`)
 	assert.JSONEq(t, `[{"n":1,"text":"1x","nothing":null,"half":"0.50000000000000000000","list":"{1}","doc":"{\"n\": 1}"},{"n":2,"text":"2x","nothing":null,"half":"1.00000000000000000000","list":"{2}","doc":"{\"n\": 2}"}]`, content(t, out[0]))
 	assert.Equal(t, `[]`, content(t, out[1]))
@@ -167,10 +165,10 @@ init_statement: CREATE FUNCTION this_many(n int) RETURNS int LANGUAGE sql AS 'SE
 }
 
 func TestObjectsAndArraysAreArguments(t *testing.T) {
-	s := start(t, processor(schema(t), `
+	s := start(t, raw(schema(t), `
 query: SELECT $1::jsonb AS doc, $2::jsonb AS docs, $3::int[] AS numbers, $4::text[] AS texts
 args_mapping: root = [ this.doc, this.docs, this.numbers, this.texts ]
-`))
+`), "")
 	out := s.through(`{"doc":{"a":1},"docs":[{"b":2}],"numbers":[1,2],"texts":["a\"b","c\\d",null,"{e}"]}`)
 	assert.JSONEq(t, `[{"doc":"{\"a\": 1}","docs":"[{\"b\": 2}]","numbers":"{1,2}","texts":"{\"a\\\"b\",\"c\\\\d\",NULL,\"{e}\"}"}]`, content(t, out[0]))
 }
@@ -178,10 +176,10 @@ args_mapping: root = [ this.doc, this.docs, this.numbers, this.texts ]
 func TestAFailureIsItsMessagesAloneAndQuotesNothing(t *testing.T) {
 	dsn := schema(t)
 	execute(t, dsn, "CREATE TABLE t (n int UNIQUE)")
-	s := start(t, processor(with(t, dsn, "password", "sesame"), `
+	s := start(t, raw(with(t, dsn, "password", "sesame"), `
 query: INSERT INTO t VALUES ($1) RETURNING n
 args_mapping: root = if this.n == "throw" { throw("no") } else if this.n == "none" { [] } else { [ this.n ] }
-`))
+`), "")
 	out := s.through(`{"n":1}`, `{"n":"hunter2"}`, `{"n":1}`, `{"n":"throw"}`, `{"n":"none"}`, `{"n":[]}`, `{"n":2}`, `not json`)
 	for i, want := range []string{"", "invalid input syntax for type integer", "duplicate key value violates unique constraint", "`args_mapping` failed", "there is no parameter $1", "invalid input syntax", "", "`args_mapping` failed"} {
 		if want == "" {
@@ -199,7 +197,7 @@ args_mapping: root = if this.n == "throw" { throw("no") } else if this.n == "non
 func TestSeveralQueriesAreOneTransactionForEachMessage(t *testing.T) {
 	dsn := schema(t)
 	execute(t, dsn, "CREATE TABLE a (n int); CREATE TABLE b (n int UNIQUE)")
-	s := start(t, processor(dsn, `
+	s := start(t, raw(dsn, `
 query: INSERT INTO a VALUES ($1)
 args_mapping: root = [ this.n ]
 queries:
@@ -208,7 +206,7 @@ queries:
     exec_only: false
   - query: SELECT $1::int * 10 AS tenfold
     args_mapping: root = [ this.index(0).next ]
-`))
+`), "")
 	out := s.through(`{"n":1}`, `{"n":1}`, `{"n":2}`)
 	assert.JSONEq(t, `[{"tenfold":20}]`, content(t, out[0]), "the last query's arguments come of the rows before")
 	require.ErrorContains(t, out[1].GetError(), "duplicate key")
@@ -219,10 +217,10 @@ queries:
 
 func TestExecOnlyLeavesTheMessage(t *testing.T) {
 	dsn := schema(t)
-	s := start(t, processor(dsn, `
+	s := start(t, raw(dsn, `
 query: CREATE TABLE one (n int); INSERT INTO one VALUES (1), (2)
 exec_only: true
-`))
+`), "")
 	assert.Equal(t, `as it was`, content(t, s.through(`as it was`)[0]))
 	assert.Equal(t, 2, ask[int](t, dsn, "SELECT count(*) FROM one"))
 }
@@ -234,7 +232,7 @@ func TestInitialStatementsRunOnceAndMayFail(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "b.sql"), []byte("SELECT nothing"), 0o600))
 	p, proxied := through(t, dsn)
 	p.refuse.Store(true)
-	s := start(t, processor(proxied, "query: INSERT INTO t VALUES (3)\nexec_only: true\ninit_files: [ '"+dir+"/*.sql' ]\ninit_statement: INSERT INTO t VALUES (2)\n"))
+	s := start(t, raw(proxied, "query: INSERT INTO t VALUES (3)\nexec_only: true\ninit_files: [ '"+dir+"/*.sql' ]\ninit_statement: INSERT INTO t VALUES (2)\n"), "")
 	require.Error(t, s.through("x")[0].GetError())
 	assert.Contains(t, s.log.all(), "wait for the first message")
 	p.refuse.Store(false)
@@ -249,13 +247,13 @@ func TestAStatementThatMeetsAnotherIsRunAgain(t *testing.T) {
 	dsn := schema(t)
 	execute(t, dsn, "CREATE TABLE t (id text PRIMARY KEY, n int); INSERT INTO t VALUES ('a', 0), ('b', 0)")
 	// Two transactions that lock the rows in another order, and read what the other writes.
-	s := start(t, strings.Replace(processor(with(t, dsn, "default_transaction_isolation", "serializable"), `
+	s := start(t, raw(with(t, dsn, "default_transaction_isolation", "serializable"), `
 query: UPDATE t SET n = n + 1 WHERE id = $1
 args_mapping: root = [ this.first ]
 queries:
   - query: UPDATE t SET n = n + 1 WHERE id = $1 RETURNING n
     args_mapping: root = [ this.second ]
-`), "threads: 1", "threads: 2", 1))
+`), "")
 	var wg sync.WaitGroup
 	for _, lead := range []string{`{"first":"a","second":"b"}`, `{"first":"b","second":"a"}`} {
 		wg.Go(func() {
@@ -273,7 +271,7 @@ queries:
 
 func TestConnectionsThatDiedWithARestartFailNoMessages(t *testing.T) {
 	dsn := schema(t)
-	s := start(t, processor(dsn, "query: SELECT 1 AS n\n"))
+	s := start(t, raw(dsn, "query: SELECT 1 AS n\n"), "")
 	require.NoError(t, s.through("x")[0].GetError())
 	services.Restart(t, "postgres")
 	failed := 0
@@ -288,7 +286,7 @@ func TestConnectionsThatDiedWithARestartFailNoMessages(t *testing.T) {
 func slicesOf(text string, n int) []string { return strings.Fields(strings.Repeat(text+" ", n)) }
 
 func TestWhileAwayMessagesFailAtOnceAndClearly(t *testing.T) {
-	s := start(t, processor("postgres://me:sesame@127.0.0.1:1/db", "query: SELECT 1\n"))
+	s := start(t, raw("postgres://me:sesame@127.0.0.1:1/db", "query: SELECT 1\n"), "")
 	began := time.Now()
 	for _, msg := range s.through(slicesOf("x", 50)...) {
 		require.ErrorContains(t, msg.GetError(), "running the query: PostgreSQL cannot be reached at 127.0.0.1:1: connect: connection refused; check that it runs, and `dsn`")
