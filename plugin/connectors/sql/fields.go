@@ -26,7 +26,7 @@ const ( // sr: sql_raw
 	srFieldMaxOpen      = "conn_max_open"
 	srFieldBatching     = "batching"
 	notHere             = "driver %s is not in this program; build with Connect, see README.md"
-	queryOrQueries      = "root = if !this.exists(\"queries\") && !this.exists(\"query\") { [ \"either `query` or `queries` is required\" ] }"
+	queryOrQueries      = "root = if !this.exists(\"query\") && this.queries.or([]).length() == 0 { [ \"either `query` or `queries` is required\" ] }"
 	dsnExample          = "postgres://user:password@localhost:5432/database?sslmode=disable"
 	argsExample         = `root = [ this.cat.meow, this.doc.woofs[0] ]`
 	argsMetaExample     = `root = [ meta("user.id") ]`

@@ -51,10 +51,7 @@ func outputSpec() *service.ConfigSpec {
 		).
 		Fields(connectionFields()...).
 		Field(service.NewBatchPolicyField(srFieldBatching)).
-		LintRule(`root = match {
-  !this.exists("queries") && !this.exists("query") => [ "either `+"`query` or `queries`"+` is required" ]
-  this.exists("queries") && this.queries.any(q -> q.exists("when")) && this.queries.slice(0, -1).any(q -> !q.exists("when")) => [ "a query without `+"`when`"+` is meant for every message, so it must be the last one" ]
-}`).
+		LintRule(`root = if !this.exists("query") && this.queries.or([]).length() == 0 { [ "either `+"`query` or `queries`"+` is required" ] } else if this.exists("queries") && this.queries.any(q -> q.exists("when")) && this.queries.slice(0, -1).any(q -> !q.exists("when")) { [ "a query without `+"`when`"+` is meant for every message, so it must be the last one" ] }`).
 		Example("Upsert, and delete for tombstones", "A batch is one transaction.", `
 output:
   sql_raw:
