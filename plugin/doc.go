@@ -16,13 +16,14 @@
 //
 // What they share:
 //
-//	fields.go            config of whatever calls the API
+//	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
 //	dedupe_key*.go       the key that names a lead; of what it is made, and what names none
 //	dial_numbers.go      which numbers are called
-//	ledger_open.go       the ledger that a config names; cache.go is a Benthos cache as a store
+//	ledger_open.go       the ledger that a config names
+//	cache.go             a Benthos cache as a store; cache_facts.go learns what it is, and that it was replaced
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text

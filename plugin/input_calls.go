@@ -59,7 +59,9 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if !res.HasCache(cache) {
 		return fmt.Errorf("%s: no cache resource is labelled %q", icFieldCache, cache)
 	}
-	o.Store = newCursor(res, cache, callsInputName)
+	if o.Store, err = newCursor(res, cache, callsInputName); err != nil {
+		return err
+	}
 	if o.Replay, err = conf.FieldBool(service.AutoRetryNacksToggleFieldName); err != nil {
 		return err
 	}
