@@ -48,7 +48,7 @@ func parseIdentifier(text string, qualified bool) (identifier, error) {
 				return nil, errors.New("a double quote is not closed")
 			}
 			part, rest = strings.ReplaceAll(rest[1:end], `""`, `"`), rest[end+1:]
-			if rest != "" && !(qualified && rest[0] == '.') {
+			if rest != "" && (!qualified || rest[0] != '.') {
 				return nil, errors.New("something follows the name in double quotes")
 			}
 			rest = strings.TrimPrefix(rest, ".")
@@ -151,7 +151,7 @@ type foundTable struct {
 	types             map[string]string // of its columns
 	unique, indexed   bool              // the key; the expiry
 	missingRights     []string
-	readOnly, standby bool
+	readOnly          bool
 	fsync             bool
 	user              string
 }
@@ -318,11 +318,9 @@ func (c *pgCache) marker(ctx context.Context, t *openedTable) (string, error) {
 		}
 		// In quotes it is a value of any type, json too.
 		quoted := strconv.Quote(rand.Text())
-		var value any = quoted
+		var value any = []string{quoted}
 		if t.bytea {
 			value = [][]byte{[]byte(quoted)}
-		} else {
-			value = []string{quoted}
 		}
 		if _, err := conn.Exec(ctx, t.add, []string{dataKey}, value, []*int64{nil}); err != nil {
 			return err

@@ -69,8 +69,6 @@ func (c *cacheUnderTest) facts() store.Facts {
 	return stated.Facts
 }
 
-func ttl(d time.Duration) *time.Duration { return &d }
-
 func TestTheCachePassesBenthosOwnTests(t *testing.T) {
 	dsn := schema(t)
 	template := `
@@ -128,7 +126,7 @@ func TestAddIsAtomic(t *testing.T) {
 	dsn := schema(t)
 	first, _ := cacheAt(t, dsn)
 	second, _ := cacheAt(t, dsn)
-	require.NoError(t, first.add("expired", "old", ttl(time.Millisecond)))
+	require.NoError(t, first.add("expired", "old", new(time.Millisecond)))
 	require.Eventually(t, func() bool { _, err := second.get("expired"); return err != nil }, 10*time.Second, time.Millisecond)
 	for _, key := range []string{"new", "expired"} {
 		var wg sync.WaitGroup
@@ -156,21 +154,21 @@ func TestItemsAreKeptForTheirTTLByTheDatabasesClock(t *testing.T) {
 	dsn := schema(t)
 	c, _ := cacheAt(t, dsn, "default_ttl: 1h")
 	require.NoError(t, c.add("default", "v", nil))
-	require.NoError(t, c.add("own", "v", ttl(90*time.Minute)))
-	require.NoError(t, c.add("kept", "v", ttl(0)))
+	require.NoError(t, c.add("own", "v", new(90*time.Minute)))
+	require.NoError(t, c.add("kept", "v", new(time.Duration(0))))
 	left := func(key string) float64 {
 		return ask[float64](t, dsn, "SELECT coalesce(extract(epoch FROM expires_at - clock_timestamp())::float8, -1) FROM ledger WHERE key = $1", key)
 	}
 	assert.InDelta(t, 3600, left("default"), 30)
 	assert.InDelta(t, 5400, left("own"), 30)
 	assert.InDelta(t, -1, left("kept"), 0)
-	require.ErrorContains(t, c.add("x", "v", ttl(-time.Second)), "ttl is negative")
+	require.ErrorContains(t, c.add("x", "v", new(-time.Second)), "ttl is negative")
 
 	execute(t, dsn, "UPDATE ledger SET expires_at = clock_timestamp() WHERE key = 'own'")
 	_, err := c.get("own")
 	require.ErrorIs(t, err, service.ErrKeyNotFound)
 	require.NoError(t, c.add("own", "again", nil), "what has expired is not there")
-	require.NoError(t, c.set("default", "w", ttl(0)))
+	require.NoError(t, c.set("default", "w", new(time.Duration(0))))
 	assert.InDelta(t, -1, left("default"), 0)
 }
 
@@ -178,7 +176,7 @@ func TestOnlyExpiredItemsAreSwept(t *testing.T) {
 	dsn := schema(t)
 	c, _ := cacheAt(t, dsn, "sweep_interval: 10ms")
 	require.NoError(t, c.add("kept", "v", nil))
-	require.NoError(t, c.add("later", "v", ttl(time.Hour)))
+	require.NoError(t, c.add("later", "v", new(time.Hour)))
 	execute(t, dsn, "INSERT INTO ledger SELECT 'old-' || n, '', now() - interval '1 second' FROM generate_series(1, 3500) n")
 	require.Eventually(t, func() bool {
 		return ask[int](t, dsn, "SELECT count(*) FROM ledger WHERE key LIKE 'old-%'") == 0
@@ -217,7 +215,7 @@ func TestBatchesThatCrossDoNotBlockEachOther(t *testing.T) {
 	}{{first.facts().Batcher, items}, {second.facts().Batcher, reversed}} {
 		wg.Go(func() {
 			for range 20 {
-				assert.NoError(t, writer.batcher.SetAll(context.Background(), writer.items))
+				require.NoError(t, writer.batcher.SetAll(context.Background(), writer.items))
 				writer.batcher.AddAll(context.Background(), writer.items)
 			}
 		})

@@ -140,7 +140,7 @@ func TestACacheBearsARestart(t *testing.T) {
 					if err == nil {
 						break
 					}
-					assert.NotErrorIs(t, err, service.ErrKeyAlreadyExists, "nobody else adds this key")
+					require.NotErrorIs(t, err, service.ErrKeyAlreadyExists, "nobody else adds this key")
 				}
 				mu.Lock()
 				added[key] = true

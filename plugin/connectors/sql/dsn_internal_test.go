@@ -69,7 +69,7 @@ func TestADSNThatCannotBeReadIsNotQuoted(t *testing.T) {
 func TestANameIsReadAsSQLReadsIt(t *testing.T) {
 	for text, want := range map[string]string{
 		"Calls": `"calls"`, `"Calls"`: `"Calls"`, "a.B": `"a"."b"`, `"A"."b.c"`: `"A"."b.c"`, `"a""b"`: `"a""b"`,
-		"call-ledger": `"call-ledger"`, `x"y`: `"x""y"`, " t ": `"t"`, "É": `"É"`,
+		"call-ledger": `"call-ledger"`, `x"y`: `"x""y"`, "\tt\n": `"t"`, "É": `"É"`,
 	} {
 		name, err := parseIdentifier(text, true)
 		require.NoError(t, err, text)

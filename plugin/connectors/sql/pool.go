@@ -71,7 +71,7 @@ func (p *pool) use(ctx context.Context, fn func(*pgx.Conn) error) error {
 	if err != nil {
 		return notRun(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // it goes back to the pool
 	return conn.Raw(func(driverConn any) error {
 		c := driverConn.(*stdlib.Conn).Conn()
 		err := fn(c)

@@ -62,9 +62,9 @@ func connect(t testing.TB, dsn string) *pgx.Conn {
 	return conn
 }
 
-func execute(t testing.TB, dsn, statement string, args ...any) {
+func execute(t testing.TB, dsn, statement string) {
 	t.Helper()
-	_, err := connect(t, dsn).Exec(t.Context(), statement, args...)
+	_, err := connect(t, dsn).Exec(t.Context(), statement)
 	require.NoError(t, err)
 }
 

@@ -152,12 +152,12 @@ func (p *rawProcessor) runAll(ctx context.Context, conn *pgx.Conn, batch service
 func (p *rawProcessor) Close(context.Context) error { return p.pool.close() }
 
 // repeats is how often a statement, or a transaction, is run that meets another one.
-const repeats = 5
+const repeats = 10
 
 // repeated runs something again that PostgreSQL rolled back because of another
 // transaction, and explains what fails.
 func repeated(ctx context.Context, do func() error) error {
-	wait := pause.NewGrowing(10*time.Millisecond, 500*time.Millisecond)
+	wait := pause.NewGrowing(10*time.Millisecond, time.Second)
 	for try := 1; ; try++ {
 		err := do()
 		if err == nil {
