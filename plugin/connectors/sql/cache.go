@@ -262,7 +262,7 @@ func (c *pgCache) try(ctx context.Context, do func(t *openedTable, again bool) e
 // Get returns the value of a key. Under store.FactsKey it says what the cache is.
 func (c *pgCache) Get(ctx context.Context, key string) (value []byte, err error) {
 	if key == store.FactsKey {
-		t, err := c.open(ctx)
+		t, err := c.stating(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -285,6 +285,14 @@ func (c *pgCache) Get(ctx context.Context, key string) (value []byte, err error)
 	return value, err
 }
 
+// stating is open for who asks what the cache is: a cache that is closed says nothing.
+func (c *pgCache) stating(ctx context.Context) (*openedTable, error) {
+	if c.pool.closed.Load() {
+		return nil, errClosed
+	}
+	return c.open(ctx)
+}
+
 // Set stores a value.
 func (c *pgCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
 	return c.SetAll(ctx, []store.Item{{Key: key, Value: value, TTL: ttl}})
@@ -301,6 +309,12 @@ func (c *pgCache) SetMulti(ctx context.Context, items ...service.CacheItem) erro
 
 // Add stores a value unless the key is present.
 func (c *pgCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	if key == store.FactsKey {
+		if _, err := c.stating(ctx); err != nil {
+			return err
+		}
+		return service.ErrKeyAlreadyExists
+	}
 	err := c.AddAll(ctx, []store.Item{{Key: key, Value: value, TTL: ttl}})[0]
 	if errors.Is(err, store.ErrExists) {
 		return service.ErrKeyAlreadyExists
@@ -326,8 +340,9 @@ func (c *pgCache) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	err := c.pool.close()
 	if opened := c.opened.Load(); opened != nil {
 		opened.statement.Withdraw()
 	}
-	return c.pool.close()
+	return err
 }

@@ -250,6 +250,8 @@ func TestALostAnswerDoesNotMakeAddLie(t *testing.T) {
 func TestTheCacheStatesWhatItIs(t *testing.T) {
 	dsn := schema(t)
 	c, _ := cacheAt(t, dsn)
+	require.ErrorIs(t, c.add(store.FactsKey, "asked", nil), service.ErrKeyAlreadyExists)
+	assert.Zero(t, ask[int](t, dsn, "SELECT count(*) FROM ledger WHERE key = $1", store.FactsKey), "nothing is stored")
 	facts := c.facts()
 	assert.True(t, facts.KeepsTTL)
 	assert.False(t, facts.Exclusive)
