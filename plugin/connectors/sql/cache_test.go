@@ -137,7 +137,7 @@ func TestAddIsAtomic(t *testing.T) {
 				c = second
 			}
 			wg.Go(func() {
-				switch err := c.add(key, fmt.Sprint(i), nil); err {
+				switch err := c.add(key, fmt.Sprint(i), new(time.Hour)); err {
 				case nil:
 					added.Add(1)
 				default:

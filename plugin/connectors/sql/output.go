@@ -207,13 +207,14 @@ func (o *rawOutput) writeEach(ctx context.Context, batch service.MessageBatch) e
 // waits, so that nothing is written twice that is written already. If nothing is,
 // Benthos may wait, which shows in its readiness.
 func (o *rawOutput) write(ctx context.Context, nothingWritten bool, do func() error) error {
-	var waiter bool
+	waiter := o.waiting.Waiter()
+	defer waiter.Stop()
 	wait := pause.NewGrowing(100*time.Millisecond, 5*time.Second)
 	for lost := 0; ; {
 		err := repeated(ctx, do)
 		if err == nil || ctx.Err() != nil || !ofServer(err) {
-			if waiter {
-				o.waiting.Recovered()
+			if ctx.Err() == nil {
+				waiter.Recovered()
 			}
 			return err
 		}
@@ -226,8 +227,7 @@ func (o *rawOutput) write(ctx context.Context, nothingWritten bool, do func() er
 				return service.ErrNotConnected
 			}
 		}
-		waiter = true
-		o.waiting.Trouble(err)
+		waiter.Trouble(err)
 		if pause.Sleep(ctx, wait.Next()) != nil {
 			return err
 		}

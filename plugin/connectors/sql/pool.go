@@ -98,12 +98,8 @@ func (p *pool) inTransaction(ctx context.Context, fn func(*pgx.Conn) error) erro
 			}
 			return err
 		}
-		results, err := conn.PgConn().Exec(ctx, "COMMIT").ReadAll()
-		if err != nil {
+		if _, err := conn.PgConn().Exec(ctx, "COMMIT").ReadAll(); err != nil {
 			return fmt.Errorf("committing the transaction: %w", err)
-		}
-		if len(results) != 1 || results[0].CommandTag.String() != "COMMIT" {
-			return &messageError{errors.New("the transaction was rolled back, since a statement in it had failed")}
 		}
 		return nil
 	})

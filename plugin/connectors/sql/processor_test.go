@@ -283,6 +283,26 @@ func TestConnectionsThatDiedWithARestartFailNoMessages(t *testing.T) {
 	assert.Zero(t, failed)
 }
 
+func TestALostConnectionMakesTheOthersSuspect(t *testing.T) {
+	p, proxied := through(t, schema(t))
+	s := start(t, raw(proxied, "query: SELECT pg_sleep($1)\nargs_mapping: root = [ this.s ]\nconn_max_idle: 5\n"), "")
+	var wg sync.WaitGroup
+	for range 2 { // a connection that is used for the second time was just asked
+		for range 2 { // one for each thread
+			wg.Go(func() { assert.NoError(t, s.send(context.Background(), messages(`{"s":0.2}`))) })
+		}
+		wg.Wait()
+	}
+	p.cut()
+	failed := 0
+	for range 6 {
+		if s.through(`{"s":0}`)[0].GetError() != nil {
+			failed++
+		}
+	}
+	assert.LessOrEqual(t, failed, 1, "only the one that found out")
+}
+
 func slicesOf(text string, n int) []string { return strings.Fields(strings.Repeat(text+" ", n)) }
 
 func TestWhileAwayMessagesFailAtOnceAndClearly(t *testing.T) {
