@@ -1,8 +1,15 @@
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.9.0
 FUZZTIME ?= 60s
+# What a release is built with, and for: the Go whose standard library has no known
+# vulnerability (make vulncheck), fetched by the go command itself. The Dockerfile has
+# the same.
+RELEASE_GO := go1.26.10
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+# The database of known vulnerabilities, as a Go module: raise it with VULNDB=latest.
+VULNDB ?= v0.0.0-20261105234957-e22db6528018
 CRASH := CRASH_LEADS=$${CRASH_LEADS:-5000} CRASH_KILLS=$${CRASH_KILLS:-30} go test -count 1 -timeout 45m -parallel 4
 
-.PHONY: build test quick race lint demo bench docs fuzz phones crash services-test reliability reliability-check pressure longrun prove
+.PHONY: build test quick race lint notices embed vulncheck release reproducible demo bench docs fuzz phones crash services-test reliability reliability-check pressure longrun prove
 
 build: ## the distribution, as ./benthos-happyrobot
 	CGO_ENABLED=0 go build -trimpath -o benthos-happyrobot ./cmd/benthos-happyrobot
@@ -20,6 +27,21 @@ lint:
 	go vet ./...
 	$(GOLANGCI) run --allow-parallel-runners
 
+notices: ## THIRD_PARTY_NOTICES, from what is linked
+	UPDATE_NOTICES=1 go test -count 1 -run TestTheNoticesAreFresh ./tests/licences
+
+embed: ## plain Benthos with the plugin, as a module of its own
+	cd tests/embed && go mod tidy -diff && go vet ./... && go test ./...
+
+vulncheck: ## known vulnerabilities in what a release links
+	VULNDB=$(VULNDB) RELEASE_GO=$(RELEASE_GO) .ci/vulncheck
+
+release: ## dist/: an archive and an SBOM for each platform, and checksums
+	GOTOOLCHAIN=$(RELEASE_GO) go run .ci/release.go -platforms "$(PLATFORMS)"
+
+reproducible: ## the release of the last commit twice, compared byte by byte
+	GOTOOLCHAIN=$(RELEASE_GO) PLATFORMS="$(PLATFORMS)" .ci/reproducible
+
 demo:
 	go run ./cmd/demo
 
@@ -27,7 +49,7 @@ bench: ## side by side with what one would write otherwise
 	go test -run '^$$' -bench . -benchtime 1x ./tests/bench
 
 docs: ## plugin/docs from the components' specs
-	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin
+	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin ./plugin/connectors
 
 fuzz: ## each target for FUZZTIME
 	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/internal/ledger:FuzzDecodeRecord \

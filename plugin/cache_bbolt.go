@@ -52,7 +52,7 @@ func bboltSpec() *service.ConfigSpec {
   this.has_prefix("-") || !this.re_match("[1-9]") => [ "`+"`default_ttl`"+` must be longer than zero; leave it empty to keep items until they are deleted" ]
 }`),
 			service.NewStringField(cbFieldFileMode).
-				Description("Permissions of the file when it is created, in octal and before the umask. The owner must be able to read and write. A folder that is created is open to the same users as the file.").
+				Description("Permissions of the file when it is created, in octal, whatever the umask. The owner must be able to read and write. A folder that is created is open to the same users as the file.").
 				Default("0600").
 				Example("0640").
 				LintRule("root = if !this.re_match(\"^0?[67][0-7]{2}$\") { [ \"`file_mode` must be an octal string that lets the owner read and write, such as \\\"0600\\\"\" ] }").

@@ -28,6 +28,7 @@
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
 //	description.go       prose of docs/src, with the tables of words
+//	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:
 //
@@ -43,7 +44,20 @@
 //	happyrobot           the API's client
 //	callsim              a pretend API for tests and trials, which shares no types with the client
 //
+// Connectors for programs that are built without Connect. They register with the names and
+// fields of Connect's, are imported one by one, and know neither this package nor each other:
+//
+//	connectors            tests of all of them together
+//	connectors/kafka      input and output redpanda
+//	connectors/redis      cache and rate limit redis
+//	connectors/sql        processor and output sql_raw, cache postgres
+//	connectors/prometheus metrics prometheus
+//
+// For tests alone:
+//
+//	internal/pages       the page of a component, from its spec
+//
 // Imports point one way: plugin → internal/dialer, callfeed, webhook, boltfile, phone →
-// happyrobot, internal/ledger → internal/store, pause, words. arrows_test.go and depguard
-// hold it.
+// happyrobot, internal/ledger → internal/store, pause, words, and connectors/* → those three
+// alone. Only programs and tests import connectors. arrows_test.go and depguard hold it.
 package plugin

@@ -133,7 +133,7 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		texts:  newTranscriptTexts(res, "content.messages"),
 		closed: make(chan struct{}),
 	}
-	requests := res.Metrics().NewCounter(words.MetricWebhookRequests, "result")
+	requests := fromZero(res.Metrics().NewCounter(words.MetricWebhookRequests, "result"), webhook.Results()...)
 	options := webhook.Options{OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
 	var label string
 	var err error

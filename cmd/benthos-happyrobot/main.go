@@ -30,6 +30,7 @@ var (
 )
 
 func main() {
+	keepPrivate()
 	log.SetOutput(goLog{out: os.Stderr})
 	env := environment()
 	options := []service.CLIOptFunc{

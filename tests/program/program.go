@@ -61,6 +61,9 @@ func Settings(t *testing.T, more ...string) []string {
 		"STATE_DIR="+dir, "FAILED_FILE="+dir+"/failed.jsonl"), more...)
 }
 
+// Distribution is the path of the program, for tests that start it in their own way.
+func Distribution() string { return distribution }
+
 // Run runs the distribution to its end.
 func Run(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()

@@ -179,6 +179,16 @@ func createFile(path string, mode fs.FileMode) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
+	// The mode is what was asked for, whatever the umask: the distribution's own keeps
+	// other files private.
+	if err := os.Chmod(path, mode); err != nil {
+		return err
+	}
+	for _, made := range changed[:len(changed)-1] {
+		if err := os.Chmod(made, searchable); err != nil {
+			return err
+		}
+	}
 	for _, folder := range changed {
 		if err := syncFolder(folder); err != nil {
 			return fmt.Errorf("syncing folder: %w", err)
