@@ -44,7 +44,8 @@ func driverField() *service.ConfigField {
 func dsnField() *service.ConfigField {
 	return service.NewStringField(srFieldDSN).
 		Description("The database to connect to, as a URL or as `key=value` pairs. Without `sslmode` it is `require`: write `sslmode=disable` for a server without TLS.").
-		Example(dsnExample)
+		Example(dsnExample).
+		Secret()
 }
 
 func queryField() *service.ConfigField {
