@@ -17,7 +17,7 @@ import (
 // fetching that partition. Stopping costs a fetch that is under way and then thrown away,
 // so a pipeline that keeps up is not to cause it. Other partitions wait as well, but only
 // in the moment in which one begins to lag.
-const grace = 50 * time.Millisecond
+const grace = 200 * time.Millisecond
 
 type topicPartition struct {
 	topic     string
