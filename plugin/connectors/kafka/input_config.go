@@ -82,8 +82,8 @@ func (c *inputConfig) startFromParsed(conf *service.ParsedConfig) error {
 	return nil
 }
 
-// optional is a text that may be absent.
-func optional(conf *service.ParsedConfig, field string) (string, error) {
+// optionalText is a text that may be absent.
+func optionalText(conf *service.ParsedConfig, field string) (string, error) {
 	if !conf.Contains(field) {
 		return "", nil
 	}
@@ -112,7 +112,7 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	if c.regexp, err = conf.FieldBool(inFieldRegexpTopics); err != nil {
 		return err
 	}
-	if c.group, err = optional(conf, inFieldConsumerGroup); err != nil {
+	if c.group, err = optionalText(conf, inFieldConsumerGroup); err != nil {
 		return err
 	}
 	switch {

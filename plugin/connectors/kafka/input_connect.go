@@ -7,43 +7,24 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
-const (
-	reachPatience = 20 * time.Second // how long one attempt to reach a broker takes
-	leavePatience = 5 * time.Second  // how long a member that stops tries to say so
-)
+// leavePatience is how long a member that stops tries to say so.
+const leavePatience = 5 * time.Second
 
-// Connect starts the client, and returns once a broker answers. Benthos logs each error and
-// calls again; so that one cause is not logged with every attempt, an error that is known
-// already is returned only every five minutes.
+// ConnectionTest reports whether a broker answers.
+func (in *input) ConnectionTest(ctx context.Context) service.ConnectionTestResults {
+	return in.conf.connection.test(ctx, in.log)
+}
+
+// Connect starts the client, and returns once a broker answers.
 func (in *input) Connect(ctx context.Context) error {
 	client, err := in.start()
 	if client == nil || err != nil {
 		return err
 	}
-	again := time.Now().Add(pause.Reminder)
-	waits := pause.NewGrowing(200*time.Millisecond, 10*time.Second)
-	for {
-		err := in.reach(ctx, client)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		in.mu.Lock()
-		known := in.refused != nil && in.refused.Error() == err.Error()
-		in.refused = err
-		in.mu.Unlock()
-		if !known || time.Now().After(again) {
-			return err
-		}
-		if err := pause.Sleep(ctx, waits.Next()); err != nil {
-			return err
-		}
+	if err := in.connector.connect(ctx, client); err != nil {
+		return err
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -53,15 +34,15 @@ func (in *input) Connect(ctx context.Context) error {
 	if in.connected {
 		return nil
 	}
-	in.connected, in.refused = true, nil
+	in.connected = true
 	run, stop := context.WithCancel(context.Background())
 	in.stop = stop
 	in.stopped.Go(func() { in.poll(run, client) })
 	in.stopped.Go(func() { in.watch(run) })
 	if in.conf.group != "" {
-		in.stopped.Go(func() { every(run, in.conf.commitPeriod, in.commit) })
+		in.stopped.Go(func() { atIntervals(run, in.conf.commitPeriod, in.commit) })
 	}
-	in.stopped.Go(func() { every(run, in.conf.lagPeriod, in.measureLag) })
+	in.stopped.Go(func() { atIntervals(run, in.conf.lagPeriod, in.measureLag) })
 	return nil
 }
 
@@ -91,20 +72,8 @@ func (in *input) start() (*kgo.Client, error) {
 	return client, nil
 }
 
-func (in *input) reach(ctx context.Context, client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, reachPatience)
-	defer cancel()
-	err := client.Ping(ctx)
-	if err != nil && ctx.Err() != nil {
-		if _, why := in.health.trouble(); why != nil {
-			err = why // says more than that the time is over
-		}
-	}
-	return in.conf.connection.explain(err)
-}
-
-// every calls something at intervals.
-func every(ctx context.Context, interval time.Duration, do func(context.Context)) {
+// atIntervals calls something at intervals.
+func atIntervals(ctx context.Context, interval time.Duration, do func(context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {

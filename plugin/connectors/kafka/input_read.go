@@ -28,12 +28,13 @@ type topicPartition struct {
 // Close: one polls the client, one commits offsets, one watches for trouble and lag. The
 // client calls about assignments from its own.
 type input struct {
-	conf   *inputConfig
-	res    *service.Resources
-	log    *service.Logger
-	health *health
-	notice *pause.Notice
-	lag    *service.MetricGauge
+	conf      *inputConfig
+	res       *service.Resources
+	log       *service.Logger
+	health    *health
+	connector *connector
+	notice    *pause.Notice
+	lag       *service.MetricGauge
 
 	reading chan struct{} // held by ReadBatch
 	commits chan struct{} // held by whoever commits or ends tenures, so that no commit outlives its tenure
@@ -43,7 +44,6 @@ type input struct {
 	mu        sync.Mutex
 	client    *kgo.Client
 	connected bool
-	refused   error // why the last attempt to connect failed
 	tenures   map[topicPartition]*tenure
 	order     []*tenure // the same, to be served in turn
 	turn      int
@@ -67,6 +67,7 @@ func newInput(conf *inputConfig, res *service.Resources) *input {
 		closed:  make(chan struct{}),
 	}
 	in.health = newHealth(in.log)
+	in.connector = &connector{conn: conf.connection, health: in.health, log: in.log}
 	in.notice = pause.NewNotice(in.log, inputTroubleWords, nil)
 	return in
 }

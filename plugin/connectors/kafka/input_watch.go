@@ -96,7 +96,7 @@ func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, *a
 
 // watch reports trouble that lasts, and its end.
 func (in *input) watch(ctx context.Context) {
-	every(ctx, time.Second, func(context.Context) {
+	atIntervals(ctx, time.Second, func(context.Context) {
 		since, why := in.trouble(time.Now())
 		if why == nil || time.Since(since) < blip {
 			if why == nil {
