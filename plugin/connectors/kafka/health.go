@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -71,9 +73,15 @@ func (h *health) OnBrokerConnect(broker kgo.BrokerMetadata, _ time.Duration, _ n
 	h.note(broker, err)
 }
 
-// OnBrokerE2E is called for each request.
+// OnBrokerE2E is called for each request. That a connection ended, an idle one perhaps,
+// says little: the next attempt to connect says why.
 func (h *health) OnBrokerE2E(broker kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
-	h.note(broker, e2e.Err())
+	err := e2e.Err()
+	_, first := errors.AsType[*kgo.ErrFirstReadEOF](err)
+	if !first && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		return
+	}
+	h.note(broker, err)
 }
 
 func (h *health) note(broker kgo.BrokerMetadata, err error) {
