@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -73,12 +72,16 @@ func (h *health) OnBrokerConnect(broker kgo.BrokerMetadata, _ time.Duration, _ n
 	h.note(broker, err)
 }
 
-// OnBrokerE2E is called for each request. That a connection ended, an idle one perhaps,
-// says little: the next attempt to connect says why.
-func (h *health) OnBrokerE2E(broker kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
+// OnBrokerE2E is called for each request.
+func (h *health) OnBrokerE2E(broker kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
 	err := e2e.Err()
-	_, first := errors.AsType[*kgo.ErrFirstReadEOF](err)
-	if !first && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+	switch {
+	case !isHangup(err):
+	case key == kmsg.SASLAuthenticate.Int16():
+		err = &refusedError{err}
+	default:
+		// That a connection ended, an idle one perhaps, says little: the next attempt to
+		// connect says why.
 		return
 	}
 	h.note(broker, err)
@@ -101,7 +104,10 @@ func (h *health) note(broker kgo.BrokerMetadata, err error) {
 	if !known {
 		f.since = now
 	}
-	f.last, f.err = now, err
+	if _, clearer := errors.AsType[*refusedError](f.err); !clearer || !isHangup(err) {
+		f.err = err
+	}
+	f.last = now
 	h.failing[address] = f
 }
 

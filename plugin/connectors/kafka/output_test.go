@@ -261,6 +261,17 @@ metadata_max_age: 1s
 	outRead(t, outBrokers(cluster), "known", 2) // and no more than once
 }
 
+func TestATopicThatIsCreatedAnewIsWrittenTo(t *testing.T) {
+	t.Parallel()
+	cluster := outFake(t, kfake.SeedTopics(1, "t"))
+	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t\nmetadata_max_age: 1s", outBrokers(cluster)))
+	require.NoError(t, s.send(t.Context(), outBatch("old")))
+	require.NoError(t, cluster.DeleteTopic("t"))
+	require.NoError(t, cluster.CreateTopic("t", 1, nil))
+	outWritten(t, outAsync(t, s, outBatch("new")))
+	assert.Equal(t, []string{"new"}, outValues(outRead(t, outBrokers(cluster), "t", 1)))
+}
+
 func TestATopicIsCreatedIfAllowed(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.AllowAutoTopicCreation())

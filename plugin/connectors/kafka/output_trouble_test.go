@@ -17,8 +17,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestAClusterThatIsAwayAtStartIsWaitedFor(t *testing.T) {
@@ -66,7 +68,7 @@ func TestEachSASLMechanism(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			cluster := outFake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "alice", "pa55word"))
+			cluster := outFake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "alice", "pa55word"), kfake.SeedTopics(1, "t"))
 			brokers := outBrokers(cluster)
 			s := outRun(t, outSASL(brokers, mechanism, "alice", "pa55word"))
 			require.NoError(t, s.send(t.Context(), outBatch("a")))
@@ -74,7 +76,7 @@ func TestEachSASLMechanism(t *testing.T) {
 			for user, password := range map[string]string{"alice": "wrong-pa55", "bob": "pa55word"} {
 				s := outRun(t, outSASL(brokers, mechanism, user, password))
 				outAsync(t, s, outBatch("a"))
-				outEventually(t, s, "Failed to connect to redpanda: the broker refused the credentials; check `sasl.username` and `sasl.password`")
+				outEventually(t, s, "refuses the credentials; check `sasl.username` and `sasl.password`") // in this process it does not answer, but hangs up
 				assert.NotContains(t, s.log.text(), "pa55")
 			}
 			s = outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", brokers))
@@ -82,6 +84,21 @@ func TestEachSASLMechanism(t *testing.T) {
 			outEventually(t, s, "check whether it expects `sasl`")
 		})
 	}
+}
+
+func TestABrokerThatAnswersToWrongCredentials(t *testing.T) {
+	t.Parallel()
+	cluster := outFake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "alice", "pa55word"))
+	cluster.ControlKey(kmsg.SASLAuthenticate.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return resp, nil, true
+	})
+	s := outRun(t, outSASL(outBrokers(cluster), "PLAIN", "alice", "other-pa55"))
+	outAsync(t, s, outBatch("a"))
+	outEventually(t, s, "Failed to connect to redpanda: the broker refused the credentials; check `sasl.username` and `sasl.password`")
+	assert.NotContains(t, s.log.text(), "pa55")
 }
 
 func outSASL(brokers, mechanism, user, password string) string {
@@ -123,7 +140,7 @@ func TestCredentialsThatAreRevokedWhileRunning(t *testing.T) {
 	cluster.Close()
 	cluster = start("other")
 	done := outAsync(t, s, outBatch("b"))
-	outEventually(t, s, "Writing to Kafka is held up: the broker refused the credentials")
+	outEventually(t, s, "as it does when it refuses the credentials; check `sasl.username`")
 	cluster.Close()
 	cluster = start("pa55word")
 	outWritten(t, done)
@@ -188,11 +205,10 @@ func TestAStopDoesNotWaitForACluster(t *testing.T) {
 	done := outAsync(t, s, outBatch("b"))
 	began := time.Now()
 	s.stop()
+	assert.Less(t, time.Since(began), 4*time.Second)
 	select {
 	case err := <-done:
 		require.Error(t, err, "what is not stored is delivered again")
-	case <-time.After(20 * time.Second):
-		t.Log("the writer was ended without an answer")
+	default: // Benthos ended without an answer, which comes to the same
 	}
-	assert.Less(t, time.Since(began), 15*time.Second)
 }
