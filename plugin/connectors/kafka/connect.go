@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,13 +66,19 @@ func (c *connection) ping(ctx context.Context, client *kgo.Client, h *health) er
 	inTime, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	err := client.Ping(inTime)
-	if err != nil && inTime.Err() != nil && ctx.Err() == nil {
-		// The last error says only that time is up; what took it is a better reason.
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err = c.explain(err); err == nil {
+		return nil
+	}
+	// That time is up, or that a connection ended, says less than what the hooks saw.
+	if _, clear := errors.AsType[*trouble](err); !clear {
 		if _, why := h.trouble(); why != nil {
-			err = why
+			err = c.explain(why)
 		}
 	}
-	return c.explain(err)
+	return err
 }
 
 // test is the connection test of a component: with a client of its own, since the

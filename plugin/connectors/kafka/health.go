@@ -12,6 +12,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -72,8 +73,18 @@ func (h *health) OnBrokerConnect(broker kgo.BrokerMetadata, _ time.Duration, _ n
 }
 
 // OnBrokerE2E is called for each request.
-func (h *health) OnBrokerE2E(broker kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) {
-	h.note(broker, e2e.Err())
+func (h *health) OnBrokerE2E(broker kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	err := e2e.Err()
+	switch {
+	case !isHangup(err):
+	case key == kmsg.SASLAuthenticate.Int16():
+		err = &refusedError{err}
+	default:
+		// That a connection ended, an idle one perhaps, says little: the next attempt to
+		// connect says why.
+		return
+	}
+	h.note(broker, err)
 }
 
 func (h *health) note(broker kgo.BrokerMetadata, err error) {
@@ -93,7 +104,10 @@ func (h *health) note(broker kgo.BrokerMetadata, err error) {
 	if !known {
 		f.since = now
 	}
-	f.last, f.err = now, err
+	if _, clearer := errors.AsType[*refusedError](f.err); !clearer || !isHangup(err) {
+		f.err = err
+	}
+	f.last = now
 	h.failing[address] = f
 }
 

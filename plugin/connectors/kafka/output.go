@@ -17,6 +17,8 @@ const (
 	// writePatience is how long a write may take before the log says so: the client retries
 	// most of what goes wrong by itself, and gives no error while it does.
 	writePatience = 5 * time.Second
+	// vaguePatience is the same where the reason is not clear.
+	vaguePatience = 15 * time.Second
 	// Between two tries to write what the cluster did not take.
 	firstWritePause, longestWritePause = 250 * time.Millisecond, 10 * time.Second
 )
@@ -52,7 +54,7 @@ type output struct {
 	log       *service.Logger
 	health    *health
 	connector *connector
-	held      *pause.Notice // writes that wait for the cluster
+	heldUp    *pause.Notice // writes that wait for the cluster
 
 	mu     sync.Mutex
 	client *kgo.Client // nil before Connect, and after Close
@@ -77,7 +79,7 @@ func newOutput(conf *service.ParsedConfig, res *service.Resources) (*output, err
 		return nil, fmt.Errorf("checking the client's settings: %w", err)
 	}
 	o.connector = &connector{conn: o.conn, health: o.health, log: o.log}
-	o.held = pause.NewNotice(o.log, pause.Wording{
+	o.heldUp = pause.NewNotice(o.log, pause.Wording{
 		Begins: "Writing to Kafka is held up: %v. Messages wait, and none is lost.",
 		Lasts:  "Writing to Kafka is still held up, since %s: %v",
 		Ends:   "Writing to Kafka resumed, after %v.",
@@ -148,7 +150,7 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		return service.ErrNotConnected
 	}
 	w := &write{output: o, client: client, began: time.Now(), fates: make([]error, len(batch))}
-	w.waiter = o.held.Waiter()
+	w.waiter = o.heldUp.Waiter()
 	defer w.waiter.Stop() // unless it has recovered
 	for i, msg := range batch {
 		record, err := o.records.record(msg)
@@ -172,7 +174,7 @@ func (o *output) Close(ctx context.Context) error {
 	client := o.client
 	o.client, o.closed = nil, true
 	o.mu.Unlock()
-	o.held.Stop()
+	o.heldUp.Stop()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -42,35 +42,37 @@ func (l *outLog) text() string {
 
 func (l *outLog) count(part string) int { return strings.Count(l.text(), part) }
 
-// outStream is a stream that ends in the output, and gets its batches from the test.
+// outStream is the output as Benthos runs it, to which the test sends batches.
 type outStream struct {
 	send func(context.Context, service.MessageBatch) error
+	stop func()
 	log  *outLog
 }
 
-// outRun runs a stream with an output, whose fields are indented by two.
+// outRun runs an output with fields that are indented by two.
 func outRun(t *testing.T, fields string) *outStream {
 	t.Helper()
+	return outRunAny(t, "redpanda:\n"+fields)
+}
+
+// outRunAny runs any output.
+func outRunAny(t *testing.T, conf string) *outStream {
+	t.Helper()
 	s := &outStream{log: &outLog{}}
-	b := service.NewStreamBuilder()
+	b := service.NewResourceBuilder()
 	b.SetLogger(slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo})))
-	require.NoError(t, b.AddOutputYAML("redpanda:\n"+fields))
-	var err error
-	s.send, err = b.AddBatchProducerFunc()
+	require.NoError(t, b.AddOutputYAML("label: out\n"+conf))
+	res, stop, err := b.Build()
 	require.NoError(t, err)
-	stream, err := b.Build()
-	require.NoError(t, err)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = stream.Run(context.Background())
-	}()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	var out *service.ResourceOutput // outlives the access: a write may take longer than the stop waits
+	require.NoError(t, res.AccessOutput(t.Context(), "out", func(o *service.ResourceOutput) { out = o }))
+	s.send = out.WriteBatch
+	s.stop = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = stream.Stop(ctx)
-		<-ended
+		_ = stop(ctx)
 	})
+	t.Cleanup(s.stop)
 	return s
 }
 
@@ -167,7 +169,7 @@ func outAsync(t *testing.T, s *outStream, batch service.MessageBatch) <-chan err
 
 func outEventually(t *testing.T, s *outStream, part string) {
 	t.Helper()
-	if !outSees(s, part, 30*time.Second) {
+	if !outSees(s, part, 15*time.Second) {
 		t.Fatalf("the log does not say %q:\n%s", part, s.log.text())
 	}
 }
@@ -186,7 +188,7 @@ func outWritten(t *testing.T, done <-chan error) {
 	select {
 	case err := <-done:
 		require.NoError(t, err)
-	case <-time.After(30 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("the batch was not written")
 	}
 }

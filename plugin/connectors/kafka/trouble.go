@@ -35,6 +35,21 @@ func (e *handshakeError) Error() string {
 }
 func (e *handshakeError) Unwrap() error { return e.err }
 
+// refusedError is a broker that closed the connection instead of an answer to credentials,
+// as some do that refuse them.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return "authenticating: " + e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// isHangup reports whether an error says only that a connection ended.
+func isHangup(err error) bool {
+	if _, first := errors.AsType[*kgo.ErrFirstReadEOF](err); first {
+		return false // the library knows what that means
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // explain says what an error of the client means for whoever runs the pipeline. An error
 // that needs no explanation is returned as it is.
 func (c *connection) explain(err error) error {
@@ -69,7 +84,10 @@ func (c *connection) explainTopic(topic string, err error) error {
 func (c *connection) words(err error) string {
 	var handshake *handshakeError
 	var first *kgo.ErrFirstReadEOF
+	var refused *refusedError
 	switch {
+	case errors.As(err, &refused):
+		return "the broker closed the connection while the client authenticated, as it does when it refuses the credentials; check `sasl.username` and `sasl.password`, or `sasl.token`"
 	case errors.As(err, &handshake):
 		return handshakeWords(handshake)
 	case errors.As(err, &first) && strings.Contains(first.Error(), "SASL"):

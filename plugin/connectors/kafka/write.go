@@ -48,7 +48,7 @@ func (w *write) all(ctx context.Context) error {
 		case w.producer.givesUp(err, time.Since(w.began)):
 			return err
 		}
-		w.waiter.TroubleSince(w.began, err)
+		w.held(err)
 		if err := pause.Sleep(ctx, between.Next()); err != nil {
 			return err
 		}
@@ -79,6 +79,11 @@ func (w *write) once(ctx context.Context) error {
 			w.fates[entry.index] = w.faultWords(entry.record, err)
 		default:
 			w.left = append(w.left, entry)
+			if errors.Is(err, kerr.UnknownTopicID) {
+				// The topic was deleted and created again. The client knows topics by the
+				// ids that they had when it met them, and keeps asking for the old one.
+				w.client.PurgeTopicsFromProducing(entry.record.Topic)
+			}
 			if first == nil {
 				first = w.conn.explainTopic(entry.record.Topic, err)
 			}
@@ -114,11 +119,20 @@ func (w *write) send(ctx context.Context, client *kgo.Client, entries []entry) (
 
 // waits reports that the client has not stored all yet, with the reason if it has one.
 func (w *write) waits() {
-	if _, err := w.health.trouble(); err != nil {
-		w.waiter.TroubleSince(w.began, w.conn.explain(err))
-		return
+	_, err := w.health.trouble()
+	if err == nil {
+		err = errNoAnswer
 	}
-	w.waiter.Silence(w.began, errNoAnswer)
+	w.held(w.conn.explain(err))
+}
+
+// held reports what holds the write up. A reason that is not clear, such as that a
+// connection ended, is kept back for a while: mostly a clear one follows.
+func (w *write) held(why error) {
+	_, clear := errors.AsType[*trouble](why)
+	if clear || time.Since(w.began) >= vaguePatience {
+		w.waiter.TroubleSince(w.began, why)
+	}
 }
 
 var errNoAnswer = errors.New("the cluster has not stored the records yet, and gave no error; see the health of its brokers")
