@@ -62,7 +62,7 @@ func (in *input) start() (*kgo.Client, error) {
 	opts := in.conf.opts(in.health)
 	if in.conf.group != "" {
 		opts = append(opts, in.conf.groupOpts()...)
-		opts = append(opts, kgo.OnPartitionsAssigned(in.assigned), kgo.OnPartitionsRevoked(in.revoked), kgo.OnPartitionsLost(in.lost))
+		opts = append(opts, kgo.OnPartitionsAssigned(in.assigned), kgo.OnPartitionsRevoked(in.revoked), kgo.OnPartitionsLost(in.lost), kgo.AdjustFetchOffsetsFn(in.starting))
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

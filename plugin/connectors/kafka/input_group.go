@@ -25,6 +25,20 @@ func (in *input) assigned(_ context.Context, _ *kgo.Client, partitions map[strin
 	}
 }
 
+// starting learns at which offsets partitions start.
+func (in *input) starting(_ context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for topic, partitions := range starts {
+		for p, start := range partitions {
+			if t := in.tenures[topicPartition{topic: topic, partition: p}]; t != nil {
+				t.expected = max(-1, start.EpochOffset().Offset) // below 0 are the start and the end
+			}
+		}
+	}
+	return starts, nil
+}
+
 // revoked hands partitions over: nothing more of them is handed out, what is in work is
 // waited for, what is done by then is committed, and nothing that is heard later counts.
 func (in *input) revoked(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {

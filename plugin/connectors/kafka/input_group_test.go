@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -27,11 +28,17 @@ type inBackground struct {
 	done chan struct{}
 }
 
-func drain(m *member) *inBackground {
+func drain(m *member) *inBackground { return drainSlowly(m, 0) }
+
+// drainSlowly is drain where the work on each batch takes up to some time, and several
+// batches are in work.
+func drainSlowly(m *member, work time.Duration) *inBackground {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &inBackground{got: map[string]int{}, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(d.done)
+		var working sync.WaitGroup
+		defer working.Wait()
 		for {
 			batch, f, err := m.in.ReadBatch(ctx)
 			if err != nil {
@@ -43,7 +50,14 @@ func drain(m *member) *inBackground {
 				d.got[string(b)]++
 			}
 			d.mu.Unlock()
-			_ = f(ctx, nil)
+			if work == 0 {
+				_ = f(ctx, nil)
+				continue
+			}
+			working.Go(func() {
+				time.Sleep(rand.N(work))
+				_ = f(ctx, nil)
+			})
 		}
 	}()
 	return d

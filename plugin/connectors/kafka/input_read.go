@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -249,10 +251,18 @@ func (in *input) full(pauseThem bool) (full bool) {
 
 // receive buffers records by partition, and remembers errors.
 func (in *input) receive(fetches kgo.Fetches) {
+	var jumps []string
 	in.mu.Lock()
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		key := topicPartition{topic: p.Topic, partition: p.Partition}
-		if p.Err != nil {
+		var cut *kgo.ErrDataLoss
+		switch {
+		case errors.As(p.Err, &cut):
+			jumps = append(jumps, fmt.Sprintf("Partition %s/%d ends before offset %d, up to which it was read, so that is out of range: the brokers lost records; reading continues at offset %d", p.Topic, p.Partition, cut.ConsumedTo, cut.ResetTo))
+			if t := in.tenures[key]; t != nil {
+				t.expected = cut.ResetTo
+			}
+		case p.Err != nil:
 			in.troubles.add(key, p.Err, time.Now())
 		}
 		if len(p.Records) == 0 {
@@ -266,15 +276,21 @@ func (in *input) receive(fetches kgo.Fetches) {
 			}
 			t = in.begin(key)
 		}
+		if jump := t.jump(p.Records, p.LogStartOffset); jump != "" {
+			jumps = append(jumps, jump)
+		}
 		t.add(p.Records, p.HighWatermark)
 	})
 	in.mu.Unlock()
+	for _, jump := range jumps {
+		in.log.Warn(jump)
+	}
 	signal(in.work)
 }
 
 // begin starts a tenure. The lock is held.
 func (in *input) begin(key topicPartition) *tenure {
-	t := &tenure{topic: key.topic, partition: key.partition}
+	t := &tenure{topic: key.topic, partition: key.partition, expected: -1}
 	if in.conf.unordered && !in.conf.batching.IsNoop() {
 		t.gather = &gathering{}
 	}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +67,6 @@ func committed(t testing.TB, client *kgo.Client, group, topic string, partition 
 type member struct {
 	in     service.BatchInput
 	closed sync.Once
-	log    *logLines
 }
 
 // newMember makes an input of YAML and connects it.
@@ -132,22 +130,4 @@ func texts(t testing.TB, batch service.MessageBatch) (out []string) {
 func ack(t testing.TB, f service.AckFunc, err error) {
 	t.Helper()
 	require.NoError(t, f(context.Background(), err))
-}
-
-// logLines is what a stream logged.
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -96,7 +96,8 @@ func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, *a
 
 // watch reports trouble that lasts, and its end.
 func (in *input) watch(ctx context.Context) {
-	atIntervals(ctx, time.Second, func(context.Context) {
+	atIntervals(ctx, time.Second, func(ctx context.Context) {
+		in.renew(ctx)
 		since, why := in.trouble(time.Now())
 		if why == nil || time.Since(since) < blip {
 			if why == nil {
@@ -123,6 +124,53 @@ func (in *input) trouble(now time.Time) (time.Time, error) {
 		return a.since, in.conf.connection.explainTopic(key.topic, a.err)
 	}
 	return a.since, in.conf.connection.explain(a.err)
+}
+
+// renewPatience is how long asking for a topic may take.
+const renewPatience = 5 * time.Second
+
+// renew makes the client forget a topic that was deleted and exists again. To the client
+// it is for ever the one that was deleted. Nothing of the old one is committed, since its
+// offsets mean other records in the new one.
+func (in *input) renew(ctx context.Context) {
+	in.mu.Lock()
+	client := in.client
+	topics := map[string]bool{}
+	for key, a := range in.troubles.of {
+		if key.topic != "" && errors.Is(a.err, kerr.UnknownTopicID) {
+			topics[key.topic] = true
+		}
+	}
+	in.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, renewPatience)
+	defer cancel()
+	for topic := range topics {
+		found, err := kadm.NewClient(client).ListTopics(ctx, topic)
+		if err != nil || !found.Has(topic) {
+			continue
+		}
+		var old []*tenure
+		in.mu.Lock()
+		for _, t := range in.order {
+			if t.topic == topic {
+				old = append(old, t)
+			}
+		}
+		for key := range in.troubles.of {
+			if key.topic == topic {
+				delete(in.troubles.of, key)
+			}
+		}
+		in.mu.Unlock()
+		in.log.Warnf("Topic %s was deleted and made again; it is read as a new topic", topic)
+		in.end(ctx, old, false)
+		client.PurgeTopicsFromConsuming(topic)
+		if partitions := in.conf.partitions[topic]; partitions != nil {
+			client.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: partitions})
+		} else if !in.conf.regexp { // patterns find it again by themselves
+			client.AddConsumeTopics(topic)
+		}
+	}
 }
 
 // measureLag brings the metric up to date. Trouble with it is trouble with the brokers,

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -30,6 +31,7 @@ type tenure struct {
 	committed mark  // what the group knows
 	first     int64 // the offset that came first
 	started   bool  // first is set
+	expected  int64 // the offset that should come next, -1 if that is not known
 
 	queue    []*kgo.Record // fetched, not yet handed out
 	buffered int           // bytes of these
@@ -126,6 +128,22 @@ func (t *tenure) shift(n int) {
 	if t.queue = t.queue[n:]; len(t.queue) == 0 {
 		t.queue = nil // and with it the array that holds what was taken
 	}
+}
+
+// jump says what is wrong with where fetched records begin, given where the broker's log
+// begins; "" if nothing is. Mere gaps are normal: compaction makes them, and transactions.
+func (t *tenure) jump(records []*kgo.Record, logStart int64) string {
+	expected, first := t.expected, records[0].Offset
+	t.expected = records[len(records)-1].Offset + 1
+	switch {
+	case expected < 0 || first == expected:
+		return ""
+	case first < expected:
+		return fmt.Sprintf("Partition %s/%d has no offset %d any more, or not yet, so it is out of range; reading starts over at offset %d", t.topic, t.partition, expected, first)
+	case logStart > expected:
+		return fmt.Sprintf("Partition %s/%d has no offset %d any more, so it is out of range: retention deleted up to %d records before they were read; reading continues at offset %d", t.topic, t.partition, expected, first-expected, first)
+	}
+	return ""
 }
 
 // putBack undoes takes of records that were not handed out.
