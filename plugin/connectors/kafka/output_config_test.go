@@ -17,7 +17,7 @@ func TestAConfigThatIsWrongSaysWhat(t *testing.T) {
 	const brokers = "seed_brokers: [ localhost:1 ]\ntopic: t\n"
 	for _, test := range []struct{ name, fields, lint, start string }{
 		{name: "least", fields: brokers},
-		{name: "no brokers", fields: "topic: t", lint: "`seed_brokers` is required", start: "seed_brokers"},
+		{name: "no brokers", fields: "topic: t", lint: "`seed_brokers` must name at least one broker", start: "seed_brokers"},
 		{name: "an empty list of brokers", fields: "seed_brokers: []\ntopic: t", lint: "`seed_brokers` must name at least one broker", start: "field seed_brokers: must name at least one broker"},
 		{name: "brokers of commas", fields: "seed_brokers: [ ' , ' ]\ntopic: t", start: "field seed_brokers: must name at least one broker"},
 		{name: "a broker that is no address", fields: "seed_brokers: [ 'localhost:kafka' ]\ntopic: t", start: "checking the client's settings"},
