@@ -28,6 +28,10 @@ const ( // cn: connection
 // dialTimeout is how long one attempt to connect takes where `tcp` sets no other limit.
 const dialTimeout = 10 * time.Second
 
+// seedBrokersLint is a part of the lint rules of both components. It is none of the field's
+// own, since Benthos does not run that of a list that is missing.
+const seedBrokersLint = "if (this.seed_brokers | []).length() == 0 { \"`seed_brokers` must name at least one broker, such as localhost:9092; there is no top-level block `redpanda` here\" }"
+
 // connectionFields are the fields that say how to reach a cluster.
 func connectionFields() []*service.ConfigField {
 	return []*service.ConfigField{
@@ -35,8 +39,7 @@ func connectionFields() []*service.ConfigField {
 			Description("Addresses of brokers to connect to first, as `host:port`. The client learns the other brokers of the cluster from them, so two or three are enough for a cluster of any size. Without a port, 9092 is used. An item may hold several addresses, separated by commas.").
 			Example([]string{"localhost:9092"}).
 			Example([]string{"kafka-1:9092", "kafka-2:9092"}).
-			Example([]string{"kafka-1:9092,kafka-2:9092"}).
-			LintRule("root = if this.type() == \"array\" && this.length() == 0 { [ \"`seed_brokers` must name at least one broker, such as localhost:9092\" ] }"),
+			Example([]string{"kafka-1:9092,kafka-2:9092"}),
 		service.NewStringField(cnFieldClientID).
 			Description("The name by which the brokers know this client, in their logs, metrics and quotas.").
 			Default("redpanda-connect").

@@ -38,6 +38,7 @@ const (
 
 // outputLint is for fields that depend on each other. The constructor checks the same.
 const outputLint = `root = [
+  ` + seedBrokersLint + `,
   if this.partitioner.or("") == "manual" && this.partition.or("") == "" { "` + "`partitioner: manual` needs `partition`" + `" },
   if this.partitioner.or("") != "manual" && this.partition.or("") != "" { "` + "`partition` is used with `partitioner: manual` only; set that, or remove `partition`" + `" },
   if this.timestamp.or("") != "" && this.timestamp_ms.or("") != "" { "` + "`timestamp` and `timestamp_ms` exclude each other; use `timestamp_ms`" + `" },

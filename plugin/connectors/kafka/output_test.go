@@ -19,7 +19,7 @@ import (
 func TestARecordHasWhatItsFieldsSay(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.AllowAutoTopicCreation())
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: ${! @to }
 key: ${! @id }
@@ -49,7 +49,7 @@ metadata:
 func TestNullKeysEmptyKeysAndTombstones(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "with", "without"))
-	with := outRun(t, outField(`
+	with := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: with
 key: ${! @kafka_key }
@@ -81,7 +81,7 @@ key: ${! @kafka_key }
 	assert.Nil(t, r[5].Value)
 	assert.Equal(t, "a value all the same", string(r[6].Value))
 
-	without := outRun(t, outField(`
+	without := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: without
 `, outBrokers(cluster)))
@@ -92,7 +92,7 @@ topic: without
 func TestAMappingWritesATombstone(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: t
 key: k
@@ -110,7 +110,7 @@ batching:
 func TestOneBadMessageFailsAlone(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.AllowAutoTopicCreation())
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: ${! json("topic") }
 key: ${! json("key") }
@@ -156,7 +156,7 @@ compression: none
 func TestABatchWithoutFailuresGivesNoError(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("a", "b")))
 }
 
@@ -164,7 +164,7 @@ func TestARecordThatOnlyTheBrokerFindsTooLargeFailsAlone(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t)
 	require.NoError(t, cluster.CreateTopic("small", 1, map[string]string{"max.message.bytes": "2000"}))
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: small
 compression: none
@@ -193,7 +193,7 @@ func TestACompactedTopicSaysThatItWantsAKey(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord, Count: -1})
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	fates := outFates(t, s, outBatch("a"))
 	require.ErrorContains(t, fates[0], `record refused by topic "t": it has no key`)
 }
@@ -201,7 +201,7 @@ func TestACompactedTopicSaysThatItWantsAKey(t *testing.T) {
 func TestOrderIsKeptWithinABatch(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(3, "t"))
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: t
 key: ${! content().string().split("-").index(0) }
@@ -230,7 +230,7 @@ func TestALostAnswerStoresARecordOnce(t *testing.T) {
 		loser = &answerLoser{Listener: l}
 		return loser, err
 	}))
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("first")))
 	// The answer to the next request with records is lost, once they are stored.
 	produced := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Observe: true, Count: 1, When: func(kmsg.Request) bool {
@@ -245,7 +245,7 @@ func TestALostAnswerStoresARecordOnce(t *testing.T) {
 func TestAnUnknownTopicIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "known"))
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: ${! content() }
 allow_auto_topic_creation: false
@@ -264,7 +264,7 @@ metadata_max_age: 1s
 func TestATopicThatIsCreatedAnewIsWrittenTo(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t\nmetadata_max_age: 1s", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t\nmetadata_max_age: 1s", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("old")))
 	require.NoError(t, cluster.DeleteTopic("t"))
 	require.NoError(t, cluster.CreateTopic("t", 1, nil))
@@ -275,7 +275,7 @@ func TestATopicThatIsCreatedAnewIsWrittenTo(t *testing.T) {
 func TestATopicIsCreatedIfAllowed(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.AllowAutoTopicCreation())
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: new", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: new", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("a")))
 	outRead(t, outBrokers(cluster), "new", 1)
 }
@@ -286,7 +286,7 @@ func TestAWriteWithALimitFails(t *testing.T) {
 	for name, limit := range map[string]string{"time": "record_delivery_timeout: 1s", "retries": "record_retries: 1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := outRun(t, outField(`
+			s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: missing
 allow_auto_topic_creation: false
@@ -310,7 +310,7 @@ func TestNoAuthorizationIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
 	denied := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "t", Err: kerr.TopicAuthorizationFailed, Count: -1})
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	done := outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "not authorized for topic \\\"t\\\"; check the ACLs")
 	denied.Remove()

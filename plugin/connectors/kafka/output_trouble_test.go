@@ -26,7 +26,7 @@ import (
 func TestAClusterThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	address, port := outPort(t)
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", address))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", address))
 	done := outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "Failed to connect to redpanda: no broker can be reached (`seed_brokers`: "+address+"): connect: connection refused")
 	time.Sleep(2 * time.Second) // for several tries
@@ -48,7 +48,7 @@ func TestAClusterThatGoesAwayIsWaitedForAndNothingIsLost(t *testing.T) {
 		return cluster
 	}
 	cluster := start()
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("before")))
 	cluster.Close()
 
@@ -79,7 +79,7 @@ func TestEachSASLMechanism(t *testing.T) {
 				outEventually(t, s, "refuses the credentials; check `sasl.username` and `sasl.password`") // in this process it does not answer, but hangs up
 				assert.NotContains(t, s.log.text(), "pa55")
 			}
-			s = outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", brokers))
+			s = outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", brokers))
 			outAsync(t, s, outBatch("a"))
 			outEventually(t, s, "check whether it expects `sasl`")
 		})
@@ -102,7 +102,7 @@ func TestABrokerThatAnswersToWrongCredentials(t *testing.T) {
 }
 
 func outSASL(brokers, mechanism, user, password string) string {
-	return outField(`
+	return outFields(`
 seed_brokers: [ %q ]
 topic: t
 sasl:
@@ -115,7 +115,7 @@ sasl:
 func TestAMechanismThatTheBrokerLacks(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "alice", "pa55word"))
-	s := outRun(t, outField(`
+	s := outRun(t, outFields(`
 seed_brokers: [ %q ]
 topic: t
 sasl:
@@ -171,27 +171,27 @@ func TestTLS(t *testing.T) {
 	secure, plain := outFake(t, kfake.TLS(conf), kfake.SeedTopics(1, "t")), outFake(t)
 	tlsFields := "seed_brokers: [ %q ]\ntopic: t\ntls:\n  enabled: true\n  root_cas_file: %q"
 
-	s := outRun(t, outField(tlsFields, outBrokers(secure), file))
+	s := outRun(t, outFields(tlsFields, outBrokers(secure), file))
 	require.NoError(t, s.send(t.Context(), outBatch("a")))
 	outRead(t, outBrokers(secure), "t", 1, kgo.DialTLSConfig(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // the test's own
 
-	s = outRun(t, outField(tlsFields, outBrokers(plain), file))
+	s = outRun(t, outFields(tlsFields, outBrokers(plain), file))
 	outAsync(t, s, outBatch("a"))
 	// Kafka closes the connection; the pretend cluster says nothing until the time is up.
 	require.True(t, outSees(s, "does not speak TLS on this port; use its port for TLS, or set `tls.enabled` to false", 50*time.Second), s.log.text())
 
-	s = outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(secure)))
+	s = outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(secure)))
 	outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "set `tls.enabled` to true")
 
-	s = outRun(t, outField("seed_brokers: [ %q ]\ntopic: t\ntls:\n  enabled: true", outBrokers(secure)))
+	s = outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t\ntls:\n  enabled: true", outBrokers(secure)))
 	outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "is not trusted; check `tls.root_cas_file`")
 
 	ask, _ := outAuthority(t)
 	ask.ClientAuth = tls.RequireAnyClientCert
 	asking := outFake(t, kfake.TLS(ask))
-	s = outRun(t, outField("seed_brokers: [ %q ]\ntopic: t\ntls:\n  enabled: true\n  skip_cert_verify: true", outBrokers(asking)))
+	s = outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t\ntls:\n  enabled: true\n  skip_cert_verify: true", outBrokers(asking)))
 	outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "check `tls.client_certs`")
 }
@@ -199,7 +199,7 @@ func TestTLS(t *testing.T) {
 func TestAStopDoesNotWaitForACluster(t *testing.T) {
 	t.Parallel()
 	cluster := outFake(t, kfake.SeedTopics(1, "t"))
-	s := outRun(t, outField("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
+	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", outBrokers(cluster)))
 	require.NoError(t, s.send(t.Context(), outBatch("a")))
 	cluster.Close()
 	done := outAsync(t, s, outBatch("b"))

@@ -238,7 +238,7 @@ func (c *losingConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-func outField(format string, args ...any) string {
+func outFields(format string, args ...any) string {
 	var out strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n") {
 		out.WriteString("  " + line + "\n")
