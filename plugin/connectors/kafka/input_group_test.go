@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -66,11 +68,7 @@ func drainSlowly(m *member, work time.Duration) *inBackground {
 func (d *inBackground) texts() map[string]int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := map[string]int{}
-	for text, n := range d.got {
-		out[text] = n
-	}
-	return out
+	return maps.Clone(d.got)
 }
 
 func (d *inBackground) end() {
@@ -111,7 +109,7 @@ func TestWorkOnARevokedPartitionIsFinishedAndCommittedBeforeItIsHandedOver(t *te
 	for text, n := range others.texts() {
 		assert.Equal(t, 1, n, text)
 	}
-	assert.NotContains(t, others.texts(), string(rune('0'+revoked))+"/0", "it was done by the first member")
+	assert.NotContains(t, others.texts(), fmt.Sprintf("%d/0", revoked), "it was done by the first member")
 }
 
 // leavingPartition waits until a partition is being revoked, and returns its number.
@@ -209,7 +207,7 @@ func TestCloseWorksTwiceAndBeforeConnect(t *testing.T) {
 	in := parseInput(t, groupYAML, "127.0.0.1:1")
 	require.NoError(t, in.Close(t.Context()))
 	require.NoError(t, in.Close(t.Context()))
-	assert.ErrorIs(t, in.Connect(t.Context()), service.ErrEndOfInput)
+	require.ErrorIs(t, in.Connect(t.Context()), service.ErrEndOfInput)
 	_, _, err := in.ReadBatch(t.Context())
 	assert.ErrorIs(t, err, service.ErrEndOfInput)
 }

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -74,8 +73,8 @@ func TestTheMarkIsThatOfANaiveModel(t *testing.T) {
 				want, wanted = mark{offset: r.offset + 1, epoch: r.epoch}, true
 			}
 			at, any := o.committable()
-			require.Equal(t, wanted, any, fmt.Sprintf("seed %d, step %d", seed, step))
-			require.Equal(t, want, at, fmt.Sprintf("seed %d, step %d", seed, step))
+			require.Equal(t, wanted, any, "seed %d, step %d", seed, step)
+			require.Equal(t, want, at, "seed %d, step %d", seed, step)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -32,9 +33,7 @@ func TestMetadataIsThatOfConnect(t *testing.T) {
 			"kafka_timestamp_unix": int64(1795812458), "kafka_timestamp_ms": int64(1795812458540),
 			"kafka_tombstone_message": false, "kafka_lag": int64(2),
 		}
-		for key, value := range changes {
-			all[key] = value
-		}
+		maps.Copy(all, changes)
 		return all
 	}
 	for _, c := range []struct {

@@ -68,10 +68,10 @@ func suiteOfMessages() integration.StreamTestList {
 	)
 }
 
-func runSuite(t *testing.T, tests integration.StreamTestList, config string, partitions int32, opts ...integration.StreamTestOptFunc) {
+func runSuite(t *testing.T, tests integration.StreamTestList, config string, partitions int32) {
 	t.Helper()
 	broker := services.Kafka(t)
-	tests.Run(t, strings.ReplaceAll(config, "$BROKER", broker), append(opts,
+	tests.Run(t, strings.ReplaceAll(config, "$BROKER", broker),
 		integration.StreamTestOptTimeout(time.Minute),
 		integration.StreamTestOptPreTest(func(t testing.TB, ctx context.Context, vars *integration.StreamTestConfigVars) {
 			admin := kadm.NewClient(newClient(t, []string{broker}))
@@ -79,7 +79,7 @@ func runSuite(t *testing.T, tests integration.StreamTestList, config string, par
 			_, err := admin.CreateTopic(ctx, partitions, 1, nil, topic)
 			require.NoError(t, err)
 			t.Cleanup(func() { _, _ = admin.DeleteTopics(context.Background(), topic) })
-		}))...)
+		}))
 }
 
 func TestSuiteInOrder(t *testing.T) {
