@@ -129,8 +129,7 @@ func outValues(records []*kgo.Record) (values []string) {
 	return values
 }
 
-// outFates are the errors that a write gave for each message of a batch; all are nil if
-// it gave none, and all are set if it was not a BatchError.
+// outFates are the errors that a write gave for each message of a batch.
 func outFates(t *testing.T, s *outStream, batch service.MessageBatch) []error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -138,7 +137,8 @@ func outFates(t *testing.T, s *outStream, batch service.MessageBatch) []error {
 	index := batch.Index()
 	err := s.send(ctx, batch)
 	fates := make([]error, len(batch))
-	if err == nil {
+	if err == nil || len(batch) == 1 { // of one message a plain error says the same
+		fates[0] = err
 		return fates
 	}
 	var each *service.BatchError
