@@ -92,6 +92,6 @@ func TestAnAddressThatIsAdvertisedWronglyIsNamed(t *testing.T) {
 	dial := func(ip string) error {
 		return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.ParseIP(ip), Port: 9092}, Err: errors.New("no route")}
 	}
-	assert.ErrorContains(t, c.explain(dial("127.0.0.1")), "no broker can be reached (`seed_brokers`: 127.0.0.1:9092)")
-	assert.ErrorContains(t, c.explain(dial("10.0.0.1")), "broker 10.0.0.1:9092 cannot be reached")
+	require.ErrorContains(t, c.explain(dial("127.0.0.1")), "no broker can be reached (`seed_brokers`: 127.0.0.1:9092)")
+	require.ErrorContains(t, c.explain(dial("10.0.0.1")), "broker 10.0.0.1:9092 cannot be reached")
 }

@@ -62,7 +62,7 @@ output:
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	req.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{
 		ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "out",
-		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: kmsg.StringPtr("10000")}},
+		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: new("10000")}},
 	}}
 	_, err = req.RequestWith(t.Context(), client)
 	require.NoError(t, err)

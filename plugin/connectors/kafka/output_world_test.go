@@ -153,7 +153,7 @@ func outFates(t *testing.T, s *outStream, batch service.MessageBatch) []error {
 // outPort is an address on which nothing listens.
 func outPort(t *testing.T) (address string, port int) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 	return l.Addr().String(), l.Addr().(*net.TCPAddr).Port

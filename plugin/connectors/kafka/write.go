@@ -158,8 +158,8 @@ func (w *write) waits() {
 // held reports what holds the write up. A reason that is not clear, such as that a
 // connection ended, is kept back for a while: mostly a clear one follows.
 func (w *write) held(why error) {
-	_, clear := errors.AsType[*trouble](why)
-	if clear || time.Since(w.began) >= vaguePatience {
+	_, known := errors.AsType[*trouble](why)
+	if known || time.Since(w.began) >= vaguePatience {
 		w.waiter.TroubleSince(w.began, why)
 	}
 }
@@ -219,7 +219,7 @@ func isNoPartition(err error) bool {
 // faultWords says what is wrong with a record, and never what is in it.
 func (w *write) faultWords(r *kgo.Record, err error) error {
 	size := humanize.IBytes(uint64(sizeOf(r)))
-	text := ""
+	var text string
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge) && isLocal(err):
 		limit, field := uint64(w.producer.maxMessageBytes), orFieldMaxMessageBytes
