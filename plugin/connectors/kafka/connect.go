@@ -73,7 +73,7 @@ func (c *connection) ping(ctx context.Context, client *kgo.Client, h *health) er
 		return nil
 	}
 	// That time is up, or that a connection ended, says less than what the hooks saw.
-	if _, clear := errors.AsType[*trouble](err); !clear {
+	if _, known := errors.AsType[*trouble](err); !known {
 		if _, why := h.trouble(); why != nil {
 			err = c.explain(why)
 		}

@@ -14,6 +14,7 @@
 //	connect.go     connecting as Benthos wants it
 //	trouble.go     one clear error for each cause of trouble
 //	health.go      which brokers fail at the moment, and the client's own log
+//	origin.go      which messages of a batch carry the context of another
 //
 // The output:
 //

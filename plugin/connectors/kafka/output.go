@@ -134,14 +134,20 @@ func (o *output) open() (*kgo.Client, error) {
 //     cannot be resolved for them, a record that is too large. All others are stored. So
 //     one bad message holds up no other.
 //  2. Any other error is a plain one, and the whole batch is delivered again. This is the
-//     form that loses nothing, whatever was done to the batch before: Benthos finds the
-//     messages of a BatchError by their position, and below a processor that removes,
-//     reorders or splits messages of a batch it takes a neighbour for the failed one. Such
-//     an error is never mixed with 1.: what can never be stored fails next time, too.
+//     form that loses nothing, whatever was done to the batch before. Such an error is
+//     never mixed with 1.: what can never be stored fails next time, too.
 //
-// There is no form of 1. that is right below such a processor, and an output cannot tell
-// that it is below one. A plain error would not help either: as long as the bad message is
-// delivered again, with its batch, the others are stored over and over.
+// Benthos finds the messages of a BatchError by their position. Below a processor that
+// removes, reorders or splits messages of a batch it takes a neighbour for the failed one,
+// and the failed one is lost. So 1. has two exceptions:
+//
+//   - A batch of one message gives a plain error: it says the same, and cannot be mistaken.
+//   - Where the batch is known to have been changed (isShifted), a bad message holds the
+//     write up, like trouble with the cluster. A plain error would have the others stored
+//     again and again, as long as the bad message is delivered again with them.
+//
+// What is left is a changed batch of messages that another input read. Nothing tells the
+// output that it has one.
 func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
 	o.mu.Lock()
 	client := o.client
@@ -149,13 +155,13 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 	if client == nil {
 		return service.ErrNotConnected
 	}
-	w := &write{output: o, client: client, began: time.Now(), fates: make([]error, len(batch))}
+	w := &write{output: o, client: client, began: time.Now(), fates: make([]error, len(batch)), shifted: isShifted(batch)}
 	w.waiter = o.heldUp.Waiter()
 	defer w.waiter.Stop() // unless it has recovered
 	for i, msg := range batch {
 		record, err := o.records.record(msg)
 		if err != nil {
-			w.fates[i] = err
+			w.fails(i, err)
 			continue
 		}
 		w.left = append(w.left, entry{record: record, index: i})
@@ -164,6 +170,9 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		return err
 	}
 	w.waiter.Recovered()
+	if len(batch) == 1 {
+		return w.fates[0]
+	}
 	return batchError(batch, w.fates)
 }
 

@@ -139,10 +139,10 @@ compression: none
 		"record too large: 20 KiB (20078 bytes), and `max_message_bytes` is 10 KiB", "",
 	} {
 		if want == "" {
-			assert.NoError(t, fates[i], "message %d", i)
+			require.NoError(t, fates[i], "message %d", i)
 			continue
 		}
-		assert.ErrorContains(t, fates[i], want, "message %d", i)
+		require.ErrorContains(t, fates[i], want, "message %d", i)
 		assert.NotContains(t, fmt.Sprint(fates[i]), "secret", "message %d", i)
 	}
 	var keys []string
@@ -226,7 +226,7 @@ func TestALostAnswerStoresARecordOnce(t *testing.T) {
 	t.Parallel()
 	var loser *answerLoser
 	cluster := outFake(t, kfake.SeedTopics(1, "t"), kfake.ListenFn(func(network, address string) (net.Listener, error) {
-		l, err := net.Listen(network, address) //nolint:noctx // kfake's own way
+		l, err := net.Listen(network, address)
 		loser = &answerLoser{Listener: l}
 		return loser, err
 	}))

@@ -142,7 +142,7 @@ func TestCredentialsThatAreRevokedWhileRunning(t *testing.T) {
 	done := outAsync(t, s, outBatch("b"))
 	outEventually(t, s, "as it does when it refuses the credentials; check `sasl.username`")
 	cluster.Close()
-	cluster = start("pa55word")
+	start("pa55word")
 	outWritten(t, done)
 	assert.Equal(t, 0, s.log.count("Failed to send"), "each try would be a line: %s", s.log.text())
 }
@@ -173,7 +173,7 @@ func TestTLS(t *testing.T) {
 
 	s := outRun(t, outFields(tlsFields, outBrokers(secure), file))
 	require.NoError(t, s.send(t.Context(), outBatch("a")))
-	outRead(t, outBrokers(secure), "t", 1, kgo.DialTLSConfig(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // the test's own
+	outRead(t, outBrokers(secure), "t", 1, kgo.DialTLSConfig(&tls.Config{InsecureSkipVerify: true}))
 
 	s = outRun(t, outFields(tlsFields, outBrokers(plain), file))
 	outAsync(t, s, outBatch("a"))

@@ -10,9 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// orMetaTombstone is the metadata with which the input marks a tombstone.
-const orMetaTombstone = "kafka_tombstone_message"
-
 // recordConfig is how the record of a message is made.
 type recordConfig struct {
 	topic     *service.InterpolatedString
@@ -146,7 +143,7 @@ func number(field *service.InterpolatedString, msg *service.Message, bits int) (
 // processor that touches the content of one makes it empty instead of null, and a mapping
 // cannot make it null at all; the metadata survives both.
 func isTombstone(msg *service.Message) bool {
-	flag, ok := msg.MetaGetMut(orMetaTombstone)
+	flag, ok := msg.MetaGetMut(metaTombstone)
 	return ok && (flag == true || flag == "true")
 }
 

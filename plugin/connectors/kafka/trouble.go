@@ -67,7 +67,7 @@ func (c *connection) explain(err error) error {
 
 // explainTopic is explain where the error is of one topic.
 func (c *connection) explainTopic(topic string, err error) error {
-	text := ""
+	var text string
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 		text = fmt.Sprintf("topic %q does not exist, or this user may not see it; create it, or check its name and the ACLs", topic)

@@ -31,12 +31,26 @@ type write struct {
 
 	left  []entry // not stored yet, in the order of the batch
 	fates []error // by index: why a message can never be stored
+
+	// Of a batch whose messages a BatchError would mistake for each other, a bad one holds
+	// the write up instead. It is tried again, since a topic's limits may be raised.
+	shifted bool
+	never   error // why no record can be made of one of its messages
+}
+
+// fails notes that no record can be made of a message.
+func (w *write) fails(index int, err error) {
+	if w.shifted {
+		w.never = err
+		return
+	}
+	w.fates[index] = err
 }
 
 // all stores what is left, and returns why it cannot be known whether all of it is.
 func (w *write) all(ctx context.Context) error {
 	between := pause.NewGrowing(firstWritePause, longestWritePause)
-	for len(w.left) > 0 {
+	for len(w.left) > 0 || w.never != nil {
 		err := w.once(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -59,11 +73,15 @@ func (w *write) all(ctx context.Context) error {
 // once sends what is left, keeps what was not stored, and returns the first error of the
 // cluster's.
 func (w *write) once(ctx context.Context) error {
+	if len(w.left) == 0 {
+		return holdsUp(w.never)
+	}
 	errs, err := w.send(ctx, w.client, w.left)
 	if err != nil {
 		return err
 	}
 	var first error
+	bad := w.never
 	sent := w.left
 	w.left = nil
 	for i, entry := range sent {
@@ -75,6 +93,9 @@ func (w *write) once(ctx context.Context) error {
 		}
 		switch {
 		case err == nil:
+		case isRecordFault(err) && w.shifted:
+			w.left = append(w.left, entry)
+			bad = w.faultWords(entry.record, err)
 		case isRecordFault(err):
 			w.fates[entry.index] = w.faultWords(entry.record, err)
 		default:
@@ -89,7 +110,15 @@ func (w *write) once(ctx context.Context) error {
 			}
 		}
 	}
+	if first == nil && bad != nil {
+		return holdsUp(bad)
+	}
 	return first
+}
+
+// holdsUp says why a write goes no further although all that can be stored is.
+func holdsUp(bad error) error {
+	return &trouble{err: bad, text: fmt.Sprintf("%v. It would be lost if it failed alone, since a processor removed, reordered or split messages of its batch", bad)}
 }
 
 // send sends records and returns what became of each. Its own error says that ctx ended
@@ -129,8 +158,8 @@ func (w *write) waits() {
 // held reports what holds the write up. A reason that is not clear, such as that a
 // connection ended, is kept back for a while: mostly a clear one follows.
 func (w *write) held(why error) {
-	_, clear := errors.AsType[*trouble](why)
-	if clear || time.Since(w.began) >= vaguePatience {
+	_, known := errors.AsType[*trouble](why)
+	if known || time.Since(w.began) >= vaguePatience {
 		w.waiter.TroubleSince(w.began, why)
 	}
 }
@@ -190,7 +219,7 @@ func isNoPartition(err error) bool {
 // faultWords says what is wrong with a record, and never what is in it.
 func (w *write) faultWords(r *kgo.Record, err error) error {
 	size := humanize.IBytes(uint64(sizeOf(r)))
-	text := ""
+	var text string
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge) && isLocal(err):
 		limit, field := uint64(w.producer.maxMessageBytes), orFieldMaxMessageBytes
