@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -35,27 +36,38 @@ cache_resources:
     bbolt: { path: %s }
 `
 
-// delivered counts the lines of each call.
-func delivered(t *testing.T, file string) map[string]int {
+// delivered counts the lines of each call, and the lines that a kill has cut: the next
+// process writes behind what is left of one.
+func delivered(t *testing.T, file string) (counts map[string]int, cut int) {
 	t.Helper()
 	f, err := os.Open(file)
 	if os.IsNotExist(err) {
-		return nil
+		return nil, 0
 	}
 	require.NoError(t, err)
 	defer f.Close()
-	counts := map[string]int{}
+	counts = map[string]int{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var call struct {
-			ID string `json:"id"`
-		}
-		if json.Unmarshal(lines.Bytes(), &call) == nil && call.ID != "" { // the last line may be cut
-			counts[call.ID]++
+		line := lines.Bytes()
+		for {
+			var call struct {
+				ID string `json:"id"`
+			}
+			if json.Unmarshal(line, &call) == nil && call.ID != "" {
+				counts[call.ID]++
+				break
+			}
+			cut++
+			next := bytes.Index(line[min(1, len(line)):], []byte(`{"`))
+			if next < 0 {
+				break
+			}
+			line = line[next+1:]
 		}
 	}
-	return counts
+	return counts, cut
 }
 
 func TestKilledPipelinesDeliverEveryFinishedCall(t *testing.T) {
@@ -78,10 +90,14 @@ func TestKilledPipelinesDeliverEveryFinishedCall(t *testing.T) {
 	for life := range kills + 1 {
 		pipeline := program.StartPipeline(t, program.Settings(t), config)
 		enough := calls * (life + 1) / (kills + 1)
-		require.Eventually(t, func() bool { return len(delivered(t, out)) >= enough }, time.Minute, 5*time.Millisecond)
+		if !assert.Eventually(t, func() bool { counts, _ := delivered(t, out); return len(counts) >= enough }, time.Minute, 5*time.Millisecond) {
+			counts, cut := delivered(t, out)
+			t.Fatalf("life %d: %d of %d calls, and %d lines that were cut", life, len(counts), enough, cut)
+		}
 		pipeline.Kill()
 	}
-	counts, repeated := delivered(t, out), 0
+	counts, _ := delivered(t, out)
+	repeated := 0
 	assert.Len(t, counts, calls)
 	for _, n := range counts {
 		repeated += n - 1
