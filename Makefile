@@ -49,7 +49,7 @@ bench: ## side by side with what one would write otherwise
 	go test -run '^$$' -bench . -benchtime 1x ./tests/bench
 
 docs: ## plugin/docs from the components' specs
-	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin
+	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin ./plugin/connectors
 
 fuzz: ## each target for FUZZTIME
 	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/internal/ledger:FuzzDecodeRecord \

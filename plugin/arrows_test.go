@@ -40,12 +40,25 @@ var arrows = map[string][]string{
 	"internal/ledger":   {"internal/pause", "internal/store"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
+	"connectors/*":      {"internal/pause", "internal/store", "internal/words"},
+}
+
+// arrowsOf are the arrows of a package. Connectors have the same: none to plugin, and none to each other.
+func arrowsOf(name string) []string {
+	if strings.HasPrefix(name, "connectors/") {
+		return arrows["connectors/*"]
+	}
+	return arrows[name]
 }
 
 // knowsBenthos says whether a package may use its types.
 func knowsBenthos(name string) bool {
-	return name == "." || name == "command" || strings.HasPrefix(name, "connectors/")
+	return name == "." || name == "command" || name == "internal/pages" || strings.HasPrefix(name, "connectors/")
 }
+
+// linkConnectors are the folders of this module outside plugin of which programs and tests
+// may import a connector.
+var linkConnectors = []string{"cmd/", "tests/"}
 
 // externalMost is how many packages of other modules a package may need, tests aside.
 var externalMost = map[string]int{"internal/dialer": 20}
@@ -92,7 +105,7 @@ func TestImportsPointOneWay(t *testing.T) {
 	for name, p := range ours {
 		for _, path := range p.Imports {
 			if imported, isOurs := ofPlugin(path); isOurs {
-				assert.Contains(t, arrows[name], imported, "%s must not import %s", name, imported)
+				assert.Contains(t, arrowsOf(name), imported, "%s must not import %s", name, imported)
 			} else {
 				assert.False(t, strings.HasPrefix(path, module), "%s must not import %s", name, path)
 			}
@@ -115,6 +128,37 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 	for name := range externalMost {
 		assert.Contains(t, ours, name)
+	}
+}
+
+// Tests of plugin do not import connectors, either: they would test another set of components.
+func TestOnlyProgramsAndTestsLinkConnectors(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-test", "-json=ImportPath,ForTest,Imports", "../...").Output()
+	require.NoError(t, err)
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath, ForTest string
+			Imports             []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return
+		} else {
+			require.NoError(t, err)
+		}
+		who := strings.TrimPrefix(p.ImportPath, module)
+		for _, path := range p.Imports {
+			connector, found := strings.CutPrefix(path, module+"plugin/connectors/")
+			if !found {
+				continue
+			}
+			connector, _, _ = strings.Cut(connector, " ") // of a test's variant: "sql [... .test]"
+			allowed := p.ForTest == module+"plugin/connectors" || // the tests of all of them
+				p.ForTest == module+"plugin/connectors/"+connector ||
+				strings.HasSuffix(p.ImportPath, ".test") || // what go test makes
+				slices.ContainsFunc(linkConnectors, func(folder string) bool { return strings.HasPrefix(who, folder) })
+			assert.True(t, allowed, "%s must not import the connector %s", p.ImportPath, connector)
+		}
 	}
 }
 

@@ -18,9 +18,10 @@ type cacheResource struct {
 	label string
 }
 
-func (c cacheResource) access(ctx context.Context, fn func(service.Cache) error) error {
+// access does something with the cache. It is not swapped meanwhile.
+func (c cacheResource) access(ctx context.Context, do func(store.Store) error) error {
 	var err error
-	if aerr := c.res.AccessCache(ctx, c.label, func(cache service.Cache) { err = fn(cache) }); aerr != nil {
+	if aerr := c.res.AccessCache(ctx, c.label, func(cache service.Cache) { err = do(benthosCache{cache}) }); aerr != nil {
 		return fmt.Errorf("accessing cache %q: %w", c.label, aerr)
 	}
 	return err
@@ -28,26 +29,50 @@ func (c cacheResource) access(ctx context.Context, fn func(service.Cache) error)
 
 // Get implements store.Store.
 func (c cacheResource) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = c.access(ctx, func(cache service.Cache) error {
+	err = c.access(ctx, func(cache store.Store) error {
 		value, err = cache.Get(ctx, key)
 		return err
 	})
-	return value, ofStore(err)
+	return value, err
 }
 
 // Set implements store.Store.
 func (c cacheResource) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return c.access(ctx, func(cache service.Cache) error { return cache.Set(ctx, key, value, ttl) })
+	return c.access(ctx, func(cache store.Store) error { return cache.Set(ctx, key, value, ttl) })
 }
 
 // Add implements store.Store.
 func (c cacheResource) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return ofStore(c.access(ctx, func(cache service.Cache) error { return cache.Add(ctx, key, value, ttl) }))
+	return c.access(ctx, func(cache store.Store) error { return cache.Add(ctx, key, value, ttl) })
 }
 
 // Delete implements store.Store.
 func (c cacheResource) Delete(ctx context.Context, key string) error {
-	err := c.access(ctx, func(cache service.Cache) error { return cache.Delete(ctx, key) })
+	return c.access(ctx, func(cache store.Store) error { return cache.Delete(ctx, key) })
+}
+
+// benthosCache is an open cache as a store.Store.
+type benthosCache struct{ cache service.Cache }
+
+// Get implements store.Store.
+func (c benthosCache) Get(ctx context.Context, key string) ([]byte, error) {
+	value, err := c.cache.Get(ctx, key)
+	return value, ofStore(err)
+}
+
+// Set implements store.Store.
+func (c benthosCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return c.cache.Set(ctx, key, value, ttl)
+}
+
+// Add implements store.Store.
+func (c benthosCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	return ofStore(c.cache.Add(ctx, key, value, ttl))
+}
+
+// Delete implements store.Store.
+func (c benthosCache) Delete(ctx context.Context, key string) error {
+	err := c.cache.Delete(ctx, key)
 	if errors.Is(err, service.ErrKeyNotFound) {
 		return nil // gone is what was wanted
 	}
@@ -75,8 +100,3 @@ func ofCache(err error) error {
 	}
 	return err
 }
-
-// singleProcessCache is the key under which a cache that no other process can
-// open at the same time says so, by its label: a ledger on it need not wait for the
-// claims of others, and writes to it in batches. The value is a store.Batcher.
-type singleProcessCache string

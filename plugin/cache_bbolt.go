@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -131,7 +132,6 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 	if err != nil {
 		return nil, err
 	}
-	mgr.SetGeneric(singleProcessCache(mgr.Label()), store.Batcher(cache.bucket))
 	return cache, nil
 }
 
@@ -139,6 +139,7 @@ func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (s
 type bboltCache struct {
 	file   *boltfile.File
 	bucket *boltfile.Bucket
+	facts  *store.Statement
 }
 
 func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
@@ -151,12 +152,16 @@ func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
 		_ = file.Close(context.Background())
 		return nil, fmt.Errorf("field %s: %w", cbFieldBucket, err)
 	}
-	return &bboltCache{file: file, bucket: bucket}, nil
+	facts := store.State(store.Facts{Data: bucket.ID(), Exclusive: true, KeepsTTL: true, Batcher: bucket})
+	return &bboltCache{file: file, bucket: bucket, facts: facts}, nil
 }
 
 // Get returns the value of a key.
 func (c *bboltCache) Get(ctx context.Context, key string) ([]byte, error) {
 	value, err := c.bucket.Get(ctx, key)
+	if key == store.FactsKey && (err == nil || errors.Is(err, store.ErrNotFound)) {
+		return c.facts.Answer(), nil
+	}
 	return value, ofCache(err)
 }
 
@@ -176,6 +181,9 @@ func (c *bboltCache) SetMulti(ctx context.Context, items ...service.CacheItem) e
 
 // Add stores a value unless the key is present.
 func (c *bboltCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	if key == store.FactsKey {
+		return service.ErrKeyAlreadyExists
+	}
 	return ofCache(c.bucket.Add(ctx, key, value, ttl))
 }
 
@@ -185,4 +193,7 @@ func (c *bboltCache) Delete(ctx context.Context, key string) error {
 }
 
 // Close lets writes that wait finish, and gives up the file.
-func (c *bboltCache) Close(ctx context.Context) error { return c.file.Close(ctx) }
+func (c *bboltCache) Close(ctx context.Context) error {
+	defer c.facts.Withdraw()
+	return c.file.Close(ctx)
+}

@@ -39,7 +39,7 @@ const (
 const callExample = `
 output:
   happyrobot_dial:
-    api_key: ${HAPPYROBOT_API_KEY}
+    api_key_file: /run/secrets/happyrobot
     ledger: ledger
     dedupe_key: ${! this.campaign }/${! this.id }
     number_id: "${HAPPYROBOT_NUMBER_ID}"

@@ -24,11 +24,13 @@ const cursorTTL = 30 * 24 * time.Hour
 
 // newCursor is the cursor of one input in the cache with this label. Inputs of one
 // component that share a cache need a label each: it is part of the key.
-func newCursor(res *service.Resources, cacheLabel, component string) cursor {
-	return cursor{
-		cache: cacheResource{res: res, label: cacheLabel},
-		key:   component + "/" + cmp.Or(res.Label(), "default"),
-	}
+//
+// A cache that takes the place of another while the input runs is noticed with the next
+// Save, which follows the next acknowledgement and comes once an hour at least. What is
+// saved is the whole state, so nothing of the other cache is missed.
+func newCursor(res *service.Resources, cacheLabel, component string) (cursor, error) {
+	cache := newWatchedCache(res, cacheLabel, cursorRole)
+	return cursor{cache: cache, key: component + "/" + cmp.Or(res.Label(), "default")}, cache.check()
 }
 
 // Load reads the state, and reports false when none was saved.

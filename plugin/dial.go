@@ -68,7 +68,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		client:   client,
 		pauses:   newPauses(res),
 		log:      res.Logger(),
-		outcomes: res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"),
+		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err

@@ -16,13 +16,15 @@
 //
 // What they share:
 //
-//	fields.go            config of whatever calls the API
+//	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
 //	dedupe_key*.go       the key that names a lead; of what it is made, and what names none
 //	dial_numbers.go      which numbers are called
-//	ledger_open.go       the ledger that a config names; cache.go is a Benthos cache as a store
+//	metrics.go           counters that are there from the start
+//	ledger_open.go       the ledger that a config names
+//	cache.go             a Benthos cache as a store; cache_facts.go learns what it is, and that it was replaced
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
@@ -42,7 +44,20 @@
 //	happyrobot           the API's client
 //	callsim              a pretend API for tests and trials, which shares no types with the client
 //
+// Connectors for programs that are built without Connect. They register with the names and
+// fields of Connect's, are imported one by one, and know neither this package nor each other:
+//
+//	connectors            tests of all of them together
+//	connectors/kafka      input and output redpanda
+//	connectors/redis      cache and rate limit redis
+//	connectors/sql        processor and output sql_raw, cache postgres
+//	connectors/prometheus metrics prometheus
+//
+// For tests alone:
+//
+//	internal/pages       the page of a component, from its spec
+//
 // Imports point one way: plugin → internal/dialer, callfeed, webhook, boltfile, phone →
-// happyrobot, internal/ledger → internal/store, pause, words. arrows_test.go and depguard
-// hold it.
+// happyrobot, internal/ledger → internal/store, pause, words, and connectors/* → those three
+// alone. Only programs and tests import connectors. arrows_test.go and depguard hold it.
 package plugin

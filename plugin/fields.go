@@ -20,6 +20,7 @@ import (
 
 const ( // cf: client fields, which every component that calls the API has
 	cfFieldAPIKey          = "api_key"
+	cfFieldAPIKeyFile      = "api_key_file"
 	cfFieldBaseURL         = "base_url"
 	cfFieldTimeout         = "timeout"
 	cfFieldRateLimit       = "rate_limit"
@@ -34,10 +35,14 @@ const ( // cf: client fields, which every component that calls the API has
 func clientFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringField(cfFieldAPIKey).
-			Description("The API key of the organization. `Bearer ` is added. Take it from an environment variable or a secret store.").
+			Description("The API key of the organization. `Bearer ` is added. Take it from an environment variable or a secret store. Exactly one of `api_key` and `api_key_file` must be set, which is checked at start.").
 			Example("${HAPPYROBOT_API_KEY}").
 			Secret().
-			LintRule(`root = if this.trim() == "" { [ "` + "`api_key`" + ` must not be empty" ] }`),
+			Default(""),
+		service.NewStringField(cfFieldAPIKeyFile).
+			Description("A file with the API key and nothing else; blanks and line breaks around it are ignored. The file is read again within seconds when it changes, as a mounted secret does, so a key is replaced without a restart. Requests keep the old key while the file is missing, empty or unreadable.").
+			Example("/run/secrets/happyrobot").
+			Default(""),
 		service.NewStringField(cfFieldBaseURL).
 			Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
 			Default(happyrobot.DefaultBaseURL),
@@ -78,7 +83,8 @@ type clientConfig struct {
 
 func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c clientConfig, err error) {
 	o := &c.options
-	if o.APIKey, err = conf.FieldString(cfFieldAPIKey); err != nil {
+	keyFile, err := c.keyFromParsed(conf, res)
+	if err != nil {
 		return c, err
 	}
 	if o.BaseURL, err = conf.FieldString(cfFieldBaseURL); err != nil {
@@ -112,7 +118,7 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 		}
 		c.wait = c.rateLimit(res, label)
 	}
-	if o.Transport, err = sharedTransport(conf, *o); err != nil {
+	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
@@ -123,6 +129,30 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	}
 	c.logChanges(res.Logger())
 	return c, nil
+}
+
+// keyFromParsed reads the key, or else names its file.
+func (c *clientConfig) keyFromParsed(conf *service.ParsedConfig, res *service.Resources) (file string, err error) {
+	if c.options.APIKey, err = conf.FieldString(cfFieldAPIKey); err != nil {
+		return "", err
+	}
+	if file, err = conf.FieldString(cfFieldAPIKeyFile); err != nil {
+		return "", err
+	}
+	switch {
+	case c.options.APIKey == "" && file == "":
+		return "", fmt.Errorf("%s: must not be empty, unless %s is set", cfFieldAPIKey, cfFieldAPIKeyFile)
+	case file == "":
+		return "", nil
+	case c.options.APIKey != "":
+		return "", fmt.Errorf("%s and %s: only one of them may be set", cfFieldAPIKey, cfFieldAPIKeyFile)
+	}
+	keys, err := openKeyFile(file, res.Logger())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", cfFieldAPIKeyFile, err)
+	}
+	c.options.APIKeys, c.notices = keys.keys, append(c.notices, keys.trouble)
+	return file, nil
 }
 
 // close ends the reminders of trouble that lasts.
@@ -188,11 +218,11 @@ func positiveDuration(conf *service.ParsedConfig, path ...string) (time.Duration
 	return d, err
 }
 
-// transports holds one connection pool for each base URL, key and TLS setting of
-// this process, for as long as it lives: streams come and go, the host stays.
+// transports holds one connection pool for each base URL, key or its file, and TLS setting
+// of this process, for as long as it lives: streams come and go, the host stays.
 var transports sync.Map
 
-func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options) (http.RoundTripper, error) {
+func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile string) (http.RoundTripper, error) {
 	tlsConf, enabled, err := conf.FieldTLSToggled(cfFieldTLS)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
@@ -204,7 +234,7 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options) (http.Rou
 	if err != nil {
 		return nil, err
 	}
-	written, err := json.Marshal([]any{o.BaseURL, o.APIKey, setting})
+	written, err := json.Marshal([]any{o.BaseURL, o.APIKey, keyFile, setting})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
 	}

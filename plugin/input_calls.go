@@ -24,10 +24,12 @@ func newCallsInputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if err := in.fromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	emitted := res.Metrics().NewCounter(words.MetricCallsEmitted, "outcome")
-	dropped := res.Metrics().NewCounter(words.MetricCallsDropped, "reason")
+	emitted := fromZero(res.Metrics().NewCounter(words.MetricCallsEmitted, "outcome"), words.OutcomeNames("happyrobot_calls")...)
+	dropped := fromZero(res.Metrics().NewCounter(words.MetricCallsDropped, "reason"), words.Deleted, words.Expired)
 	watched := res.Metrics().NewGauge(words.MetricCallsWatched)
 	lag := res.Metrics().NewGauge(words.MetricCallsLag)
+	watched.Set(0)
+	lag.Set(0)
 	o := &in.options
 	o.Log = in.log
 	o.OnEmit = func(outcome string) { emitted.Incr(1, outcome) }
@@ -59,7 +61,9 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if !res.HasCache(cache) {
 		return fmt.Errorf("%s: no cache resource is labelled %q", icFieldCache, cache)
 	}
-	o.Store = newCursor(res, cache, callsInputName)
+	if o.Store, err = newCursor(res, cache, callsInputName); err != nil {
+		return err
+	}
 	if o.Replay, err = conf.FieldBool(service.AutoRetryNacksToggleFieldName); err != nil {
 		return err
 	}

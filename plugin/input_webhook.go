@@ -2,13 +2,13 @@ package plugin
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"regexp"
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/webhook"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
@@ -18,6 +18,7 @@ const ( // iw: input webhook
 	iwFieldAddress      = "address"
 	iwFieldPath         = "path"
 	iwFieldSecret       = "secret"
+	iwFieldSecrets      = "secrets"
 	iwFieldSecretHeader = "secret_header"
 	iwFieldCache        = "cache"
 	iwFieldTimeout      = "timeout"
@@ -48,10 +49,17 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Default("/happyrobot").
 				LintRule(`root = if !this.re_match("^/[^?#\\s]*$") { [ "`+"`path`"+` must begin with a slash, and have no blanks, query or fragment" ] }`),
 			service.NewStringField(iwFieldSecret).
-				Description("The value that `secret_header` must have. Take it from an environment variable or a secret store, and make it long and random.").
+				Description("The value that `secret_header` must have. Take it from an environment variable or a secret store, and make it long and random. Exactly one of `secret` and `secrets` must be set, which is checked at start.").
 				Example("${HAPPYROBOT_WEBHOOK_SECRET}").
 				Secret().
-				LintRule(`root = if this == "" { [ "`+"`secret`"+` must not be empty: without it anybody could make up events" ] } else if this.trim() != this || !this.re_match("^[ -~]*$") { [ "`+"`secret`"+` must be printable ASCII without blanks around it, as a header can carry it" ] }`),
+				Default("").
+				LintRule(secretLint(iwFieldSecret, `this == ""`)),
+			service.NewStringListField(iwFieldSecrets).
+				Description("Values of which `secret_header` must have one, in place of `secret`. To replace a secret without losing events, set the old and the new one here, give the sender the new one, and then remove the old one.").
+				Example([]any{"${HAPPYROBOT_WEBHOOK_SECRET}", "${HAPPYROBOT_WEBHOOK_NEW_SECRET}"}).
+				Secret().
+				Default([]any{}).
+				LintRule(secretLint(iwFieldSecrets, `this.type() == "array"`)),
 			service.NewStringField(iwFieldSecretHeader).
 				Description("The header that carries the secret.").
 				Default("x-hook-secret").
@@ -64,7 +72,7 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Default("10s"),
 			service.NewObjectField(iwFieldTLS,
 				service.NewStringField(iwFieldCertFile).
-					Description("A PEM file with the certificate and its intermediate certificates.").
+					Description("A PEM file with the certificate and its intermediate certificates. It is read again, with `key_file`, when either changes; while the new pair cannot be used, the last one is still served.").
 					Default(""),
 				service.NewStringField(iwFieldKeyFile).
 					Description("A PEM file with the certificate's key.").
@@ -108,6 +116,11 @@ cache_resources:
 `)
 }
 
+// secretLint refuses a secret that no header can carry, but for what passes.
+func secretLint(field, passes string) string {
+	return `root = if !(` + passes + `) && (this.trim() != this || !this.re_match("^[ -~]+$")) { [ "` + "`" + field + "`" + ` must be printable ASCII without blanks around it, as a header can carry it" ] }`
+}
+
 var (
 	webhookPath   = regexp.MustCompile(`^/[^?#\s]*$`)
 	webhookSecret = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)
@@ -120,9 +133,13 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		texts:  newTranscriptTexts(res, "content.messages"),
 		closed: make(chan struct{}),
 	}
-	requests := res.Metrics().NewCounter(words.MetricWebhookRequests, "result")
+	requests := fromZero(res.Metrics().NewCounter(words.MetricWebhookRequests, "result"), webhook.Results()...)
 	options := webhook.Options{OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
 	var label string
+	var err error
+	if options.Secrets, err = webhookSecrets(conf); err != nil {
+		return nil, err
+	}
 	for _, text := range []struct {
 		field string
 		into  *string
@@ -131,11 +148,9 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 	}{
 		{iwFieldAddress, &in.listen.Address, nil, ""},
 		{iwFieldPath, &options.Path, webhookPath, "must begin with a slash, and have no blanks, query or fragment"},
-		{iwFieldSecret, &options.Secret, webhookSecret, "must be printable ASCII, not empty, without blanks around it"},
 		{iwFieldSecretHeader, &options.SecretHeader, webhookHeader, "must be the name of a header"},
 		{iwFieldCache, &label, nil, ""},
 	} {
-		var err error
 		if *text.into, err = conf.FieldString(text.field); err != nil {
 			return nil, err
 		}
@@ -148,9 +163,12 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		if !res.HasCache(label) {
 			return nil, fmt.Errorf("%s: no cache resource is labelled %q", iwFieldCache, label)
 		}
-		taken = cacheResource{res: res, label: label}
+		cache := newWatchedCache(res, label, eventsRole)
+		if err := cache.check(); err != nil {
+			return nil, err
+		}
+		taken = cache
 	}
-	var err error
 	if options.Timeout, err = positiveDuration(conf, iwFieldTimeout); err != nil {
 		return nil, err
 	}
@@ -165,8 +183,11 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 			return nil, fmt.Errorf("%s: must be at least 1", field)
 		}
 	}
-	if in.listen.TLS, err = webhookTLS(conf); err != nil {
+	if in.certificate, err = webhookCertificate(conf, in.log); err != nil {
 		return nil, err
+	}
+	if in.certificate != nil {
+		in.listen.TLS = in.certificate.Config()
 	}
 	in.listen.Timeout, in.listen.Log, in.path = options.Timeout, in.log, options.Path
 	in.events = webhook.NewDeliveries(options.Path, taken, options.Timeout, in.log)
@@ -174,8 +195,37 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 	return in, nil
 }
 
-// webhookTLS reads the certificate; nil is none.
-func webhookTLS(conf *service.ParsedConfig) (*tls.Config, error) {
+// webhookSecrets are the values that the secret's header may have.
+func webhookSecrets(conf *service.ParsedConfig) ([]string, error) {
+	secret, err := conf.FieldString(iwFieldSecret)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := conf.FieldStringList(iwFieldSecrets)
+	if err != nil {
+		return nil, err
+	}
+	const must = "must be printable ASCII, not empty, without blanks around it"
+	switch {
+	case secret != "" && len(secrets) > 0:
+		return nil, fmt.Errorf("%s and %s: only one of them may be set", iwFieldSecret, iwFieldSecrets)
+	case len(secrets) == 0 && secret == "":
+		return nil, fmt.Errorf("%s: must not be empty, unless %s is set: without a secret anybody could make up events", iwFieldSecret, iwFieldSecrets)
+	case len(secrets) == 0 && !webhookSecret.MatchString(secret):
+		return nil, fmt.Errorf("%s: %s", iwFieldSecret, must)
+	case len(secrets) == 0:
+		return []string{secret}, nil
+	}
+	for i, secret := range secrets {
+		if !webhookSecret.MatchString(secret) {
+			return nil, fmt.Errorf("%s: each %s; number %d is not", iwFieldSecrets, must, i+1)
+		}
+	}
+	return secrets, nil
+}
+
+// webhookCertificate reads the certificate; nil is none.
+func webhookCertificate(conf *service.ParsedConfig, log pause.Logger) (*webhook.Certificate, error) {
 	cert, err := conf.FieldString(iwFieldTLS, iwFieldCertFile)
 	if err != nil {
 		return nil, err
@@ -190,11 +240,11 @@ func webhookTLS(conf *service.ParsedConfig) (*tls.Config, error) {
 	if cert == "" || key == "" {
 		return nil, fmt.Errorf("%s: needs both %s and %s", iwFieldTLS, iwFieldCertFile, iwFieldKeyFile)
 	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	certificate, err := webhook.LoadCertificate(cert, key, log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", iwFieldTLS, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return certificate, nil
 }
 
 // webhookInput receives events over HTTP.
@@ -205,6 +255,8 @@ type webhookInput struct {
 	events  *webhook.Deliveries
 	texts   *transcriptTexts
 	log     *service.Logger
+
+	certificate *webhook.Certificate // nil for none
 
 	mu     sync.Mutex
 	server *webhook.Server // nil while not connected
@@ -285,6 +337,9 @@ func (in *webhookInput) Close(ctx context.Context) error {
 	in.events.Abandon()
 	if server != nil {
 		server.Close(ctx)
+	}
+	if in.certificate != nil {
+		in.certificate.Stop()
 	}
 	return nil
 }

@@ -142,7 +142,10 @@ func TestABusyAddressIsTriedAgain(t *testing.T) {
 func TestAWebhookRefusesMistakesAtStart(t *testing.T) {
 	cert, key, _ := certificate(t)
 	for fields, names := range map[string]string{
-		`secret: ""`:                                "secret",
+		`secret: ""`:                                "secret: must not be empty, unless secrets is set",
+		`secrets: []`:                               "secret: must not be empty, unless secrets is set",
+		`secret: s, secrets: [t]`:                   "secret and secrets: only one of them may be set",
+		`secrets: [s, ""]`:                          "secrets: each must be printable ASCII, not empty, without blanks around it; number 2 is not",
 		`secret: "s\n"`:                             "secret",
 		`secret: s, secret_header: ""`:              "secret_header",
 		`secret: s, path: events`:                   "path",

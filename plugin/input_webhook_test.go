@@ -61,7 +61,11 @@ func hook(t *testing.T, resources string, fields ...string) *hooked {
 	if resources != "" {
 		require.NoError(t, b.AddResourcesYAML(resources))
 	}
-	require.NoError(t, b.AddInputYAML(fmt.Sprintf("happyrobot_webhook:\n  address: 127.0.0.1:0\n  secret: %s\n  %s", hookSecret, strings.Join(fields, "\n  "))))
+	config := "happyrobot_webhook:\n  address: 127.0.0.1:0\n  " + strings.Join(fields, "\n  ")
+	if !strings.Contains(config, "secrets:") {
+		config += "\n  secret: " + hookSecret
+	}
+	require.NoError(t, b.AddInputYAML(config))
 	require.NoError(t, b.AddConsumerFunc(h.consume))
 	var err error
 	h.stream, err = b.Build()

@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -33,7 +32,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 	var records store.Store
 	switch {
 	case label == "":
-		records, opts.Exclusive = ledger.NewMemory(), true
+		records, opts.Exclusive = ledger.NewMemory(), func() bool { return true }
 		log.Warn("No `ledger` is set: what was dialed is remembered in memory only, and leads redelivered after a restart may be called again.")
 	case !res.HasCache(label):
 		return nil, fmt.Errorf("%s: no cache resource is labelled %q", dfFieldLedger, label)
@@ -43,49 +42,15 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 		if err := res.AccessCache(context.Background(), label, func(service.Cache) {}); err != nil {
 			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
 		}
-		records = cacheResource{res: res, label: label}
-		single := singleProcessLedger{res: res, label: label}
-		if _, err := single.cache(); err == nil {
-			opts.Exclusive, opts.Batch = true, single
+		cache := newWatchedCache(res, label, ledgerRole)
+		if err := cache.check(); err != nil {
+			return nil, err
 		}
+		records, opts.Exclusive, opts.Batch = cache, cache.exclusive, cache
 	}
 	l, err := ledger.New(records, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dfFieldDedupeWindow, err)
 	}
 	return l, nil
-}
-
-// singleProcessLedger looks the cache up for each write, since Benthos may swap a
-// resource while the stream runs.
-type singleProcessLedger struct {
-	res   *service.Resources
-	label string
-}
-
-func (l singleProcessLedger) cache() (store.Batcher, error) {
-	found, _ := l.res.GetGeneric(singleProcessCache(l.label))
-	cache, ok := found.(store.Batcher)
-	if !ok {
-		return nil, fmt.Errorf("cache %q does not write in batches", l.label)
-	}
-	return cache, nil
-}
-
-// AddAll implements store.Batcher.
-func (l singleProcessLedger) AddAll(ctx context.Context, items []store.Item) []error {
-	cache, err := l.cache()
-	if err != nil {
-		return slices.Repeat([]error{err}, len(items))
-	}
-	return cache.AddAll(ctx, items)
-}
-
-// SetAll implements store.Batcher.
-func (l singleProcessLedger) SetAll(ctx context.Context, items []store.Item) error {
-	cache, err := l.cache()
-	if err != nil {
-		return err
-	}
-	return cache.SetAll(ctx, items)
 }

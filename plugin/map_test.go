@@ -36,6 +36,9 @@ func TestTheFileMapIsTrue(t *testing.T) {
 		}
 		found, err := filepath.Glob(place)
 		require.NoError(t, err)
+		if len(found) == 0 && slices.Contains(later, "plugin/"+place) {
+			continue
+		}
 		assert.NotEmpty(t, found, "doc.go names %s, which is not there", place)
 		for _, name := range found {
 			named[name] = true
@@ -56,9 +59,10 @@ func TestTheFileMapIsTrue(t *testing.T) {
 	}
 }
 
-// later are places that CONTRIBUTING.md names before they are there.
+// later are places that CONTRIBUTING.md or doc.go name before they are there.
 var later = []string{
-	"plugin/internal/guard", "plugin/guards.go", "plugin/connectors",
+	"plugin/internal/guard", "plugin/guards.go",
+	"plugin/connectors/kafka", "plugin/connectors/redis", "plugin/connectors/sql",
 }
 
 func TestWhatContributingNamesIsThere(t *testing.T) {

@@ -57,7 +57,7 @@ pipeline:
 }
 
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &callProcessor{outcomes: res.Metrics().NewCounter(words.MetricCallLookups, "outcome")}
+	p := &callProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricCallLookups, "outcome"), words.OutcomeNames("happyrobot_call")...)}
 	var err error
 	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err

@@ -101,7 +101,7 @@ func operationLint() string {
 }
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	p := &requestProcessor{outcomes: res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome")}
+	p := &requestProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome"), words.OutcomeNames("happyrobot_request")...)}
 	var err error
 	if p.client, err = clientFromParsed(conf, res); err != nil {
 		return nil, err

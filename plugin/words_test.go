@@ -94,6 +94,7 @@ func TestEveryNameInATextExists(t *testing.T) {
 	known := allWords()
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
+		"happyrobot_cache_facts", // store.FactsKey
 	} {
 		known[name] = true
 	}

@@ -34,13 +34,14 @@ const (
 // read: that is rarely a passing fault.
 const maxUnreadable = 3
 
-// Options of a Client. Only APIKey is required.
+// Options of a Client. Only APIKey or APIKeys is required.
 //
 // The functions are called from whichever goroutines make requests, several at a time,
 // and must return soon. Nil is nothing to do.
 type Options struct {
 	BaseURL   string            // default DefaultBaseURL
 	APIKey    string            // without "Bearer "
+	APIKeys   func() []string   // for a key that changes, in place of APIKey: the one to use, then those it was before, which errors do not show either
 	Headers   map[string]string // sent with every request; Authorization cannot be replaced
 	Transport http.RoundTripper // nil for NewTransport(nil); redirects are never followed
 	Timeout   time.Duration     // of one request, to the end of its reply; default 30s
@@ -79,11 +80,12 @@ var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 // New makes a client. It makes no request. An error names the option that cannot be used,
 // as api_key, base_url or headers, and never its value.
 func New(opts Options) (*Client, error) {
-	if opts.APIKey == "" {
-		return nil, errors.New("api_key: must not be empty")
-	}
-	if strings.ContainsFunc(opts.APIKey, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return nil, errors.New("api_key: must not contain blanks or control characters; give the key without \"Bearer \"")
+	if opts.APIKeys == nil {
+		if err := ValidateAPIKey(opts.APIKey); err != nil {
+			return nil, fmt.Errorf("api_key: %w", err)
+		}
+		keys := []string{opts.APIKey}
+		opts.APIKeys = func() []string { return keys }
 	}
 	if opts.BaseURL == "" {
 		opts.BaseURL = DefaultBaseURL
@@ -125,6 +127,17 @@ func New(opts Options) (*Client, error) {
 		opts.Transport = NewTransport(nil)
 	}
 	return &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}, nil
+}
+
+// ValidateAPIKey says what is wrong with a key, without repeating it.
+func ValidateAPIKey(key string) error {
+	if key == "" {
+		return errors.New("must not be empty")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return errors.New("must not contain blanks or control characters; give the key without \"Bearer \"")
+	}
+	return nil
 }
 
 // NewTransport makes a transport with a connection pool wide enough for many
@@ -234,7 +247,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	for k, v := range c.opts.Headers {
 		req.Header.Set(k, v)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.opts.APIKey)
+	req.Header.Set("Authorization", "Bearer "+c.opts.APIKeys()[0])
 	req.Header.Set("Accept", "application/json")
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "benthos-happyrobot")

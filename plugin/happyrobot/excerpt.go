@@ -60,7 +60,7 @@ type secrets struct {
 
 // secretsOf collects them of a request.
 func (c *Client) secretsOf(r request) secrets {
-	s := secrets{keys: []string{c.opts.APIKey}, names: map[string]bool{}}
+	s := secrets{keys: c.opts.APIKeys(), names: map[string]bool{}}
 	for _, v := range c.opts.Headers {
 		s.headers = append(s.headers, v)
 	}

@@ -72,4 +72,9 @@ func TestEchoHidesKeysAndHeaders(t *testing.T) {
 			assert.NotContains(t, out, secret, component)
 		}
 	}
+	for _, secrets := range []string{"secret: " + webhookSecret, "secrets: [ " + webhookSecret + ", " + webhookSecret + "-too ]"} {
+		out, err := program.Run(t, os.Environ(), "echo", write(t, "config.yaml", "input: { happyrobot_webhook: { "+secrets+" } }"))
+		require.NoError(t, err, out)
+		assert.NotContains(t, out, webhookSecret)
+	}
 }

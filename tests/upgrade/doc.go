@@ -4,6 +4,7 @@
 //
 //	upgrade_test.go  the leads of the old ledger, played again
 //	write_test.go    how the old ledger was written
+//	redis_test.go    the same for a ledger in Redis, which another program's cache wrote
 //	property_test.go generated leads, whose requests must be those of the old program
 //	shipped_test.go  the shipped configs, whose ids moved from the mapping to fields
 //	texts_test.go    the generator: numbers and ids as people and exports write them

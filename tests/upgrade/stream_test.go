@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"
 )
 
 // fate is what the stream said of a message.
@@ -37,6 +38,12 @@ type dialStream struct {
 // startStream runs a config of testdata on a bucket of a bbolt file.
 func startStream(t *testing.T, p play, api *anyAPI, ledger string) *dialStream {
 	t.Helper()
+	return startStreamOn(t, p, api, fmt.Sprintf("bbolt: {path: %q, bucket: %q}", ledger, p.name))
+}
+
+// startStreamOn runs a config of testdata on a ledger.
+func startStreamOn(t *testing.T, p play, api *anyAPI, ledger string) *dialStream {
+	t.Helper()
 	config, err := os.ReadFile("testdata/" + p.config() + ".yaml")
 	require.NoError(t, err)
 	s := &dialStream{t: t, fates: map[int]fate{}}
@@ -47,7 +54,7 @@ func startStream(t *testing.T, p play, api *anyAPI, ledger string) *dialStream {
 		}
 		return os.LookupEnv(name)
 	})
-	require.NoError(t, b.AddResourcesYAML(fmt.Sprintf("cache_resources: [{label: ledger, bbolt: {path: %q, bucket: %q}}]", ledger, p.name)))
+	require.NoError(t, b.AddResourcesYAML("cache_resources: [{label: ledger, "+ledger+"}]"))
 	require.NoError(t, b.AddProcessorYAML(string(config)))
 	require.NoError(t, b.AddBatchConsumerFunc(s.collect))
 	s.send, err = b.AddBatchProducerFunc()

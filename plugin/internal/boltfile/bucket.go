@@ -26,6 +26,7 @@ var ErrClosed = errors.New("the bbolt cache is closed")
 type Bucket struct {
 	file       *File
 	name       bucketName
+	id         string
 	defaultTTL time.Duration
 }
 
@@ -33,6 +34,9 @@ var (
 	_ store.Store   = (*Bucket)(nil)
 	_ store.Batcher = (*Bucket)(nil)
 )
+
+// ID names the contents: another bucket, and one that is made anew, has another.
+func (b *Bucket) ID() string { return b.id }
 
 // Get implements store.Store. A record that was not written by this package is returned
 // as it is found.

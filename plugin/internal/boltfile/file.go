@@ -61,7 +61,9 @@ func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
 			return err
 		}
 		f.shared.swept[b.name] = struct{}{}
-		return nil
+		var err error
+		b.id, err = b.name.identify(tx)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating bucket %q in %q: %w", name, f.shared.path, err)

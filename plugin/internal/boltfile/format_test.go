@@ -21,16 +21,7 @@ import (
 // The file was written by the first version that had this format. Its items with a TTL
 // were given a century.
 func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "old.db")
-	packed, err := os.Open("testdata/format2.db.gz")
-	require.NoError(t, err)
-	defer packed.Close()
-	unpacked, err := gzip.NewReader(packed)
-	require.NoError(t, err)
-	content, err := io.ReadAll(unpacked)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, content, 0o600))
-
+	path := oldFile(t)
 	cache := openTest(t, atPath(path))
 	other := openTest(t, atPath(path), inBucket("other"))
 	for key, want := range map[string]string{"claimed": "once", "renewed": "second", "kept": "for good", "empty": "", "batch": "all"} {
@@ -44,6 +35,32 @@ func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
 	require.NoError(t, cache.Set(t.Context(), "claimed", []byte("again"), nil))
 	assertValue(t, cache, "claimed", "again")
 	checkFile(t, cache)
+}
+
+func oldFile(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "old.db")
+	packed, err := os.Open("testdata/format2.db.gz")
+	require.NoError(t, err)
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	require.NoError(t, err)
+	content, err := io.ReadAll(unpacked)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	return path
+}
+
+func TestABucketKeepsItsId(t *testing.T) {
+	path := oldFile(t) // of a version that gave none
+	cache, other := openTest(t, atPath(path)), openTest(t, atPath(path), inBucket("other"))
+	id := cache.ID()
+	assert.NotEmpty(t, id)
+	assert.NotEqual(t, id, other.ID())
+	closeTest(t, cache)
+	closeTest(t, other)
+	assert.Equal(t, id, openTest(t, atPath(path)).ID(), "of the same contents")
+	assert.NotEqual(t, id, openTest(t).ID(), "of another file")
 }
 
 func TestWhatIsStoredStaysTheSameByteForByte(t *testing.T) {

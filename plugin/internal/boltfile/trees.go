@@ -2,6 +2,7 @@ package boltfile
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -17,6 +18,9 @@ var (
 	expiryTree  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
 )
 
+// idKey is beside the trees of a bucket and has its id. Versions that know of none pass over it.
+var idKey = []byte("id")
+
 // bucketName names a top-level bucket that holds the records and their expiry index.
 type bucketName string
 
@@ -31,6 +35,16 @@ func (b bucketName) create(tx *bbolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// identify returns the bucket's id. A bucket without one, which is new or was made by an earlier version, gets it.
+func (b bucketName) identify(tx *bbolt.Tx) (string, error) {
+	top := tx.Bucket([]byte(b))
+	if id := top.Get(idKey); id != nil {
+		return string(id), nil
+	}
+	id := rand.Text()
+	return id, top.Put(idKey, []byte(id))
 }
 
 // bucketTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.

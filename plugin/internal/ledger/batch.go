@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
@@ -37,7 +38,8 @@ func (l *Ledger) ClaimAll(ctx context.Context, dials []Dial) []Claiming {
 	}
 	l.Each(len(open), func(n int) {
 		c := &all[open[n]]
-		c.Claim, c.Standing, c.Err = l.claim(ctx, c.Claim)
+		exists := errs != nil && errors.Is(errs[open[n]], store.ErrExists)
+		c.Claim, c.Standing, c.Err = l.claim(ctx, c.Claim, exists)
 	})
 	return all
 }
@@ -71,7 +73,17 @@ func (l *Ledger) CompleteAll(ctx context.Context, claims []Claim, callIDs []stri
 		items = append(items, store.Item{Key: key(c.ref, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
 	}
 	if len(items) > 0 {
-		err := l.until(ctx, func() error { return wrote(l.opts.Batch.SetAll(ctx, items)) })
+		var byItself bool
+		err := l.until(ctx, func() error {
+			err := l.opts.Batch.SetAll(ctx, items)
+			if byItself = errors.Is(err, store.ErrAlone); byItself {
+				return nil
+			}
+			return wrote(err)
+		})
+		if byItself {
+			alone, together = append(alone, together...), nil
+		}
 		for _, i := range together {
 			errs[i] = err
 		}

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,4 +141,61 @@ func TestACompletedLaterAttemptIsKnownByTheFirstRecordToo(t *testing.T) {
 		assert.Equal(t, "call-2", stored(t, b.Store, "again/2").CallID)
 		assert.Equal(t, "call-1", stored(t, b.Store, "new").CallID)
 	})
+}
+
+// counted counts what single operations cost.
+type counted struct {
+	store.Store
+	gets, adds atomic.Int64
+}
+
+func (c *counted) Get(ctx context.Context, key string) ([]byte, error) {
+	c.gets.Add(1)
+	return c.Store.Get(ctx, key)
+}
+
+func (c *counted) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	c.adds.Add(1)
+	return c.Store.Add(ctx, key, value, ttl)
+}
+
+func TestADuplicateCostsOneReadBesidesTheBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemory()
+		for _, ref := range []string{"a", "b", "c"} {
+			l := open(t, mem)
+			require.NoError(t, l.Complete(t.Context(), claim(t, l, ref), "call-"+ref))
+		}
+		b, single := &batcher{Store: mem}, &counted{Store: mem}
+		l := open(t, single, func(o *Options) { o.Batch = b })
+		for _, c := range l.ClaimAll(t.Context(), dials("a", "b", "c")) {
+			require.NoError(t, c.Err)
+			assert.Equal(t, Called, c.Standing.Kind)
+		}
+		assert.Equal(t, 1, b.adds)
+		assert.EqualValues(t, 3, single.gets.Load())
+		assert.Zero(t, single.adds.Load())
+
+		// A record that is there when it is added, and gone when it is read.
+		require.NoError(t, mem.Set(t.Context(), "d", foreign(time.Now()).encode(), nil))
+		gone := &vanishing{Store: single, key: "d"}
+		l = open(t, gone, func(o *Options) { o.Batch = b })
+		all := l.ClaimAll(t.Context(), dials("d", "e"))
+		assert.Equal(t, Claimed, all[0].Standing.Kind)
+		assert.Equal(t, all[0].Claim.token, stored(t, mem, "d").Token)
+	})
+}
+
+// vanishing loses a record just before it is first read.
+type vanishing struct {
+	store.Store
+	key  string
+	once sync.Once
+}
+
+func (v *vanishing) Get(ctx context.Context, key string) ([]byte, error) {
+	if key == v.key {
+		v.once.Do(func() { _ = v.Delete(ctx, key) })
+	}
+	return v.Store.Get(ctx, key)
 }

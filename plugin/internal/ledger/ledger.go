@@ -32,9 +32,11 @@ type Options struct {
 	// API still be showing what came of it: a dial's timeout plus settle.
 	Lease time.Duration
 	// Exclusive says that no other process can be using the store: the owner of a claim
-	// that is not ours is dead, and the claim is stale at once.
-	Exclusive bool
-	// Batch writes to the store as well, many records at once. Nil does without.
+	// that is not ours is dead, and the claim is stale at once. It is asked after a record
+	// was read, as another store may take the place of this one. Nil is never.
+	Exclusive func() bool
+	// Batch writes to the store as well, many records at once. Nil does without. Claims of
+	// other processes are respected all the same: it adds as atomically as the store does.
 	Batch store.Batcher
 	// InitialInterval and MaxInterval space the tries while the store fails.
 	InitialInterval, MaxInterval time.Duration
@@ -102,20 +104,22 @@ const (
 // Standing is never Free. With an error, the claim may have been written all the same:
 // Abandon it.
 func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
-	return l.claim(ctx, newClaim(ref, 1, fingerprint))
+	return l.claim(ctx, newClaim(ref, 1, fingerprint), false)
 }
 
-func (l *Ledger) claim(ctx context.Context, first Claim) (Claim, Standing, error) {
+// claim is Claim with a first claim of which it may be known that there is a record under
+// its key: then that is read, and nothing is added.
+func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, Standing, error) {
 	ref, fingerprint := first.ref, first.fingerprint
-	for claim := first; ; claim = newClaim(ref, 1, fingerprint) {
-		won, err := l.begin(ctx, claim)
+	for claim := first; ; claim, exists = newClaim(ref, 1, fingerprint), false {
+		won, there, err := l.begin(ctx, claim, exists)
 		if err != nil {
 			return claim, Standing{}, err
 		}
 		if won {
 			return claim, Standing{Kind: Claimed}, nil
 		}
-		standing, err := l.Known(ctx, ref)
+		standing, err := l.known(ctx, ref, there)
 		switch {
 		case err != nil:
 			return Claim{}, Standing{}, err
@@ -125,7 +129,7 @@ func (l *Ledger) claim(ctx context.Context, first Claim) (Claim, Standing, error
 			continue // expired or released since: try again
 		}
 		next := newClaim(ref, standing.Attempt+1, fingerprint) // every earlier attempt is void
-		if won, err = l.begin(ctx, next); err != nil {
+		if won, _, err = l.begin(ctx, next, false); err != nil {
 			return next, Standing{}, err
 		}
 		if won {
@@ -143,7 +147,7 @@ func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt St
 		return Claim{}, false, err
 	}
 	c := newClaim(ref, doubt.Attempt+1, fingerprint)
-	won, err := l.begin(ctx, c)
+	won, _, err := l.begin(ctx, c, false)
 	if won {
 		l.refresh(ctx, ref)
 	}
@@ -168,11 +172,16 @@ func newClaim(ref string, attempt int, fingerprint string) Claim {
 
 // begin adds the record of an attempt. The token was drawn once, so a cache whose Add
 // fails after writing, or collides with its own retried write, is recognized by it: a
-// record with our token is our claim.
-func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
+// record with our token is our claim. exists says that an Add was answered with
+// store.ErrExists just now; there is the record that it met, nil if that is gone.
+func (l *Ledger) begin(ctx context.Context, c Claim, exists bool) (won bool, there []byte, err error) {
 	name := key(c.ref, c.attempt)
 	err = l.until(ctx, func() error {
-		addErr := l.store.Add(ctx, name, c.record(stateClaimed, "").encode(), &l.opts.Window)
+		there = nil
+		addErr := store.ErrExists
+		if !exists {
+			addErr = l.store.Add(ctx, name, c.record(stateClaimed, "").encode(), &l.opts.Window)
+		}
 		if won = addErr == nil; won {
 			return nil
 		}
@@ -181,6 +190,7 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 		stored, err := l.store.Get(ctx, name)
 		switch {
 		case err == nil:
+			there = stored
 			r, derr := decodeRecord(stored)
 			won = derr == nil && r.Token == c.token
 			return nil
@@ -192,17 +202,24 @@ func (l *Ledger) begin(ctx context.Context, c Claim) (won bool, err error) {
 			return fmt.Errorf("claiming in ledger: %w", addErr)
 		}
 	})
-	return won, err
+	return won, there, err
 }
 
 // Known reads a dial's history to its end. It claims nothing; but see heal.
-func (l *Ledger) Known(ctx context.Context, ref string) (s Standing, err error) {
+func (l *Ledger) Known(ctx context.Context, ref string) (Standing, error) {
+	return l.known(ctx, ref, nil)
+}
+
+// known is Known with the first record, if it was read just now.
+func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standing, err error) {
 	var unresolved, unreadable bool
 	var newest record
 	for n := 1; ; n++ {
-		stored, exists, err := l.read(ctx, key(ref, n))
-		if err != nil {
-			return Standing{}, err
+		stored, exists := first, n == 1 && first != nil
+		if !exists {
+			if stored, exists, err = l.read(ctx, key(ref, n)); err != nil {
+				return Standing{}, err
+			}
 		}
 		if !exists {
 			break
@@ -246,7 +263,7 @@ func (l *Ledger) Known(ctx context.Context, ref string) (s Standing, err error) 
 
 // alive says whether a claim's owner may still be at work.
 func (l *Ledger) alive(r record) bool {
-	if l.opts.Exclusive && !strings.HasPrefix(r.Token, owner+"-") {
+	if l.opts.Exclusive != nil && l.opts.Exclusive() && !strings.HasPrefix(r.Token, owner+"-") {
 		return false
 	}
 	return time.Since(r.At) < l.opts.Lease+clockSkew

@@ -139,7 +139,7 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 func TestAnExclusiveStoreHasNoOtherLivingOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := NewMemory()
-		exclusive := func(o *Options) { o.Exclusive = true }
+		exclusive := func(o *Options) { o.Exclusive = func() bool { return true } }
 		put(t, mem, "ref", foreign(time.Now()).encode())
 		_, standing := ask(t, open(t, mem, exclusive), "ref")
 		assert.Equal(t, InDoubt, standing.Kind, "whoever wrote this is dead")

@@ -1,16 +1,22 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
+	mrand "math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// FactsKey is the key under which our own caches answer what they are: a value that
-// FactsIn understands. It is answered from memory, it is never stored, and any cache can
-// be asked: one that is not ours does not have the key. The name fits every store.
+// FactsKey is the key under which our own caches answer what they are: Get with a value
+// that FactsIn understands, Add with ErrExists. Both are answered from memory, nothing is
+// ever stored, and any cache can be asked: one that is not ours does not have the key. A
+// cache that was closed, or does not know yet what it is, answers with another error than
+// ErrNotFound. The name fits every store.
 const FactsKey = "happyrobot_cache_facts"
 
 // Facts are what one of our own caches states about itself. They hold from its opening
@@ -42,11 +48,15 @@ type Statement struct {
 // even learn the label: what it answers is all that can be known of it.
 var statements sync.Map
 
+// stated counts the Statements that were ever made.
+var stated atomic.Uint64
+
 // State makes the statement of a cache that was just opened. The cache answers Get of
-// FactsKey with its Answer, and calls Withdraw when it is closed.
+// FactsKey with its Answer until it is closed, and then calls Withdraw.
 func State(facts Facts) *Statement {
 	s := &Statement{facts: facts, instance: rand.Text()}
 	statements.Store(s.instance, s)
+	stated.Add(1)
 	return s
 }
 
@@ -59,6 +69,10 @@ func (s *Statement) Answer() []byte {
 // Withdraw ends the statement. It works twice.
 func (s *Statement) Withdraw() { statements.Delete(s.instance) }
 
+// StatementsMade counts the statements of this process, those that were withdrawn
+// included. While it stays the same, no cache of ours can have taken another's place.
+func StatementsMade() uint64 { return stated.Load() }
+
 // Stated is what an answer says.
 type Stated struct {
 	Facts
@@ -66,6 +80,12 @@ type Stated struct {
 	Instance string
 	// Answer numbers the answers of an instance, upwards from 1.
 	Answer uint64
+}
+
+// Stands reports whether the cache is open. One that is replaced is closed before.
+func (s Stated) Stands() bool {
+	_, stands := statements.Load(s.Instance)
+	return stands
 }
 
 // FactsIn reads an answer to FactsKey, and reports false for what no open cache of this
@@ -81,4 +101,51 @@ func FactsIn(answer []byte) (Stated, bool) {
 		return Stated{}, false
 	}
 	return Stated{Facts: s.(*Statement).facts, Instance: instance, Answer: n}, true
+}
+
+// askings is how often Ask asks while others ask the same cache.
+const askings = 20
+
+// Ask asks a cache what it is, and reports false for one that is not ours. Ours behind
+// another cache is not: whoever writes to it directly writes past that one. With an
+// error nothing is known.
+func Ask(ctx context.Context, cache Store) (facts Stated, ours bool, err error) {
+	for range askings {
+		before, ours, err := ask(ctx, cache)
+		if err != nil || !ours {
+			return Stated{}, false, err
+		}
+		// A cache in front of others gets a key from them before it adds it, which takes
+		// an answer. Or it has kept the answer, and then gives the same again.
+		second := time.Second
+		if err := cache.Add(ctx, FactsKey, []byte("asked"), &second); err != nil && !errors.Is(err, ErrExists) {
+			return Stated{}, false, err
+		}
+		after, ours, err := ask(ctx, cache)
+		switch {
+		case err != nil || !ours || after.Answer <= before.Answer:
+			return Stated{}, false, err
+		case after.Instance == before.Instance && after.Answer == before.Answer+1:
+			return after, true, nil
+		}
+		// Or somebody else asked in between.
+		select {
+		case <-time.After(mrand.N(time.Millisecond)): //nolint:gosec // keeps no secret
+		case <-ctx.Done():
+			return Stated{}, false, ctx.Err()
+		}
+	}
+	return Stated{}, false, nil
+}
+
+func ask(ctx context.Context, cache Store) (Stated, bool, error) {
+	answer, err := cache.Get(ctx, FactsKey)
+	if errors.Is(err, ErrNotFound) {
+		return Stated{}, false, nil
+	}
+	if err != nil {
+		return Stated{}, false, err
+	}
+	stated, ours := FactsIn(answer)
+	return stated, ours, nil
 }

@@ -13,6 +13,9 @@ import (
 var (
 	ErrNotFound = errors.New("key not found")
 	ErrExists   = errors.New("key already exists")
+
+	// ErrAlone is a Batcher's answer whose store writes one item at a time just now.
+	ErrAlone = errors.New("items are written one at a time")
 )
 
 // Store keeps values under keys. All methods are safe for concurrent use, and end
@@ -48,6 +51,6 @@ type Batcher interface {
 	// from being written. After any other error an item is added again alone.
 	AddAll(ctx context.Context, items []Item) []error
 	// SetAll writes all items. With an error, some of them may be written, and all are
-	// written again.
+	// written again: one by one after ErrAlone.
 	SetAll(ctx context.Context, items []Item) error
 }

@@ -5,6 +5,7 @@ package webhook
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
@@ -12,7 +13,7 @@ import (
 // Result is how a request ended.
 type Result string
 
-// Results. They are all the labels that the metric has.
+// All results: each is a key of answers.
 const (
 	Taken       Result = "taken"        // the pipeline has taken the event
 	Known       Result = "known"        // it had taken it before
@@ -55,4 +56,13 @@ var answers = map[Result]answer{
 	Cut:         {http.StatusBadRequest, "cut short"},
 	NoJSON:      {http.StatusBadRequest, happyrobot.ErrNoJSON.Error()},
 	NoEvent:     {http.StatusBadRequest, happyrobot.ErrNoEvent.Error()},
+}
+
+// Results are the names of all results, in alphabetical order.
+func Results() (names []string) {
+	for result := range answers {
+		names = append(names, string(result))
+	}
+	slices.Sort(names)
+	return names
 }

@@ -19,7 +19,7 @@ const retryAfter = "5"
 // Options say which requests are events.
 type Options struct {
 	Path         string
-	Secret       string
+	Secrets      []string // any of them lets an event in
 	SecretHeader string
 	Timeout      time.Duration // how long a sender waits for the pipeline
 	MaxBody      int           // bytes
@@ -29,18 +29,22 @@ type Options struct {
 	OnResult func(Result)
 }
 
-// Handler turns requests into events. Whoever does not know the secret is turned away
+// Handler turns requests into events. Whoever does not know a secret is turned away
 // before anything of the body is read.
 type Handler struct {
-	o         Options
-	secretSum [sha256.Size]byte
-	slots     chan struct{}
-	events    *Deliveries
+	o       Options
+	secrets [][sha256.Size]byte
+	slots   chan struct{}
+	events  *Deliveries
 }
 
 // NewHandler makes the handler of the requests whose events enter by deliveries.
 func NewHandler(o Options, events *Deliveries) *Handler {
-	return &Handler{o: o, secretSum: sha256.Sum256([]byte(o.Secret)), slots: make(chan struct{}, o.MaxInFlight), events: events}
+	h := &Handler{o: o, slots: make(chan struct{}, o.MaxInFlight), events: events}
+	for _, secret := range o.Secrets {
+		h.secrets = append(h.secrets, sha256.Sum256([]byte(secret)))
+	}
+	return h
 }
 
 // ServeHTTP answers a request.
@@ -114,9 +118,12 @@ func unreadBody(err error) Result {
 	return Cut
 }
 
-// knows compares digests: the time it takes reveals neither how much of a guess is
-// right, nor how long the secret is.
+// knows compares digests with all secrets: the time it takes reveals neither how much of
+// a guess is right, nor how long a secret is, nor which of them it was.
 func (h *Handler) knows(shown string) bool {
-	sum := sha256.Sum256([]byte(shown))
-	return subtle.ConstantTimeCompare(sum[:], h.secretSum[:]) == 1
+	sum, known := sha256.Sum256([]byte(shown)), 0
+	for _, secret := range h.secrets {
+		known |= subtle.ConstantTimeCompare(sum[:], secret[:])
+	}
+	return known == 1
 }

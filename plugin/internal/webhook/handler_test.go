@@ -28,7 +28,7 @@ func TestARequestIsCountedOnceAndAnswered(t *testing.T) {
 	var counted []Result
 	s := NewDeliveries("/events", nil, time.Second, &told{})
 	h := NewHandler(Options{
-		Path: "/events", Secret: "open sesame", SecretHeader: "X-Secret", Timeout: time.Millisecond, MaxBody: 100, MaxInFlight: 1,
+		Path: "/events", Secrets: []string{"open sesame"}, SecretHeader: "X-Secret", Timeout: time.Millisecond, MaxBody: 100, MaxInFlight: 1,
 		OnResult: func(r Result) { counted = append(counted, r) },
 	}, s)
 	server := httptest.NewServer(h)

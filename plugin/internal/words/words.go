@@ -246,7 +246,7 @@ type Metric struct {
 // Metrics of all components.
 var Metrics = []Metric{
 	{[]string{dial, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
-	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long they took"},
+	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
 	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{dial}, MetricPaused, Gauge, []string{"cause"}, "1 while dialing is paused, by cause; there for each cause from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},

@@ -1,0 +1,196 @@
+package redis_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
+)
+
+func TestItemsAreKeptAsPlainStrings(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	c := openCache(t, urlOf(m.Addr()), "prefix: 'p:'", "default_ttl: 90s")
+	minute, half, never := time.Minute, 1500*time.Millisecond, time.Duration(0)
+	for _, item := range []struct {
+		key, value string
+		ttl        *time.Duration
+		kept       time.Duration // 0: until it is deleted
+	}{
+		{"by default", "v", nil, 90 * time.Second},
+		{"a minute", "v", &minute, time.Minute},
+		{"not whole seconds", "v", &half, half},
+		{"for ever", "v", &never, 0},
+		{"empty", "", nil, 90 * time.Second},
+		{"", "without a key", nil, 90 * time.Second},
+		{"\x00\xff\r\n", "\x00\xff\r\n", nil, 90 * time.Second},
+	} {
+		t.Run(item.key, func(t *testing.T) {
+			stored := func() {
+				t.Helper()
+				value, err := m.Get("p:" + item.key)
+				require.NoError(t, err)
+				assert.Equal(t, item.value, value)
+				assert.Equal(t, item.kept, m.TTL("p:"+item.key))
+				read, err := c.Get(t.Context(), item.key)
+				require.NoError(t, err)
+				assert.Equal(t, item.value, string(read))
+			}
+			require.NoError(t, c.Add(t.Context(), item.key, []byte(item.value), item.ttl))
+			stored()
+			assert.ErrorIs(t, c.Add(t.Context(), item.key, []byte("other"), item.ttl), service.ErrKeyAlreadyExists)
+			stored()
+			require.NoError(t, c.Delete(t.Context(), item.key))
+			_, err := c.Get(t.Context(), item.key)
+			require.ErrorIs(t, err, service.ErrKeyNotFound)
+			require.NoError(t, c.Set(t.Context(), item.key, []byte(item.value), item.ttl))
+			stored()
+		})
+	}
+	assert.NoError(t, c.Delete(t.Context(), "absent"))
+}
+
+func TestABatchIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	w := startWire(t, m.Addr())
+	c := openCache(t, urlOf(w.address))
+	batch := c.facts(t).Batcher
+	require.NoError(t, m.Set("key-3", "another's"))
+
+	before := w.requests.Load()
+	answers := batch.AddAll(t.Context(), items(20))
+	assert.Equal(t, int64(1), w.requests.Load()-before)
+	for i, err := range answers {
+		if i == 3 {
+			assert.Equal(t, store.ErrExists, err)
+			continue
+		}
+		assert.NoError(t, err)
+	}
+	value, err := m.Get("key-19")
+	require.NoError(t, err)
+	assert.Equal(t, "value-19", value)
+
+	before = w.requests.Load()
+	require.NoError(t, batch.SetAll(t.Context(), items(20)))
+	assert.Equal(t, int64(1), w.requests.Load()-before)
+	value, err = m.Get("key-3")
+	require.NoError(t, err)
+	assert.Equal(t, "value-3", value)
+	assert.Empty(t, batch.AddAll(t.Context(), nil))
+	assert.NoError(t, batch.SetAll(t.Context(), nil))
+}
+
+// The command was executed and its answer was lost. Whether it is repeated and reads as
+// "exists" is the difference between a lead that is called and one that is dropped.
+func TestAddIsExactAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	hour := time.Hour
+	for name, test := range map[string]struct {
+		ttl  *time.Duration
+		lost func(w *wire)
+		// then another writer writes, unless the value is empty
+		value   string
+		written time.Duration // its TTL
+		want    error
+	}{
+		"ours":                      {ttl: &hour, lost: answerLost},
+		"ours, without TTL":         {lost: answerLost},
+		"it never came to Redis":    {ttl: &hour, lost: requestLost},
+		"another's":                 {&hour, requestLost, "another's", hour, service.ErrKeyAlreadyExists},
+		"equal, and written before": {&hour, requestLost, "mine", hour - time.Minute, service.ErrKeyAlreadyExists},
+		"equal, kept for longer":    {&hour, requestLost, "mine", 2 * hour, service.ErrKeyAlreadyExists},
+		"equal, kept for ever":      {&hour, requestLost, "mine", 0, service.ErrKeyAlreadyExists},
+		"equal, with a TTL":         {nil, requestLost, "mine", hour, service.ErrKeyAlreadyExists},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := startRedis(t)
+			w := startWire(t, m.Addr())
+			w.onLost = func() {
+				if test.value != "" {
+					assert.NoError(t, m.Set("key", test.value))
+					m.SetTTL("key", test.written)
+				}
+			}
+			c := openCache(t, urlOf(w.address))
+			_, err := c.Get(t.Context(), "connect")
+			require.ErrorIs(t, err, service.ErrKeyNotFound)
+
+			test.lost(w)
+			assert.ErrorIs(t, c.Add(t.Context(), "key", []byte("mine"), test.ttl), test.want)
+			assert.Equal(t, int64(1), w.lost.Load())
+		})
+	}
+}
+
+func answerLost(w *wire)  { w.loseAnswer.Store(true) }
+func requestLost(w *wire) { w.loseRequest.Store(true) }
+
+func TestWithoutALostAnswerAnEqualValueIsAnothers(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	c := openCache(t, urlOf(m.Addr()))
+	require.NoError(t, c.Add(t.Context(), "key", []byte("seen"), nil))
+	assert.ErrorIs(t, c.Add(t.Context(), "key", []byte("seen"), nil), service.ErrKeyAlreadyExists)
+}
+
+func TestABatchIsExactAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	w := startWire(t, m.Addr())
+	c := openCache(t, urlOf(w.address))
+	batch := c.facts(t).Batcher
+	require.NoError(t, m.Set("key-1", "another's"))
+	w.loseAnswer.Store(true)
+	assert.Equal(t, []error{nil, store.ErrExists, nil}, batch.AddAll(t.Context(), items(3)))
+	assert.Equal(t, int64(1), w.lost.Load())
+}
+
+func TestOperationsResumeWithRedis(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	c := openCache(t, urlOf(m.Addr()), impatient)
+	require.NoError(t, c.Set(t.Context(), "key", []byte("value"), nil))
+	m.Close()
+	_, err := c.Get(t.Context(), "key")
+	assert.ErrorContains(t, err, "no Redis listens at this address")
+	restart(t, m)
+	value, err := c.Get(t.Context(), "key")
+	require.NoError(t, err)
+	assert.Equal(t, "value", string(value))
+}
+
+func TestOperationsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and answers nothing
+	require.NoError(t, err)
+	defer silent.Close()
+	c := openCache(t, urlOf(silent.Addr().String()))
+	for name, do := range map[string]func(context.Context) error{
+		"get":    func(ctx context.Context) error { _, err := c.Get(ctx, "key"); return err },
+		"set":    func(ctx context.Context) error { return c.Set(ctx, "key", nil, nil) },
+		"add":    func(ctx context.Context) error { return c.Add(ctx, "key", nil, nil) },
+		"delete": func(ctx context.Context) error { return c.Delete(ctx, "key") },
+		"facts":  func(ctx context.Context) error { _, err := c.Get(ctx, store.FactsKey); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			assert.ErrorIs(t, do(ctx), context.DeadlineExceeded)
+			assert.Less(t, time.Since(began), time.Second)
+		})
+	}
+	began := time.Now()
+	c.close()
+	assert.Less(t, time.Since(began), 2*time.Second)
+	assert.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "closed")
+	assert.NoError(t, c.Close(t.Context()), "twice")
+}
