@@ -152,7 +152,7 @@ func TestOnlyProgramsAndTestsLinkConnectors(t *testing.T) {
 			if !found {
 				continue
 			}
-			connector, _, _ = strings.Cut(connector, " ") // of a test's variant: "sql [... .test]"
+			connector, _, _ = strings.Cut(connector, " ")         // of a test's variant: "sql [... .test]"
 			allowed := p.ForTest == module+"plugin/connectors" || // the tests of all of them
 				p.ForTest == module+"plugin/connectors/"+connector ||
 				strings.HasSuffix(p.ImportPath, ".test") || // what go test makes

@@ -22,13 +22,13 @@
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
 //	dedupe_key*.go       the key that names a lead; of what it is made, and what names none
 //	dial_numbers.go      which numbers are called
-//	metrics.go           counters that are there from the start
 //	ledger_open.go       the ledger that a config names
 //	cache.go             a Benthos cache as a store; cache_facts.go learns what it is, and that it was replaced
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
 //	description.go       prose of docs/src, with the tables of words
+//	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:
 //

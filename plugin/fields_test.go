@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -91,4 +94,26 @@ func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
 		require.ErrorIs(t, wait(ctx), context.DeadlineExceeded)
 		client.close()
 	})
+}
+
+func TestComponentsWithTheSameKeyFileShareAPool(t *testing.T) {
+	t.Parallel()
+	file := func(name string) string {
+		path := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(path, []byte("k"), 0o600))
+		return path
+	}
+	pool := func(yaml string) http.RoundTripper {
+		conf, err := service.NewConfigSpec().Fields(clientFields()...).ParseYAML(yaml, nil)
+		require.NoError(t, err)
+		client, err := clientFromParsed(conf, service.MockResources())
+		require.NoError(t, err)
+		defer client.close()
+		return client.options.Transport
+	}
+	one, other := "api_key_file: "+file("one"), "api_key_file: "+file("other")
+	assert.Same(t, pool(one), pool(one))
+	assert.NotSame(t, pool(one), pool(other))
+	assert.NotSame(t, pool(one), pool("api_key: k"))
+	assert.Same(t, pool("api_key: k"), pool("api_key: k"))
 }

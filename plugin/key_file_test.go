@@ -43,7 +43,7 @@ func newLocked(t *testing.T, key string) *locked {
 	return l
 }
 
-const oldKey, newKey = "k-0123456789-old", "k-9876543210-new"
+const oldKey, newKey = "oldkeyofletters", "newkeyofletters" // which look like nothing else that is masked
 
 // mountedSecret is a folder as Kubernetes mounts a secret: the file is a link through a
 // link, and a new secret moves the inner one.
@@ -108,7 +108,7 @@ func TestANewKeyInTheFileEndsThePauseForTheOldOne(t *testing.T) {
 	api.key.Store(&revoked)
 	require.NoError(t, <-delivered)
 	assert.Equal(t, 1, strings.Count(s.logs.String(), "API key file cannot be read again"))
-	for _, key := range []string{oldKey, newKey, "0123456789", "9876543210"} {
+	for _, key := range []string{oldKey, newKey} {
 		assert.NotContains(t, s.logs.String(), key, "neither key is shown, whichever the API quotes")
 	}
 }

@@ -95,6 +95,7 @@ func TestEveryNameInATextExists(t *testing.T) {
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
 		"happyrobot_cache_facts", // store.FactsKey
+		"happyrobot_cache_data",  // the key of a mark that connectors keep beside what a cache holds
 	} {
 		known[name] = true
 	}
@@ -130,6 +131,9 @@ func TestMetricsAreMadeAsTheirTableSays(t *testing.T) {
 	constants := constantsOf(t, "internal/words/words.go")
 	made := map[string]bool{}
 	eachFile(t, func(file string, tree *ast.File, fset *token.FileSet) {
+		if strings.HasPrefix(file, "plugin/connectors/") {
+			return // whose metrics have the names that Connect gave them
+		}
 		ast.Inspect(tree, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {

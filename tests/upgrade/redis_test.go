@@ -218,7 +218,7 @@ output: {stdout: {}}
 cache_resources: [{label: ledger, redis: {url: %q, prefix: %q}}]
 `, strings.ReplaceAll("\n"+strings.TrimSpace(string(dial)), "\n", "\n      "), url, prefix), 0o600))
 		api.failNext(lead.Fails)
-		run := exec.CommandContext(t.Context(), program, "run", config) //nolint:gosec // the developer's own
+		run := exec.CommandContext(t.Context(), program, "run", config)
 		run.Env = append(os.Environ(), "API_URL="+api.URL, "REGION="+p.region())
 		run.Stdin = bytes.NewReader(append(slices.Clone(lead.Lead), '\n'))
 		out, err := run.Output()

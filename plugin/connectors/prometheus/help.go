@@ -61,10 +61,17 @@ var ofBenthos = map[string]string{
 	"benchmark_bytes_total":         "Bytes that passed the benchmark processor.",
 }
 
+// ofConnectors are the metrics that the connectors beside this one make.
+var ofConnectors = map[string]string{
+	"redpanda_lag": "Records of a partition that the consumer group has still to process, by topic and partition.",
+}
+
 // help is what a metric means.
 func help(kind, name string) string {
-	if text, found := ofBenthos[name]; found {
-		return text
+	for _, table := range []map[string]string{ofBenthos, ofConnectors} {
+		if text, found := table[name]; found {
+			return text
+		}
 	}
 	for _, m := range words.Metrics {
 		if m.Name == name {

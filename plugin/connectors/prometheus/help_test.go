@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,8 +15,8 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// madeByBenthos finds names of metrics in its source.
-var madeByBenthos = regexp.MustCompile(`\.(?:Get|New)(?:Counter|Gauge|Timer)(?:Vec)?\((?:fmt\.Sprintf\()?"(\w+(?:%v\w+)?)"`)
+// metricMade finds names of metrics in source.
+var metricMade = regexp.MustCompile(`\.(?:Get|New)(?:Counter|Gauge|Timer)(?:Vec)?\((?:fmt\.Sprintf\()?"(\w+(?:%v\w+)?)"`)
 
 func TestEveryMetricOfBenthosIsExplained(t *testing.T) {
 	t.Parallel()
@@ -28,7 +29,7 @@ func TestEveryMetricOfBenthosIsExplained(t *testing.T) {
 			return err
 		}
 		text, err := fs.ReadFile(source, file)
-		for _, match := range madeByBenthos.FindAllSubmatch(text, -1) {
+		for _, match := range metricMade.FindAllSubmatch(text, -1) {
 			if name, one := string(match[1]), strings.Contains(string(match[1]), "%v"); !one {
 				found[name] = true
 			} else {
@@ -45,6 +46,22 @@ func TestEveryMetricOfBenthosIsExplained(t *testing.T) {
 	for name, text := range ofBenthos {
 		assert.True(t, found[name], "Benthos has no metric %s", name)
 		assert.Regexp(t, `^[A-Z].*\.$`, text)
+	}
+}
+
+func TestEveryMetricOfAConnectorIsExplained(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../*/*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, match := range metricMade.FindAllSubmatch(text, -1) {
+			assert.Contains(t, ofConnectors, string(match[1]), "help.go lacks a metric of %s", file)
+		}
 	}
 }
 

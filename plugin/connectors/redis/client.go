@@ -163,6 +163,7 @@ func newClient(conf clientConfig, onConnect func(context.Context, *goredis.Conn)
 		MaxRetries: -1, DialerRetries: 1, DisableIdentity: true,
 		ReadTimeout: exchangeTimeout, WriteTimeout: exchangeTimeout,
 		PoolSize:                 poolSize,
+		Protocol:                 2, // nothing of 3 is used, and it is slower: it looks for pushes before each answer
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	switch conf.kind {

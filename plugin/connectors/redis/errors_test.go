@@ -45,7 +45,7 @@ func TestEachRefusalSaysWhatToDo(t *testing.T) {
 				"set": c.Set(t.Context(), "key", []byte("secret lead"), &hour),
 			} {
 				require.ErrorContains(t, err, want, name)
-				assert.ErrorContains(t, err, reply, "as Redis said it")
+				require.ErrorContains(t, err, reply, "as Redis said it")
 				assert.NotContains(t, err.Error(), "geheim")
 				assert.NotContains(t, err.Error(), "secret lead")
 				assert.NotErrorIs(t, err, service.ErrKeyAlreadyExists)
@@ -88,7 +88,7 @@ func TestTroubleWithConnecting(t *testing.T) {
 	web.StartTLS()
 	defer web.Close()
 	secure := miniredis.NewMiniRedis()
-	require.NoError(t, secure.StartTLS(&tls.Config{Certificates: web.TLS.Certificates})) //nolint:gosec // a test's
+	require.NoError(t, secure.StartTLS(&tls.Config{Certificates: web.TLS.Certificates}))
 	defer secure.Close()
 	plain := startRedis(t)
 	dead, err := net.Listen("tcp", "127.0.0.1:0")
@@ -131,7 +131,7 @@ func TestAWrongURLIsRefusedWithoutItsPassword(t *testing.T) {
 			defer func() { _ = stop(t.Context()) }()
 			err = res.AccessCache(t.Context(), "c", func(service.Cache) {})
 			require.ErrorContains(t, err, want)
-			assert.ErrorContains(t, err, "field url")
+			require.ErrorContains(t, err, "field url")
 			assert.NotContains(t, err.Error(), "heim")
 		})
 	}

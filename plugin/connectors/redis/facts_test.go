@@ -30,7 +30,7 @@ func TestTheCacheStatesWhatItIs(t *testing.T) {
 	again := c.facts(t)
 	assert.Equal(t, before, m.CommandCount(), "answered from memory")
 	assert.Equal(t, first.Answer+1, again.Answer)
-	assert.ErrorIs(t, c.Add(t.Context(), store.FactsKey, nil, nil), service.ErrKeyAlreadyExists)
+	require.ErrorIs(t, c.Add(t.Context(), store.FactsKey, nil, nil), service.ErrKeyAlreadyExists)
 	assert.Equal(t, before, m.CommandCount())
 
 	same := openCache(t, urlOf(m.Addr()), "prefix: 'p:'").facts(t)

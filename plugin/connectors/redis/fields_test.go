@@ -1,6 +1,9 @@
 package redis_test
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -127,5 +130,22 @@ func TestValuesThatCannotBeAreRefusedAtStart(t *testing.T) {
 	}
 	for _, conf := range []string{"default_ttl: ''", "default_ttl: 0s", "retries: {max_elapsed_time: 0s}"} {
 		openCache(t, "url: redis://localhost", conf)
+	}
+}
+
+// Every error that can be read in the table is one that the code has.
+func TestTheProseHasTheErrors(t *testing.T) {
+	t.Parallel()
+	code, err := os.ReadFile("errors.go")
+	require.NoError(t, err)
+	replaced, err := os.ReadFile("facts.go")
+	require.NoError(t, err)
+	prose, err := os.ReadFile("cache_redis.md")
+	require.NoError(t, err)
+	all := strings.ReplaceAll(string(code)+string(replaced), "`", "")
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(string(prose), -1)
+	require.NotEmpty(t, rows)
+	for _, row := range rows {
+		assert.Contains(t, all, row[1])
 	}
 }

@@ -44,7 +44,7 @@ func TestItemsAreKeptAsPlainStrings(t *testing.T) {
 			}
 			require.NoError(t, c.Add(t.Context(), item.key, []byte(item.value), item.ttl))
 			stored()
-			assert.ErrorIs(t, c.Add(t.Context(), item.key, []byte("other"), item.ttl), service.ErrKeyAlreadyExists)
+			require.ErrorIs(t, c.Add(t.Context(), item.key, []byte("other"), item.ttl), service.ErrKeyAlreadyExists)
 			stored()
 			require.NoError(t, c.Delete(t.Context(), item.key))
 			_, err := c.Get(t.Context(), item.key)
@@ -72,7 +72,7 @@ func TestABatchIsOneRoundTrip(t *testing.T) {
 			assert.Equal(t, store.ErrExists, err)
 			continue
 		}
-		assert.NoError(t, err)
+		require.NoError(t, err)
 	}
 	value, err := m.Get("key-19")
 	require.NoError(t, err)
@@ -115,7 +115,9 @@ func TestAddIsExactAfterALostAnswer(t *testing.T) {
 			w := startWire(t, m.Addr())
 			w.onLost = func() {
 				if test.value != "" {
-					assert.NoError(t, m.Set("key", test.value))
+					if err := m.Set("key", test.value); err != nil {
+						t.Error(err)
+					}
 					m.SetTTL("key", test.written)
 				}
 			}
@@ -124,7 +126,7 @@ func TestAddIsExactAfterALostAnswer(t *testing.T) {
 			require.ErrorIs(t, err, service.ErrKeyNotFound)
 
 			test.lost(w)
-			assert.ErrorIs(t, c.Add(t.Context(), "key", []byte("mine"), test.ttl), test.want)
+			require.ErrorIs(t, c.Add(t.Context(), "key", []byte("mine"), test.ttl), test.want)
 			assert.Equal(t, int64(1), w.lost.Load())
 		})
 	}
@@ -160,7 +162,7 @@ func TestOperationsResumeWithRedis(t *testing.T) {
 	require.NoError(t, c.Set(t.Context(), "key", []byte("value"), nil))
 	m.Close()
 	_, err := c.Get(t.Context(), "key")
-	assert.ErrorContains(t, err, "no Redis listens at this address")
+	require.ErrorContains(t, err, "no Redis listens at this address")
 	restart(t, m)
 	value, err := c.Get(t.Context(), "key")
 	require.NoError(t, err)
@@ -184,13 +186,13 @@ func TestOperationsEndWithTheirContext(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			assert.ErrorIs(t, do(ctx), context.DeadlineExceeded)
+			require.ErrorIs(t, do(ctx), context.DeadlineExceeded)
 			assert.Less(t, time.Since(began), time.Second)
 		})
 	}
 	began := time.Now()
 	c.close()
 	assert.Less(t, time.Since(began), 2*time.Second)
-	assert.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "closed")
+	require.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "closed")
 	assert.NoError(t, c.Close(t.Context()), "twice")
 }

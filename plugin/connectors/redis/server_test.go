@@ -47,7 +47,7 @@ func startServer(t *testing.T, settings ...string) *process {
 
 func (p *process) start(t *testing.T) {
 	t.Helper()
-	p.running = exec.CommandContext(context.Background(), "redis-server", p.args...) //nolint:gosec // a test's own arguments
+	p.running = exec.CommandContext(context.Background(), "redis-server", p.args...)
 	require.NoError(t, p.running.Start())
 	require.Eventually(t, func() bool {
 		err := p.client.Ping(t.Context()).Err()
@@ -141,7 +141,8 @@ func TestAddIsExactThroughKills(t *testing.T) {
 			for ; ctx.Err() == nil; added[w]++ {
 				name := fmt.Sprintf("%d-%d", w, added[w])
 				if w%2 == 0 {
-					if !assert.NoError(t, c.Add(t.Context(), name, []byte(name), &hour), name) {
+					if err := c.Add(t.Context(), name, []byte(name), &hour); err != nil {
+						t.Errorf("adding %s: %v", name, err)
 						return
 					}
 					continue
@@ -223,7 +224,7 @@ func TestACluster(t *testing.T) {
 			assert.Equal(t, store.ErrExists, err)
 			continue
 		}
-		assert.NoError(t, err)
+		require.NoError(t, err)
 	}
 	require.NoError(t, facts.Batcher.SetAll(t.Context(), all))
 	for _, item := range all {
@@ -234,7 +235,7 @@ func TestACluster(t *testing.T) {
 
 	// The cluster client repeats a command by itself whose answer was lost.
 	for i, w := range wires {
-		key := keyOf(t, nodes[i], c)
+		key := keyOf(t, nodes[i])
 		w.loseAnswer.Store(true)
 		require.NoError(t, c.Add(t.Context(), key, []byte("mine"), &hour))
 		assert.False(t, w.loseAnswer.Load())
@@ -257,7 +258,7 @@ func TestACluster(t *testing.T) {
 }
 
 // keyOf is a new key that a node of the cluster has.
-func keyOf(t *testing.T, node *process, c opened) string {
+func keyOf(t *testing.T, node *process) string {
 	t.Helper()
 	for i := range 1000 {
 		key := fmt.Sprintf("of-%d-%d", node.port, i)

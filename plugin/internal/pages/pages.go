@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,6 +33,10 @@ func AreFresh(t *testing.T, folder string, pages map[string][]byte) {
 		assert.Equal(t, string(want), string(have), "%s is stale: run `make docs`", file)
 	}
 }
+
+// xref is a link to a page of Benthos' site, in descriptions of its own fields: our pages
+// are no AsciiDoc, and it has none beside them.
+var xref = regexp.MustCompile(`xref:[^\[\s]+\[([^\]]+)\]`)
 
 // Component is the page of a component: its spec with the prose of its description, and
 // a section between prose and fields.
@@ -63,7 +68,7 @@ func Component(t *testing.T, view *service.ConfigView, section string) []byte {
 }
 
 func writeField(b *bytes.Buffer, f service.TemplateDataPluginField) {
-	fmt.Fprintf(b, "\n### `%s`\n\n%s\n\nType: `%s`", f.FullName, f.Description, f.Type)
+	fmt.Fprintf(b, "\n### `%s`\n\n%s\n\nType: `%s`", f.FullName, xref.ReplaceAllString(f.Description, "$1"), f.Type)
 	if f.DefaultMarshalled != "" {
 		fmt.Fprintf(b, ", default `%s`", f.DefaultMarshalled)
 	}

@@ -1,0 +1,127 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"
+)
+
+// redisLedger is a Redis with a policy, which may refuse writes.
+type redisLedger struct {
+	*miniredis.Miniredis
+	policy  string
+	refuses atomic.Pointer[string] // nil: it does not
+}
+
+func (r *redisLedger) answerAs() {
+	r.Server().SetPreHook(func(peer *server.Peer, cmd string, _ ...string) bool {
+		refusal := r.refuses.Load()
+		switch {
+		case cmd == "INFO":
+			peer.WriteBulk("maxmemory_policy:" + r.policy + "\r\n")
+		case refusal != nil && (cmd == "SET" || cmd == "SETNX"):
+			peer.WriteError(*refusal)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func startRedisLedger(t *testing.T, policy string) *redisLedger {
+	t.Helper()
+	r := &redisLedger{Miniredis: miniredis.RunT(t), policy: policy}
+	r.answerAs()
+	return r
+}
+
+// restart starts a Redis that was closed.
+func (r *redisLedger) restart(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.Restart())
+	r.answerAs()
+}
+
+func dialOnRedis(t *testing.T, redis string) (*stream, *callsim.Server) {
+	t.Helper()
+	api, err := callsim.Listen("127.0.0.1:0", callsim.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { api.Close() })
+	s, err := start(config{
+		caches: []string{fmt.Sprintf("label: ledger\nredis: {url: redis://%s, retries: {initial_interval: 10ms, max_interval: 50ms, max_elapsed_time: 200ms}}", redis)},
+		output: dialConfig(api.URL, "hold", "ledger: ledger", quickRetry),
+	})
+	require.NoError(t, err)
+	return s, api
+}
+
+// Redis away, at start and later, and a Redis that refuses: no call is placed without a
+// ledger, no lead fails for it, and the stream resumes.
+func TestWithoutRedisTheStreamWaits(t *testing.T) {
+	t.Parallel()
+	redis := startRedisLedger(t, "noeviction")
+	address := redis.Addr()
+	redis.Close()
+	s, api := dialOnRedis(t, address)
+	defer func() { require.NoError(t, s.stop()) }()
+	called := func() int { return len(api.Sim.CallsBy("metadata.lead_id")) }
+	delivered := make(chan error, 1)
+	wait := func(leads ...string) {
+		go func() { delivered <- s.deliver(t.Context(), leads) }()
+		assert.Never(t, func() bool { return len(delivered) > 0 }, 100*time.Millisecond, 10*time.Millisecond, "%v", leads)
+	}
+
+	wait("lead-1", "lead-2")
+	assert.Zero(t, called())
+	redis.restart(t)
+	require.NoError(t, <-delivered)
+	assert.Equal(t, 2, called())
+
+	redis.Close()
+	wait("lead-3", "lead-4")
+	assert.Equal(t, 2, called())
+	redis.restart(t)
+	require.NoError(t, <-delivered)
+	assert.Equal(t, 4, called())
+
+	for i, refusal := range []string{"READONLY You can't write against a read only replica.", "OOM command not allowed when used memory > 'maxmemory'.", "LOADING Redis is loading the dataset in memory", "MOVED 3999 127.0.0.1:6381"} {
+		redis.refuses.Store(&refusal)
+		wait(fmt.Sprint("lead-1", i))
+		assert.Equal(t, 4+i, called())
+		redis.refuses.Store(nil)
+		require.NoError(t, <-delivered)
+		assert.Equal(t, 5+i, called())
+	}
+	require.NoError(t, s.deliver(t.Context(), []string{"lead-1", "lead-2", "lead-3", "lead-4"}))
+	assert.Equal(t, 8, called(), "all of them are known")
+	assert.Zero(t, s.out.failed())
+}
+
+func TestALedgerInAnEvictingRedisIsRefused(t *testing.T) {
+	t.Parallel()
+	redis := startRedisLedger(t, "allkeys-lru")
+	api, err := callsim.Listen("127.0.0.1:0", callsim.Options{})
+	require.NoError(t, err)
+	defer api.Close()
+	b := service.NewStreamBuilder()
+	require.NoError(t, b.AddCacheYAML("label: ledger\nredis: {url: redis://"+redis.Addr()+"}"))
+	require.NoError(t, b.AddInputYAML("generate: {mapping: root.id = 1}"))
+	require.NoError(t, b.AddOutputYAML(fmt.Sprintf("happyrobot_dial: {api_key: k, base_url: %s, ledger: ledger}", api.URL)))
+	b.SetLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	built, err := b.Build()
+	require.NoError(t, err)
+	require.ErrorContains(t, built.Run(t.Context()), "maxmemory-policy allkeys-lru")
+	assert.Empty(t, api.Sim.CallsBy("metadata.lead_id"))
+}
