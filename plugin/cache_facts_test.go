@@ -162,8 +162,8 @@ func TestALedgerThatMayForgetIsRefusedAtStart(t *testing.T) {
 		srv, c := startSim(t, callsim.Options{}), newStatedCache(&facts)
 		_, ended := c.begin(t, leadsInto(t, srv.URL, statedLedger, 1))
 		err := <-ended
-		assert.ErrorContains(t, err, want)
-		assert.ErrorContains(t, err, "se a cache that")
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "se a cache that")
 		assert.Empty(t, srv.Sim.Calls())
 	}
 }

@@ -20,7 +20,7 @@ import (
 
 const ( // cf: client fields, which every component that calls the API has
 	cfFieldAPIKey          = "api_key"
-	cfFieldAPIKeyFile      = "api_key_file"
+	cfFieldAPIKeyFile      = "api_key_file" //nolint:gosec // the name of a field
 	cfFieldBaseURL         = "base_url"
 	cfFieldTimeout         = "timeout"
 	cfFieldRateLimit       = "rate_limit"

@@ -112,8 +112,8 @@ func TestComponentsWithTheSameKeyFileShareAPool(t *testing.T) {
 		return client.options.Transport
 	}
 	one, other := "api_key_file: "+file("one"), "api_key_file: "+file("other")
-	assert.Same(t, pool(one), pool(one))
-	assert.NotSame(t, pool(one), pool(other))
-	assert.NotSame(t, pool(one), pool("api_key: k"))
-	assert.Same(t, pool("api_key: k"), pool("api_key: k"))
+	first, second := pool(one), pool(one)
+	assert.Same(t, first, second)
+	assert.NotSame(t, first, pool(other))
+	assert.NotSame(t, first, pool("api_key: k"))
 }

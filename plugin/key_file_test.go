@@ -43,7 +43,7 @@ func newLocked(t *testing.T, key string) *locked {
 	return l
 }
 
-const oldKey, newKey = "oldkeyofletters", "newkeyofletters" // which look like nothing else that is masked
+const oldKey, newKey = "alphabetagamma", "deltaepsilonzeta" // without a common part, and like nothing else that is masked
 
 // mountedSecret is a folder as Kubernetes mounts a secret: the file is a link through a
 // link, and a new secret moves the inner one.
@@ -138,9 +138,9 @@ func TestAKeyFileThatHoldsNoKeyIsRefusedAtStart(t *testing.T) {
 			if err == nil {
 				err = stream.Run(t.Context())
 			}
-			assert.ErrorContains(t, err, "api_key_file: ")
-			assert.ErrorContains(t, err, path)
-			assert.ErrorContains(t, err, why)
+			require.ErrorContains(t, err, "api_key_file: ")
+			require.ErrorContains(t, err, path)
+			require.ErrorContains(t, err, why)
 			assert.NotContains(t, err.Error(), "n0tforeyes")
 		}
 	}

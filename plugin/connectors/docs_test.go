@@ -15,6 +15,7 @@ import (
 	// Here the import of every connector, each on a line.
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/sql"
 )
 
 const docs = "../docs"

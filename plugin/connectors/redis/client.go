@@ -42,11 +42,8 @@ const exchangeTimeout = 3 * time.Second
 func clientFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewURLField(rcFieldURL).
-			Description("The Redis to use. User, password, port and database are optional: `redis://user:password@host:6379/1`. Characters of a password that are special in URLs are written as in `%2F`. `rediss://` turns TLS on. For `kind: cluster` it is one or more nodes of the cluster, for `kind: failover` the sentinels, separated by commas; database, user and password of the last of them are used.").
-			Secret().
-			Example("redis://localhost:6379").
-			Example("redis://:${REDIS_PASSWORD}@redis.internal:6379/1").
-			Example("redis://sentinel-1:26379,redis://sentinel-2:26379"),
+			Description("The Redis to use. User, password, port and database are optional: `redis://user:password@host:6379/1`. Characters of a password that are special in URLs are written as in `%2F`. `rediss://` turns TLS on. For `kind: cluster` it is one or more nodes of the cluster, for `kind: failover` the sentinels, separated by commas as in `redis://sentinel-1:26379,redis://sentinel-2:26379`; database, user and password of the last of them are used.").
+			Secret(), // Benthos' own masking of URLs lets the password of a list pass
 		service.NewStringEnumField(rcFieldKind, kindSimple, kindCluster, kindFailover).
 			Description("Which Redis it is: `simple` for a single server (or one address that stands for it), `cluster` for Redis Cluster, `failover` for servers that Sentinel watches.").
 			Default(kindSimple).

@@ -149,3 +149,13 @@ func TestTheProseHasTheErrors(t *testing.T) {
 		assert.Contains(t, all, row[1])
 	}
 }
+
+func TestNoURLIsShown(t *testing.T) {
+	t.Parallel()
+	view, ok := service.GlobalEnvironment().GetCacheConfig("redis")
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	require.Equal(t, "url", data.Fields[0].FullName)
+	assert.True(t, data.Fields[0].IsSecret)
+}

@@ -196,3 +196,24 @@ func TestOperationsEndWithTheirContext(t *testing.T) {
 	require.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "closed")
 	assert.NoError(t, c.Close(t.Context()), "twice")
 }
+
+// Another database is another ledger. Of several URLs the last one counts, and the first
+// one is connected to: it was so with Connect.
+func TestTheURLNamesServerDatabaseAndPassword(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	m.RequireUserAuth("me", "a/b c")
+	for url, db := range map[string]int{
+		"redis://me:a%2Fb%20c@" + m.Addr():                                             0,
+		"redis://me:a%2Fb%20c@" + m.Addr() + "/3":                                      3,
+		"tcp://me:a%2Fb%20c@" + m.Addr() + "/4":                                        4,
+		"redis://" + m.Addr() + "/5, redis://me:a%2Fb%20c@redis.invalid:6379/6":        6,
+		"redis://me:a%2Fb%20c@" + m.Addr() + "/5,redis://me:a%2Fb%20c@redis.invalid/0": 0,
+	} {
+		c := openCache(t, `url: "`+url+`"`)
+		require.NoError(t, c.Set(t.Context(), url, []byte("value"), nil))
+		value, err := m.DB(db).Get(url)
+		require.NoError(t, err, url)
+		assert.Equal(t, "value", value)
+	}
+}

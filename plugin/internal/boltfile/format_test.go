@@ -53,7 +53,7 @@ func oldFile(t *testing.T) (path string) {
 
 func TestABucketKeepsItsId(t *testing.T) {
 	path := oldFile(t) // of a version that gave none
-	cache, other := openTest(t, atPath(path)), openTest(t, atPath(path), inBucket("other"))
+	cache, other := openTest(t, atPath(path)), openTest(t, atPath(path), inBucket("another"))
 	id := cache.ID()
 	assert.NotEmpty(t, id)
 	assert.NotEqual(t, id, other.ID())

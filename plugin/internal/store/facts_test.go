@@ -182,7 +182,7 @@ func TestManyAskAtTheSameTime(t *testing.T) {
 		all.Go(func() {
 			for range 20 {
 				_, believed, err := store.Ask(t.Context(), mine)
-				assert.NoError(t, err)
+				assert.NoError(t, err) //nolint:testifylint // not the test's goroutine
 				assert.True(t, believed)
 			}
 		})

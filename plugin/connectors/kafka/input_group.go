@@ -1,0 +1,204 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The client calls assigned, revoked and lost one at a time, and not between a poll and
+// the AllowRebalance after it.
+
+// assigned starts tenures, before anything is fetched for them.
+func (in *input) assigned(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for key := range each(partitions) {
+		if t := in.tenures[key]; t != nil {
+			in.finish(t)
+		}
+		in.begin(key)
+	}
+}
+
+// starting learns at which offsets partitions start.
+func (in *input) starting(_ context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for topic, partitions := range starts {
+		for p, start := range partitions {
+			if t := in.tenures[topicPartition{topic: topic, partition: p}]; t != nil {
+				t.expected = max(-1, start.EpochOffset().Offset) // below 0 are the start and the end
+			}
+		}
+	}
+	return starts, nil
+}
+
+// revoked hands partitions over: nothing more of them is handed out, what is in work is
+// waited for, what is done by then is committed, and nothing that is heard later counts.
+func (in *input) revoked(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	var leaving []*tenure
+	var busy []<-chan struct{}
+	in.mu.Lock()
+	for key := range each(partitions) {
+		if t := in.tenures[key]; t != nil {
+			leaving = append(leaving, t)
+			if idle := t.leave(); idle != nil {
+				busy = append(busy, idle)
+			}
+		}
+	}
+	in.mu.Unlock()
+	in.awaitIdle(ctx, busy)
+	in.end(ctx, leaving, true)
+}
+
+// lost drops partitions that were taken away. Others may have them already, so nothing is
+// committed.
+func (in *input) lost(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	var gone []*tenure
+	in.mu.Lock()
+	for key := range each(partitions) {
+		if t := in.tenures[key]; t != nil {
+			gone = append(gone, t)
+		}
+	}
+	in.mu.Unlock()
+	if len(gone) > 0 {
+		in.log.Warnf("The group took %d partitions away, because this member was not heard of in time; what is in work comes again", len(gone))
+	}
+	in.end(ctx, gone, false)
+}
+
+func each(partitions map[string][]int32) func(func(topicPartition) bool) {
+	return func(yield func(topicPartition) bool) {
+		for topic, numbers := range partitions {
+			for _, p := range numbers {
+				if !yield(topicPartition{topic: topic, partition: p}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// awaitIdle waits until nothing is in work, but not for longer than the group can wait.
+// Heartbeats go on meanwhile. After a shutdown began, nothing more comes.
+func (in *input) awaitIdle(ctx context.Context, busy []<-chan struct{}) {
+	timer := time.NewTimer(in.conf.handover())
+	defer timer.Stop()
+	for _, idle := range busy {
+		select {
+		case <-idle:
+		case <-timer.C:
+			return
+		case <-in.closed:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// end ends tenures, after their offsets are committed if that is still right. A commit
+// that began earlier is over by then: it must not come after one of the next owner.
+func (in *input) end(ctx context.Context, tenures []*tenure, commit bool) {
+	if len(tenures) == 0 {
+		return
+	}
+	in.commits <- struct{}{} // every holder is bounded by commitPatience
+	defer func() { <-in.commits }()
+	if commit {
+		ctx, cancel := context.WithTimeout(ctx, in.conf.commitPatience())
+		defer cancel()
+		if err := in.commitMarks(ctx, tenures); err != nil {
+			in.log.Warnf("Cannot commit offsets before partitions are handed over; what is done may be delivered again: %v", in.conf.connection.explain(err))
+		}
+	}
+	undone := 0
+	in.mu.Lock()
+	for _, t := range tenures {
+		undone += t.records
+		in.finish(t)
+	}
+	closing := in.closing
+	in.mu.Unlock()
+	if undone > 0 && commit && !closing {
+		in.log.Warnf("Partitions were handed over while %d of their messages were still in work; whoever has the partitions next gets them again", undone)
+	}
+}
+
+// commit commits what is done in all partitions.
+func (in *input) commit(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, in.conf.commitPatience())
+	defer cancel()
+	select {
+	case in.commits <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-in.commits }()
+	in.mu.Lock()
+	all := append([]*tenure(nil), in.order...)
+	in.mu.Unlock()
+	err := in.commitMarks(ctx, all)
+	in.mu.Lock()
+	in.troubles.committed(err, time.Now())
+	in.mu.Unlock()
+}
+
+// commitMarks commits the marks that are new. The caller holds commits.
+func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	marks := map[*tenure]mark{}
+	in.mu.Lock()
+	for _, t := range tenures {
+		at, ok := t.uncommitted()
+		if !ok {
+			continue
+		}
+		marks[t] = at
+		if offsets[t.topic] == nil {
+			offsets[t.topic] = map[int32]kgo.EpochOffset{}
+		}
+		offsets[t.topic][t.partition] = kgo.EpochOffset{Epoch: at.epoch, Offset: at.offset}
+	}
+	client := in.client
+	in.mu.Unlock()
+	if len(marks) == 0 {
+		return nil
+	}
+	failed := map[topicPartition]error{}
+	var whole error
+	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if whole = err; err != nil {
+			return
+		}
+		for _, topic := range resp.Topics {
+			for _, p := range topic.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					failed[topicPartition{topic: topic.Topic, partition: p.Partition}] = err
+				}
+			}
+		}
+	})
+	if whole != nil {
+		return whole
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var errs []error
+	for t, at := range marks {
+		if err := failed[topicPartition{topic: t.topic, partition: t.partition}]; err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.committed = at
+	}
+	return errors.Join(errs...)
+}

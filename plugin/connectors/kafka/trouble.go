@@ -1,0 +1,189 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// trouble is an error in words that say what to do about its cause.
+type trouble struct {
+	text string
+	err  error // the client's own
+}
+
+func (t *trouble) Error() string { return t.text }
+func (t *trouble) Unwrap() error { return t.err }
+
+// handshakeError is a broker that was reached and did not agree on TLS.
+type handshakeError struct {
+	address string
+	err     error
+}
+
+func (e *handshakeError) Error() string {
+	return "TLS handshake with " + e.address + ": " + e.err.Error()
+}
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// refusedError is a broker that closed the connection instead of an answer to credentials,
+// as some do that refuse them.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return "authenticating: " + e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// isHangup reports whether an error says only that a connection ended.
+func isHangup(err error) bool {
+	if _, first := errors.AsType[*kgo.ErrFirstReadEOF](err); first {
+		return false // the library knows what that means
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// explain says what an error of the client means for whoever runs the pipeline. An error
+// that needs no explanation is returned as it is.
+func (c *connection) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, done := errors.AsType[*trouble](err); done {
+		return err
+	}
+	if text := c.words(err); text != "" {
+		return &trouble{text: text, err: err}
+	}
+	return err
+}
+
+// explainTopic is explain where the error is of one topic.
+func (c *connection) explainTopic(topic string, err error) error {
+	var text string
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		text = fmt.Sprintf("topic %q does not exist, or this user may not see it; create it, or check its name and the ACLs", topic)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		text = fmt.Sprintf("not authorized for topic %q; check the ACLs of this user", topic)
+	case errors.Is(err, kerr.InvalidTopicException):
+		text = fmt.Sprintf("%q is not a name for a topic: letters, digits, dots, underscores and hyphens are allowed, and 249 of them at most", topic)
+	default:
+		return c.explain(err)
+	}
+	return &trouble{text: text, err: err}
+}
+
+func (c *connection) words(err error) string {
+	var handshake *handshakeError
+	var first *kgo.ErrFirstReadEOF
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused):
+		return "the broker closed the connection while the client authenticated, as it does when it refuses the credentials; check `sasl.username` and `sasl.password`, or `sasl.token`"
+	case errors.As(err, &handshake):
+		return handshakeWords(handshake)
+	case errors.As(err, &first) && strings.Contains(first.Error(), "SASL"):
+		if len(c.sasl) == 0 {
+			return "the broker closed the connection after the first request, which it does to clients that do not authenticate; check whether it expects `sasl`"
+		}
+		return "the broker closed the connection after the first request; check `sasl`, and the broker's log"
+	case errors.As(err, &first), c.tls == nil && isTLSAlert(err):
+		if c.tls == nil {
+			return "the broker closed the connection at once, which a port for TLS does when the client does not use it; set `tls.enabled` to true, or use a port without TLS"
+		}
+		return "the broker closed the TLS connection at once; check `tls.client_certs`, and the broker's log"
+	case strings.Contains(err.Error(), "remote error: tls:"): // the library has no type for it
+		return fmt.Sprintf("the broker refused the TLS connection; check `tls.client_certs`: %v", err)
+	case isDial(err):
+		return c.dialWords(err)
+	}
+	return c.answerWords(err)
+}
+
+func handshakeWords(e *handshakeError) string {
+	var record tls.RecordHeaderError
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(e.err, &untrusted):
+		return fmt.Sprintf("the certificate of broker %s is not trusted; check `tls.root_cas_file`, and that the address is a name in the certificate: %v", e.address, untrusted.Err)
+	case errors.As(e.err, &record), errors.Is(e.err, io.EOF), errors.Is(e.err, syscall.ECONNRESET), errors.Is(e.err, context.DeadlineExceeded):
+		return fmt.Sprintf("broker %s does not speak TLS on this port; use its port for TLS, or set `tls.enabled` to false", e.address)
+	default:
+		return fmt.Sprintf("broker %s and this client do not agree on TLS; check `tls`: %v", e.address, e.err)
+	}
+}
+
+// isTLSAlert recognizes the answer of a port for TLS to a client without it, which reads
+// as a response of absurd size. The library has no type for it.
+func isTLSAlert(err error) bool {
+	return strings.Contains(err.Error(), "tls alert record")
+}
+
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+// dialWords tells a cluster that is away from one whose brokers are known by addresses
+// that cannot be reached from here.
+func (c *connection) dialWords(err error) string {
+	op, _ := errors.AsType[*net.OpError](err)
+	seeds := strings.Join(c.seeds, ", ")
+	if op.Addr == nil || c.isSeed(op.Addr.String()) {
+		return fmt.Sprintf("no broker can be reached (`seed_brokers`: %s): %v", seeds, op.Err)
+	}
+	return fmt.Sprintf("broker %s cannot be reached (`seed_brokers`: %s): %v. If it runs, check that the address which it advertises (advertised.listeners) can be reached from here", op.Addr, seeds, op.Err)
+}
+
+// isSeed reports whether an address that was dialed is one of the seeds. A seed that is
+// given by name is dialed by number, so only seeds that are all numbers can be told apart.
+func (c *connection) isSeed(address string) bool {
+	return slices.ContainsFunc(c.seeds, func(seed string) bool {
+		host, port, err := net.SplitHostPort(seed)
+		if err != nil {
+			host, port = seed, "9092"
+		}
+		return net.ParseIP(host) == nil || net.JoinHostPort(host, port) == address
+	})
+}
+
+// answerWords are for answers of a broker.
+func (c *connection) answerWords(err error) string {
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return "the broker refused the credentials; check `sasl.username` and `sasl.password`, or `sasl.token`"
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		names := make([]string, len(c.sasl))
+		for i, mechanism := range c.sasl {
+			names[i] = mechanism.Name()
+		}
+		return fmt.Sprintf("the broker does not support the mechanism %s; check `sasl.mechanism`", strings.Join(names, " or "))
+	case errors.Is(err, kerr.IllegalSaslState):
+		return "the broker does not expect authentication on this port; use its port for SASL, or remove `sasl`"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return "not authorized for this operation on the cluster; check the ACLs of this user (idempotent writes need IDEMPOTENT_WRITE on old clusters; else set `idempotent_write` to false)"
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return "not authorized for the consumer group; check the ACLs of this user and `consumer_group`"
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return "not authorized for a topic; check the ACLs of this user"
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return "a topic does not exist, or this user may not see it; create it, or check its name and the ACLs"
+	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
+		return "too few replicas of a partition are in sync (min.insync.replicas); wait for the brokers that are down, or start them"
+	case errors.Is(err, kerr.FencedInstanceID):
+		return "another consumer of the group has the same `instance_id`; give each its own"
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		return "the broker does not allow this `session_timeout`; see its settings group.min.session.timeout.ms and group.max.session.timeout.ms"
+	case errors.Is(err, kerr.UnsupportedVersion):
+		return fmt.Sprintf("the broker is too old for this request: %v", err)
+	}
+	return ""
+}

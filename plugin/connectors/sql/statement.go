@@ -1,0 +1,76 @@
+package sql
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// run executes a statement and returns its rows. Arguments go as text and their types
+// are the server's to find, as with lib/pq: any value fits that PostgreSQL can read as
+// the placeholder's type. Without arguments the text may hold several statements; the
+// rows are the first one's.
+func run(ctx context.Context, conn *pgx.Conn, statement string, args []any) ([]any, error) {
+	pg := conn.PgConn()
+	if len(args) == 0 {
+		return runSimple(ctx, pg, statement)
+	}
+	var result *pgconn.ResultReader
+	if wantsTypes(args) {
+		description, err := pg.Prepare(ctx, "", statement, nil)
+		if err != nil {
+			return nil, notRunUnlessLost(pg, err)
+		}
+		values, err := encodeArgs(args, description.ParamOIDs, conn.TypeMap())
+		if err != nil {
+			return nil, err
+		}
+		result = pg.ExecPrepared(ctx, "", values, nil, nil)
+	} else {
+		values, err := encodeArgs(args, nil, conn.TypeMap())
+		if err != nil {
+			return nil, err
+		}
+		result = pg.ExecParams(ctx, statement, values, nil, nil, nil)
+	}
+	rows := readRows(result)
+	_, err := result.Close()
+	return rows, err
+}
+
+// notRunUnlessLost marks the error of a statement that was only to be described.
+func notRunUnlessLost(pg *pgconn.PgConn, err error) error {
+	if pg.IsClosed() {
+		return err
+	}
+	return notRun(err)
+}
+
+func runSimple(ctx context.Context, pg *pgconn.PgConn, statement string) ([]any, error) {
+	results := pg.Exec(ctx, statement)
+	rows := []any{}
+	for first := true; results.NextResult(); first = false {
+		result := results.ResultReader()
+		if read := readRows(result); first {
+			rows = read
+		}
+		if _, err := result.Close(); err != nil {
+			break // Close reports it
+		}
+	}
+	return rows, results.Close()
+}
+
+func readRows(result *pgconn.ResultReader) []any {
+	rows := []any{}
+	for result.NextRow() {
+		fields, values := result.FieldDescriptions(), result.Values()
+		row := make(map[string]any, len(fields))
+		for i, field := range fields {
+			row[field.Name] = decode(values[i], field.DataTypeOID)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
