@@ -9,18 +9,15 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // PostgreSQL, as driver pgx
-	_ "github.com/lib/pq"              // PostgreSQL, as driver postgres
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
-	_ "github.com/redpanda-data/connect/v4/public/components/kafka"
-	_ "github.com/redpanda-data/connect/v4/public/components/nats"
-	_ "github.com/redpanda-data/connect/v4/public/components/prometheus"
-	_ "github.com/redpanda-data/connect/v4/public/components/redis"
-	_ "github.com/redpanda-data/connect/v4/public/components/sql/base"
 
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/kafka"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/sql"
 )
 
 // Set by the linker in releases.

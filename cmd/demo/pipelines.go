@@ -12,9 +12,9 @@ import (
 
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
-	_ "github.com/redpanda-data/connect/v4/public/components/kafka"
 
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/kafka"
 )
 
 const resourcesFile = "resources/local.yaml"

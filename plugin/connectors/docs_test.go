@@ -13,6 +13,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pages"
 	// Here the import of every connector, each on a line.
+	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/kafka"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/sql"
