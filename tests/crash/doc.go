@@ -4,6 +4,7 @@
 //
 //	kill_test.go     one process that is killed again and again
 //	replicas_test.go two replicas on one consumer group and one ledger
+//	rebalance_test.go replicas that hand partitions over with dials on their way
 //	stream_test.go   the leads' topic, and what the pipeline told of each lead
 //	wire_test.go     what is on its way to the API at a given moment
 //

@@ -28,6 +28,7 @@ type stream struct {
 	produced []string                   // leads
 	receipts map[string]map[string]bool // call ids by lead
 	failed   map[string]map[string]bool // "outcome: reason" by lead
+	outcomes map[string]int             // receipts by outcome
 }
 
 // fakeKafka is a broker in this process.
@@ -41,7 +42,7 @@ func fakeKafka(t *testing.T) string {
 
 func newStream(t *testing.T, broker, run string, partitions int) *stream {
 	t.Helper()
-	s := &stream{broker: broker, run: run, receipts: map[string]map[string]bool{}, failed: map[string]map[string]bool{}}
+	s := &stream{broker: broker, run: run, receipts: map[string]map[string]bool{}, failed: map[string]map[string]bool{}, outcomes: map[string]int{}}
 	brokers := kgo.SeedBrokers(strings.Split(broker, ",")...)
 	admin, err := kgo.NewClient(brokers)
 	require.NoError(t, err)
@@ -128,11 +129,20 @@ func (s *stream) note(t *testing.T, r *kgo.Record) {
 	in, what := s.receipts, told.CallID
 	if r.Topic == s.topic("failed") {
 		in, what = s.failed, told.Outcome+": "+told.Reason
+	} else {
+		s.outcomes[told.Outcome]++
 	}
 	if in[told.Lead.ID] == nil {
 		in[told.Lead.ID] = map[string]bool{}
 	}
 	in[told.Lead.ID][what] = true
+}
+
+// told is how many receipts say this outcome.
+func (s *stream) told(outcome string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outcomes[outcome]
 }
 
 // untold are the leads of which nothing was told yet.
