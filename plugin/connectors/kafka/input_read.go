@@ -160,6 +160,9 @@ func (in *input) next(ctx context.Context) (*flight, time.Duration, error) {
 	for _, t := range gather {
 		f, left := in.gather(ctx, t)
 		if f != nil {
+			in.mu.Lock()
+			in.turn++ // the next batch is another partition's, if it has one
+			in.mu.Unlock()
 			return f, 0, nil
 		}
 		if left > 0 {
@@ -311,7 +314,8 @@ func (in *input) finish(t *tenure) {
 	in.troubles.clear(key)
 	in.lag.Set(0, t.topic, strconv.Itoa(int(t.partition))) // whoever has it now measures it
 	in.turn = 0
-	if t.gather != nil && t.gather.batcher != nil {
+	if t.gather != nil && t.gather.batcher != nil && !t.gather.retired {
+		t.gather.retired = true
 		in.retired = append(in.retired, t.gather.batcher)
 	}
 	if t.paused {

@@ -79,7 +79,7 @@ func (t *troubles) committed(err error, now time.Time) {
 
 // worst is the trouble that has lasted longest. Trouble with a topic that is older than
 // fresh is forgotten.
-func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, *ailment) {
+func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, ailment, bool) {
 	var which topicPartition
 	worst := t.commit
 	for key, a := range t.of {
@@ -91,7 +91,10 @@ func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, *a
 			which, worst = key, a
 		}
 	}
-	return which, worst
+	if worst == nil {
+		return which, ailment{}, false
+	}
+	return which, *worst, true
 }
 
 // watch reports trouble that lasts, and its end.
@@ -115,9 +118,9 @@ func (in *input) trouble(now time.Time) (time.Time, error) {
 		return since, in.conf.connection.explain(err)
 	}
 	in.mu.Lock()
-	key, a := in.troubles.worst(stale+2*in.conf.connection.metadataMaxAge, now)
+	key, a, sick := in.troubles.worst(stale+2*in.conf.connection.metadataMaxAge, now)
 	in.mu.Unlock()
-	if a == nil {
+	if !sick {
 		return time.Time{}, nil
 	}
 	if key.topic != "" {

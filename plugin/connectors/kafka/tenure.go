@@ -52,6 +52,7 @@ type gathering struct {
 	batcher *service.Batcher
 	records []*kgo.Record
 	due     time.Time // when they are flushed at the latest; zero if that is not set
+	retired bool      // the batcher is closed, or about to be
 }
 
 // flight is a batch in work.
