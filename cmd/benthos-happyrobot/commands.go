@@ -85,6 +85,9 @@ func templateLintCommand(env *service.Environment) *cli.Command {
 		Usage:     "Parse templates, run their tests and report any errors",
 		ArgsUsage: "FILE...",
 		Action: func(c *cli.Context) error {
+			if err := explainAbsent(env); err != nil {
+				return err
+			}
 			tester, bad := env.NewStreamTemplateTester(), false
 			for _, path := range c.Args().Slice() {
 				lints, err := lintTemplate(tester, path)

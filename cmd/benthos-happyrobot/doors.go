@@ -46,6 +46,9 @@ func (d *doors) schema() *service.ConfigSchema {
 
 // beforeRun looks at the command line before Benthos does.
 func (d *doors) beforeRun(c *cli.Context) error {
+	if err := explainAbsent(d.env); err != nil { // templates have been read: they come first
+		return err
+	}
 	if slices.Contains([]string{"lint", "echo", "test"}, c.Command.Name) {
 		return nil // they call it, too, and serve nothing
 	}

@@ -6,6 +6,9 @@
 //	leftout_test.go     what the distribution does not have, and does not start with
 //	shown_test.go       what a process prints
 //	listeners_test.go   which sockets a process listens on
+//	absent_test.go      what a config is told that names a component of Connect's
+//	files_test.go       who may read what a process writes
+//	images_test.go      what the image is made of; readonly_linux_test.go runs its command
 package doors
 
 import (

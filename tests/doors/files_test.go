@@ -20,7 +20,7 @@ import (
 func TestFilesAreTheUsersAlone(t *testing.T) {
 	sim := program.StartCallsim(t)
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // as a home folder may be
+	require.NoError(t, os.Chmod(dir, 0o755)) // as a home folder may be
 	leads := write(t, "leads.jsonl", `{"id":"a","phone":"+1 202 555 0101","name":"Ada"}`+"\n"+`{"id":"b","phone":"12","name":"Bob"}`+"\n")
 	settings := append(environ(t, sim.BaseURL()),
 		"LEADS_FILE="+leads, "STATE_DIR="+filepath.Join(dir, "state"), "FAILED_FILE="+filepath.Join(dir, "out", "failed.jsonl"))
@@ -30,7 +30,7 @@ output: { broker: { outputs: [ { file: { path: DIR/out/new.jsonl } }, { file: { 
 cache_resources: [ { label: files, file: { directory: DIR } }, { label: shared, bbolt: { path: DIR/shared/s.db, file_mode: "0640" } } ]
 `, "DIR", dir))
 	// Files that are there keep their permissions, for those who want others to read them.
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "open.jsonl"), nil, 0o644)) //nolint:gosec // see above
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "open.jsonl"), nil, 0o644))
 	for _, args := range [][]string{
 		{"run", "-s", "http.enabled=false", "-r", "resources/local.yaml", "config/quickstart.yaml"},
 		{"run", "-s", "http.enabled=false", extra},

@@ -44,10 +44,11 @@ func (c crm) insert(t *testing.T, from, to int) {
 		SELECT 'lead-' || n, CASE WHEN n % 10 = 0 THEN 'nobody' ELSE '+1212' || (2000000 + n) END, 'Ada' FROM generate_series($1::int, $2::int - 1) n`, from, to)
 }
 
-func (c crm) outcomes(t *testing.T) (n int) {
+// count counts the leads that have a column.
+func (c crm) count(t *testing.T, column string) (n int) {
 	t.Helper()
 	for _, lead := range table(t, c.db, "leads", "id") {
-		if lead.values["outcome"] != nil {
+		if lead.values[column] != nil {
 			n++
 		}
 	}
@@ -56,7 +57,7 @@ func (c crm) outcomes(t *testing.T) (n int) {
 
 func (c crm) await(t *testing.T, outcomes int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return c.outcomes(t) >= outcomes }, time.Minute, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return c.count(t, "outcome") >= outcomes }, time.Minute, 50*time.Millisecond)
 }
 
 // check compares each lead with the ground truth.
@@ -169,6 +170,8 @@ func TestTheLoopLosesNoLeadWhenKilled(t *testing.T) {
 		c.insert(t, life*wave, (life+1)*wave)
 		if life == kills {
 			c.await(t, (kills+1)*wave)
+			// A lead that was called before a kill, and not marked as queued, is queued again.
+			require.Eventually(t, func() bool { return c.count(t, "queued_at") == (kills+1)*wave }, time.Minute, 50*time.Millisecond)
 			break
 		}
 		c.await(t, life*wave+wave*life/kills) // sooner or later in each wave

@@ -60,10 +60,11 @@ func TestAMissingSecretIsRefusedAtStart(t *testing.T) {
 
 func TestTheDistributionKnowsItsComponents(t *testing.T) {
 	for kind, names := range map[string][]string{
-		"inputs":           {"happyrobot_calls", "happyrobot_webhook", "redpanda", "nats", "sql_select"},
-		"outputs":          {"happyrobot_dial", "redpanda", "sql_insert", "sql_raw"},
-		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_request"},
-		"caches":           {"bbolt", "redis"},
+		"inputs":           {"happyrobot_calls", "happyrobot_webhook", "redpanda"},
+		"outputs":          {"happyrobot_dial", "redpanda", "sql_raw"},
+		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_request", "sql_raw"},
+		"caches":           {"bbolt", "redis", "postgres"},
+		"rate-limits":      {"redis"},
 		"metrics":          {"prometheus"},
 		"bloblang-methods": {"parse_phone_number", "parse_dial_error"},
 	} {

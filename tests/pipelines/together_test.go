@@ -33,7 +33,7 @@ func TestAllPipelinesRunInOneProcess(t *testing.T) {
 	// Each lead's last call, once there is none to redial.
 	last := map[string]shownCall{}
 	require.Eventually(t, func() bool {
-		settled := c.outcomes(t) == 40
+		settled := c.count(t, "outcome") == 40
 		for lead, calls := range shownCalls(t, c.sim) {
 			last[lead] = calls[len(calls)-1]
 			settled = settled && (last[lead].answered() || last[lead].unanswered() && len(calls) == 3) && table(t, c.db, "leads", "id")[lead].values["call_id"] == last[lead].ID

@@ -45,7 +45,7 @@ func TestAConfigThatIsWrongSaysWhat(t *testing.T) {
 		{name: "sasl in small letters", fields: brokers + "sasl: [ { mechanism: scram-sha-256, username: a, password: b } ]"},
 		{name: "sasl of AWS", fields: brokers + "sasl: [ { mechanism: AWS_MSK_IAM } ]", lint: "this program does not have the mechanism AWS_MSK_IAM", start: "field sasl.0: mechanism: this program does not have the mechanism AWS_MSK_IAM"},
 		{name: "fields of AWS", fields: brokers + "sasl: [ { mechanism: none, aws: { region: x } } ]", lint: "field aws not recognised"},
-		{name: "sasl of Redpanda Cloud", fields: brokers + "sasl: [ { mechanism: REDPANDA_CLOUD_SERVICE_ACCOUNT } ]", lint: "Redpanda Community License", start: "Redpanda Community License"},
+		{name: "sasl of Redpanda Cloud", fields: brokers + "sasl: [ { mechanism: REDPANDA_CLOUD_SERVICE_ACCOUNT } ]", lint: "not open source", start: "not open source"},
 		{name: "unknown sasl", fields: brokers + "sasl: [ { mechanism: KERBEROS } ]", lint: "unknown mechanism", start: "unknown mechanism \"KERBEROS\""},
 		{name: "sasl without user", fields: brokers + "sasl: [ { mechanism: PLAIN, password: b } ]", start: "field sasl.0: username: must not be empty"},
 		{name: "sasl without password", fields: brokers + "sasl: [ { mechanism: PLAIN, username: a } ]", start: "field sasl.0: password: must not be empty"},

@@ -34,7 +34,7 @@ const saslKnown = "none, PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER"
 // Mechanisms of Connect's that this component does not have, and why.
 const (
 	noMSK = "this program does not have the mechanism AWS_MSK_IAM, which needs the AWS SDK; use SCRAM-SHA-512, which MSK has too, or a build with Connect"
-	noRPC = "this program does not have the mechanism REDPANDA_CLOUD_SERVICE_ACCOUNT, whose code is under the Redpanda Community License; use SCRAM, which Redpanda Cloud has too, or a build with Connect"
+	noRPC = "this program does not have the mechanism REDPANDA_CLOUD_SERVICE_ACCOUNT, whose code is not open source; use SCRAM, which Redpanda Cloud has too, or a build with Connect"
 )
 
 // saslLint explains mechanisms that only Connect has. It replaces the rule that Benthos
