@@ -16,6 +16,17 @@
 //	health.go      which brokers fail at the moment, and the client's own log
 //	origin.go      which messages of a batch carry the context of another
 //
+// The input:
+//
+//	input.go           its fields; input_config.go reads them
+//	offsets.go         up to where a partition's offset may be committed
+//	tenure.go          one partition from its assignment to its revocation; replay.go finds what was rejected
+//	record_message.go  a record as a message
+//	input_connect.go   its life
+//	input_read.go      from the client into buffers, and from there into batches; input_gather.go for batching policies
+//	input_group.go     assignments, revocations, commits
+//	input_watch.go     trouble that lasts, topics that were made again, and lag
+//
 // The output:
 //
 //	output.go      its life, and what a batch's error means; output_spec.go describes it

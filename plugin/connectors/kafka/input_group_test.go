@@ -90,6 +90,7 @@ func firstOfBoth(t *testing.T, m *member) map[int32]service.AckFunc {
 }
 
 func TestWorkOnARevokedPartitionIsFinishedAndCommittedBeforeItIsHandedOver(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 2, 10)...)
@@ -130,6 +131,7 @@ func leavingPartition(t *testing.T, in *input) (partition int32) {
 }
 
 func TestWorkOnARevokedPartitionThatTakesTooLongIsGivenUp(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 2, 3)...)
@@ -152,6 +154,7 @@ func TestWorkOnARevokedPartitionThatTakesTooLongIsGivenUp(t *testing.T) {
 }
 
 func TestARejectedBatchOfARevokedPartitionIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 2, 3)...)
@@ -171,6 +174,7 @@ func TestARejectedBatchOfARevokedPartitionIsNotRepeated(t *testing.T) {
 }
 
 func TestAcksOfAnEarlierTenureDoNotCountForALaterOne(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
@@ -188,6 +192,7 @@ func TestAcksOfAnEarlierTenureDoNotCountForALaterOne(t *testing.T) {
 }
 
 func TestAMemberThatStopsLeavesTheGroupAtOnce(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
@@ -204,6 +209,7 @@ func TestAMemberThatStopsLeavesTheGroupAtOnce(t *testing.T) {
 }
 
 func TestCloseWorksTwiceAndBeforeConnect(t *testing.T) {
+	t.Parallel()
 	in := parseInput(t, groupYAML, "127.0.0.1:1")
 	require.NoError(t, in.Close(t.Context()))
 	require.NoError(t, in.Close(t.Context()))

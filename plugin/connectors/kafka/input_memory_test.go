@@ -11,6 +11,7 @@ import (
 )
 
 func TestAPartitionThatIsNotWorkedOffFillsNoMoreThanItsBuffer(t *testing.T) {
+	t.Parallel()
 	const size, each, buffer, fetch = 1000, 400, 50_000, 10_000
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()

@@ -22,6 +22,7 @@ commit_period: 50ms
 `
 
 func TestAPartitionHasOneBatchInWorkAndKeepsItsOrder(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 2, 50)...)
@@ -60,6 +61,7 @@ func TestAPartitionHasOneBatchInWorkAndKeepsItsOrder(t *testing.T) {
 }
 
 func TestOffsetsAreCommittedUpToTheFirstMessageThatIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"period", "close"} {
 		t.Run(at, func(t *testing.T) {
 			cluster := fakeKafka(t, "leads", 1)
@@ -99,6 +101,7 @@ func TestOffsetsAreCommittedUpToTheFirstMessageThatIsNotAcknowledged(t *testing.
 }
 
 func TestARejectedMessageComesAgain(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, yaml string
 		again      []string
@@ -133,6 +136,7 @@ func TestARejectedMessageComesAgain(t *testing.T) {
 }
 
 func TestUnorderedWorkIsBoundedByTheCheckpointLimit(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 100)...)
@@ -154,6 +158,7 @@ func TestUnorderedWorkIsBoundedByTheCheckpointLimit(t *testing.T) {
 }
 
 func TestABatchingPolicyEndsABatchByTime(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
@@ -164,6 +169,7 @@ func TestABatchingPolicyEndsABatchByTime(t *testing.T) {
 }
 
 func TestABatchThatItsPolicyEmptiesCountsAsDone(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 4)...)

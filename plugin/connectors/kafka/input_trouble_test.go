@@ -97,6 +97,7 @@ func (s *inputStream) gets(t *testing.T, want ...string) {
 }
 
 func TestABrokerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := l.Addr().String()
@@ -110,6 +111,7 @@ func TestABrokerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 }
 
 func TestEachMistakeOfAConnectionIsExplainedOnce(t *testing.T) {
+	t.Parallel()
 	secured := fakeKafka(t, "leads", 1, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "caller", "right"))
 	for _, c := range []struct{ name, address, yaml, says string }{
 		{"wrong password", secured.ListenAddrs()[0], "sasl: [ { mechanism: SCRAM-SHA-256, username: caller, password: wrong-secret } ]", "refuses the credentials"},
@@ -145,6 +147,7 @@ func speaksPlainly(t *testing.T) string {
 }
 
 func TestATopicThatDoesNotExistIsReportedAndWaitedFor(t *testing.T) {
+	t.Parallel()
 	for _, group := range []bool{true, false} {
 		t.Run(fmt.Sprintf("group %v", group), func(t *testing.T) {
 			t.Parallel()
@@ -168,6 +171,7 @@ func TestATopicThatDoesNotExistIsReportedAndWaitedFor(t *testing.T) {
 }
 
 func TestATopicThatIsDeletedAndMadeAgainIsReadFromItsStart(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
@@ -184,6 +188,7 @@ func TestATopicThatIsDeletedAndMadeAgainIsReadFromItsStart(t *testing.T) {
 }
 
 func TestAnOffsetThatTheBrokerNoLongerHasIsReported(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 10)...)
@@ -197,6 +202,7 @@ func TestAnOffsetThatTheBrokerNoLongerHasIsReported(t *testing.T) {
 }
 
 func TestAnOffsetPastTheEndIsReported(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 2)...)
@@ -209,6 +215,7 @@ func TestAnOffsetPastTheEndIsReported(t *testing.T) {
 }
 
 func TestAGroupWithoutOffsetsSaysSoIfItMustHaveSome(t *testing.T) {
+	t.Parallel()
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
