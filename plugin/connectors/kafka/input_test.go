@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -55,6 +57,9 @@ func leads(topic string, partitions, n int) (records []*kgo.Record) {
 func committed(t testing.TB, client *kgo.Client, group, topic string, partition int32) int64 {
 	t.Helper()
 	offsets, err := kadm.NewClient(client).FetchOffsets(context.Background(), group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return -1 // no member has joined yet
+	}
 	require.NoError(t, err)
 	at, ok := offsets.Lookup(topic, partition)
 	if !ok {

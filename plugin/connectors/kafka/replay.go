@@ -7,13 +7,21 @@ import (
 )
 
 // rejectedOf says which messages of a batch an error rejects, nil meaning all of them:
-// the error names none, or one that is not of the batch.
+// the error names none, or one that is not of the batch, or its messages have the contexts
+// of others (isShifted), so that it would name a neighbour.
 func rejectedOf(index *service.Indexer, size int, err error) []bool {
 	var each *service.BatchError
 	if index == nil || !errors.As(err, &each) || each.IndexedErrors() == 0 {
 		return nil
 	}
 	failed, some, known := make([]bool, size), false, true
+	each.WalkMessages(func(_ int, msg *service.Message, _ error) bool { //nolint:staticcheck // what is asked is what the messages themselves say
+		known = !isShifted(service.MessageBatch{msg})
+		return known
+	})
+	if !known {
+		return nil
+	}
 	each.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
 		switch {
 		case err == nil:
