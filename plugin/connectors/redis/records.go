@@ -64,13 +64,26 @@ func (c *cache) get(ctx context.Context, key string) (value []byte, err error) {
 	return value, err
 }
 
+// remove deletes a key. After a lost answer it is not repeated: the key may be deleted, and
+// another writer may have added it since, whose item must stay. Whoever asked for it knows
+// whether to look at the item before trying again.
 func (c *cache) remove(ctx context.Context, key string) error {
-	return c.retry(ctx, func() error {
-		_, err := exchange(ctx, c.client, func(ctx context.Context) (int64, error) {
+	lost := new(atomic.Bool)
+	var inDoubt error
+	err := c.retry(ctx, func() error {
+		_, err := exchange(withLost(ctx, lost), c.client, func(ctx context.Context) (int64, error) {
 			return c.client.Del(ctx, c.name(key)).Result()
 		})
+		if err != nil && lost.Load() {
+			inDoubt = err
+			return nil
+		}
 		return err
 	})
+	if inDoubt != nil {
+		return inDoubt
+	}
+	return err
 }
 
 // SetAll implements store.Batcher, in one round trip, or one to each node of a cluster.

@@ -155,6 +155,30 @@ func TestABatchIsExactAfterALostAnswer(t *testing.T) {
 	assert.Equal(t, int64(1), w.lost.Load())
 }
 
+// The key was deleted and its answer lost. Another writer may have added it since: a ledger
+// that gives a claim up must not take away the claim that another process took after it.
+func TestADeleteWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	w := startWire(t, m.Addr())
+	w.onLost = func() {
+		if err := m.Set("key", "another's"); err != nil {
+			t.Error(err)
+		}
+	}
+	c := openCache(t, urlOf(w.address))
+	require.NoError(t, c.Set(t.Context(), "key", []byte("mine"), nil))
+
+	answerLost(w)
+	require.ErrorContains(t, c.Delete(t.Context(), "key"), "Redis closed the connection")
+	assert.Equal(t, int64(1), w.lost.Load())
+	value, err := m.Get("key")
+	require.NoError(t, err)
+	assert.Equal(t, "another's", value)
+	require.NoError(t, c.Delete(t.Context(), "key"))
+	assert.False(t, m.Exists("key"))
+}
+
 func TestOperationsResumeWithRedis(t *testing.T) {
 	t.Parallel()
 	m := startRedis(t)

@@ -322,14 +322,26 @@ func (c *pgCache) Add(ctx context.Context, key string, value []byte, ttl *time.D
 	return err
 }
 
-// Delete removes a key; that it was absent is no error.
+// Delete removes a key; that it was absent is no error. After a lost answer it is not
+// repeated: the key may be deleted, and another writer may have added it since, whose item
+// must stay. Whoever asked for it knows whether to look at the item before trying again.
 func (c *pgCache) Delete(ctx context.Context, key string) error {
-	return c.try(ctx, func(t *openedTable, _ bool) error {
-		return c.pool.use(ctx, func(conn *pgx.Conn) error {
+	var inDoubt error
+	err := c.try(ctx, func(t *openedTable, _ bool) error {
+		err := c.pool.use(ctx, func(conn *pgx.Conn) error {
 			_, err := conn.Exec(ctx, t.del, key)
 			return err
 		})
+		if err != nil && !certainlyNotRun(err) {
+			inDoubt = explain(err)
+			return nil
+		}
+		return err
 	})
+	if inDoubt != nil {
+		return inDoubt
+	}
+	return err
 }
 
 // Close ends the sweeper and gives up the connections.

@@ -247,6 +247,31 @@ func TestALostAnswerDoesNotMakeAddLie(t *testing.T) {
 	assert.EqualValues(t, 3, p.swallows.Load())
 }
 
+// A ledger that gives a claim up must not take away the claim that another process took
+// after it.
+func TestADeleteWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
+	dsn := schema(t)
+	p, proxied := through(t, dsn)
+	c, _ := cacheAt(t, proxied, "conn_max_open: 1")
+	remove := func() error {
+		return c.do(func(cache service.Cache) error { return cache.Delete(context.Background(), "key") })
+	}
+	require.NoError(t, remove()) // the statement is prepared now
+	require.NoError(t, c.add("key", "mine", nil))
+	execute(t, dsn, `CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ledger VALUES (OLD.key, 'another''s'); RETURN NULL; END $$;
+CREATE TRIGGER again AFTER DELETE ON ledger FOR EACH ROW WHEN (OLD.value = 'mine') EXECUTE FUNCTION again()`)
+
+	p.swallow.Store(true)
+	require.ErrorContains(t, remove(), "the connection to PostgreSQL was lost")
+	require.EqualValues(t, 1, p.swallows.Load())
+	value, err := c.get("key")
+	require.NoError(t, err)
+	assert.Equal(t, "another's", value)
+	require.NoError(t, remove())
+	_, err = c.get("key")
+	assert.ErrorIs(t, err, service.ErrKeyNotFound)
+}
+
 func TestTheCacheStatesWhatItIs(t *testing.T) {
 	dsn := schema(t)
 	c, _ := cacheAt(t, dsn)
