@@ -19,7 +19,12 @@ func (in *input) gather(ctx context.Context, t *tenure) (*flight, time.Duration)
 			in.log.Errorf("The batching policy cannot be used; trying again: %v", err)
 			return nil, gatherRetry
 		}
-		g.batcher = batcher
+		in.mu.Lock()
+		if g.batcher = batcher; t.gone { // and nobody closed what was not there
+			g.retired = true
+			in.retired = append(in.retired, batcher)
+		}
+		in.mu.Unlock()
 	}
 	for {
 		in.mu.Lock()

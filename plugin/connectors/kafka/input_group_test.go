@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -135,9 +136,9 @@ func TestWorkOnARevokedPartitionThatTakesTooLongIsGivenUp(t *testing.T) {
 	cluster := fakeKafka(t, "leads", 2)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 2, 3)...)
-	first := newMember(t, rebalanceYAML, brokers[0], "1500ms")
+	first := newMember(t, rebalanceYAML, brokers[0], "5s")
 	acks := firstOfBoth(t, first)
-	second := newMember(t, rebalanceYAML, brokers[0], "1500ms")
+	second := newMember(t, rebalanceYAML, brokers[0], "5s")
 	others := drain(second)
 	defer others.end()
 	client := newClient(t, brokers)
@@ -196,16 +197,15 @@ func TestAMemberThatStopsLeavesTheGroupAtOnce(t *testing.T) {
 	cluster := fakeKafka(t, "leads", 1)
 	brokers := cluster.ListenAddrs()
 	produce(t, brokers, leads("leads", 1, 3)...)
-	first := newMember(t, rebalanceYAML, brokers[0], "30s")
+	patient := strings.Replace(rebalanceYAML, "session_timeout: 6s", "session_timeout: 5m", 1) // far more than a slow machine needs
+	first := newMember(t, patient, brokers[0], "5m")
 	_, f := first.read(t)
 	ack(t, f, nil)
 	first.read(t) // in work for ever
-	start := time.Now()
 	first.close(t)
-	second := newMember(t, rebalanceYAML, brokers[0], "30s")
+	second := newMember(t, patient, brokers[0], "5m")
 	batch, _ := second.read(t)
 	assert.Equal(t, []string{"0/1"}, texts(t, batch))
-	assert.Less(t, time.Since(start), 5*time.Second)
 }
 
 func TestCloseWorksTwiceAndBeforeConnect(t *testing.T) {

@@ -234,5 +234,5 @@ func TestABrokerThatIsKilledIsReportedAndReadOn(t *testing.T) {
 	produce(t, []string{broker}, &kgo.Record{Topic: topic, Value: []byte("after")})
 	require.Eventually(t, func() bool { return len(s.texts()) > 2 && s.texts()[len(s.texts())-1] == "after" }, time.Minute, 20*time.Millisecond)
 	assert.LessOrEqual(t, s.logged("is interrupted"), 1)
-	assert.Equal(t, s.logged("is interrupted"), s.logged("resumed after"))
+	require.Eventually(t, func() bool { return s.logged("is interrupted") == s.logged("resumed after") }, patience, 20*time.Millisecond)
 }
