@@ -29,6 +29,7 @@ func TestAConfigThatIsWrongSaysWhat(t *testing.T) {
 		{name: "two timestamps", fields: brokers + "timestamp: '1'\ntimestamp_ms: '1'", lint: "`timestamp` and `timestamp_ms` exclude each other", start: "fields timestamp and timestamp_ms exclude each other"},
 		{name: "acks", fields: brokers + "acks: leader", lint: "`idempotent_write` needs `acks: all`", start: "field acks: must be all with idempotent_write"},
 		{name: "acks without idempotence", fields: brokers + "acks: none\nidempotent_write: false"},
+		{name: "the defaults, written out", fields: brokers + "acks: all\nmax_in_flight_requests: 1\nidempotent_write: true"},
 		{name: "unknown acks", fields: brokers + "acks: some\nidempotent_write: false", lint: "some", start: "field acks: \"some\" is not one of"},
 		{name: "requests", fields: brokers + "max_in_flight_requests: 2", lint: "`idempotent_write` needs `max_in_flight_requests: 1`", start: "field max_in_flight_requests: must be 1 with idempotent_write"},
 		{name: "requests without idempotence", fields: brokers + "max_in_flight_requests: 2\nidempotent_write: false"},

@@ -41,9 +41,9 @@ const outputLint = `root = [
   ` + seedBrokersLint + `,
   if this.partitioner.or("") == "manual" && this.partition.or("") == "" { "` + "`partitioner: manual` needs `partition`" + `" },
   if this.partitioner.or("") != "manual" && this.partition.or("") != "" { "` + "`partition` is used with `partitioner: manual` only; set that, or remove `partition`" + `" },
-  if this.timestamp.or("") != "" && this.timestamp_ms.or("") != "" { "` + "`timestamp` and `timestamp_ms` exclude each other; use `timestamp_ms`" + `" },
-  if this.idempotent_write.or(true) == true && this.acks.or("all") != "all" { "` + "`idempotent_write` needs `acks: all`; set `idempotent_write` to false to use other acks" + `" },
-  if this.idempotent_write.or(true) == true && this.max_in_flight_requests.or(1) != 1 { "` + "`idempotent_write` needs `max_in_flight_requests: 1`; set `idempotent_write` to false to use more" + `" },
+  if ![this.timestamp, this.timestamp_ms].any(time -> time.or("") == "") { "` + "`timestamp` and `timestamp_ms` exclude each other; use `timestamp_ms`" + `" },
+  if ![null, "all"].contains(this.acks) && this.idempotent_write != false { "` + "`idempotent_write` needs `acks: all`; set `idempotent_write` to false to use other acks" + `" },
+  if ![null, 1].contains(this.max_in_flight_requests) && this.idempotent_write != false { "` + "`idempotent_write` needs `max_in_flight_requests: 1`; set `idempotent_write` to false to use more" + `" },
 ].filter(lint -> lint != null)`
 
 //go:embed output_redpanda.md

@@ -19,7 +19,7 @@ const (
 // recordMessage makes the message of a record. Headers come after what they may have
 // the name of, as in Connect, except for the lag.
 func recordMessage(r *kgo.Record, high int64) *service.Message {
-	msg := withOrigin(service.NewMessage(r.Value), r)
+	msg := service.NewMessage(r.Value)
 	msg.MetaSetMut(metaKey, r.Key)
 	msg.MetaSetMut(metaTopic, r.Topic)
 	msg.MetaSetMut(metaPartition, int(r.Partition))
@@ -35,7 +35,7 @@ func recordMessage(r *kgo.Record, high int64) *service.Message {
 		}
 	}
 	msg.MetaSetMut(metaLag, max(0, high-r.Offset-1))
-	return msg
+	return withOrigin(msg)
 }
 
 func recordMessages(records []*kgo.Record, high int64) service.MessageBatch {

@@ -118,7 +118,7 @@ func (w *write) once(ctx context.Context) error {
 
 // holdsUp says why a write goes no further although all that can be stored is.
 func holdsUp(bad error) error {
-	return &trouble{err: bad, text: fmt.Sprintf("%v. It would be lost if it failed alone, since a processor removed, reordered or split messages of its batch", bad)}
+	return &trouble{err: bad, text: fmt.Sprintf("%v. It would be lost if it failed alone, since a processor removed, reordered or split messages of its batch, or removed their metadata kafka_topic, kafka_partition and kafka_offset", bad)}
 }
 
 // send sends records and returns what became of each. Its own error says that ctx ended

@@ -28,8 +28,8 @@ const ( // sr: sql_raw
 	notHere             = "driver %s is not in this program; build with Connect, see README.md"
 	queryOrQueries      = "root = if !this.exists(\"query\") && this.queries.or([]).length() == 0 { [ \"either `query` or `queries` is required\" ] }"
 	dsnExample          = "postgres://user:password@localhost:5432/database?sslmode=disable"
-	argsExample         = `root = [ this.cat.meow, this.doc.woofs[0] ]`
-	argsMetaExample     = `root = [ meta("user.id") ]`
+	argsExample         = `root = [ this.lead.id, this.phones.index(0) ]`
+	argsMetaExample     = `root = [ meta("kafka_key"), content().string() ]`
 	queryDescription    = "The statement to run, with `$1`, `$2` and so on in place of values. Without `args_mapping` it may be several statements, separated by semicolons."
 	argsDescription     = "A Bloblang mapping that gives an array with one value for each placeholder of the query."
 	durationDescription = ", as a duration such as `5m`."
