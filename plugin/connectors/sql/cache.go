@@ -167,6 +167,7 @@ type pgCache struct {
 // openedTable is the table as it was found.
 type openedTable struct {
 	tableSQL
+	contents  string // as the marker names them
 	statement *store.Statement
 }
 
@@ -181,7 +182,7 @@ const openingPause = 500 * time.Millisecond
 
 func newCache(conf cacheConfig, log *service.Logger) (*pgCache, error) {
 	c := &pgCache{conf: conf, log: log, opening: make(chan struct{}, 1), sweeping: make(chan struct{})}
-	c.pool = openPool(conf.conn, poolLimits{maxOpen: conf.maxOpen, maxIdle: conf.maxOpen}, durable)
+	c.pool = openPool(conf.conn, poolLimits{maxOpen: conf.maxOpen, maxIdle: conf.maxOpen}, c.connected)
 	ctx, cancel := context.WithTimeout(context.Background(), conf.conn.ConnectTimeout)
 	defer cancel()
 	if _, err := c.open(ctx); err != nil {
@@ -204,6 +205,31 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
   CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
   set_config('default_transaction_isolation', 'read committed', false)`, pgx.QueryExecModeSimpleProtocol)
 	return err
+}
+
+var errReplaced = errors.New("the contents of this table are others than before: it was emptied or made anew, or this is another PostgreSQL")
+
+// connected sees each new connection. A server that comes back without the contents, or
+// another one that took its place, is noticed before anything is asked of it or written.
+func (c *pgCache) connected(ctx context.Context, conn *pgx.Conn) error {
+	if err := durable(ctx, conn); err != nil {
+		return err
+	}
+	opened := c.opened.Load()
+	if opened == nil {
+		return nil
+	}
+	var name []byte
+	switch err := conn.QueryRow(ctx, opened.get, dataKey).Scan(&name); {
+	case err == nil && string(name) == opened.contents:
+		return nil
+	case err != nil && !errors.Is(err, pgx.ErrNoRows) && codeOf(err) != codeNoTable:
+		return err
+	}
+	if c.opened.CompareAndSwap(opened, nil) {
+		opened.statement.Withdraw()
+	}
+	return errReplaced
 }
 
 // open finds or makes the table, once it can.
@@ -253,7 +279,7 @@ func (c *pgCache) try(ctx context.Context, do func(t *openedTable, again bool) e
 			}
 			again = again || !certainlyNotRun(err)
 		}
-		if !ofServer(err) && !ofConcurrency(err) || time.Since(began) > patience || pause.Sleep(ctx, wait.Next()) != nil {
+		if errors.Is(err, errReplaced) || !ofServer(err) && !ofConcurrency(err) || time.Since(began) > patience || pause.Sleep(ctx, wait.Next()) != nil {
 			return explain(err)
 		}
 	}

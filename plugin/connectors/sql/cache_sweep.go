@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,7 +34,7 @@ func (c *pgCache) sweep(ctx context.Context) {
 			var err error
 			if deleted, err = c.sweepOnce(ctx, t); err == nil {
 				trouble.Recovered()
-			} else if ctx.Err() == nil && !ofConcurrency(err) {
+			} else if ctx.Err() == nil && !ofConcurrency(err) && !errors.Is(err, errReplaced) {
 				trouble.Trouble(explain(err))
 			}
 		}

@@ -178,10 +178,10 @@ func (c *pgCache) openTable(ctx context.Context) (*openedTable, error) {
 		return nil, err
 	}
 	opened := &openedTable{tableSQL: t.statements(found.types[t.value[0]])}
-	facts := store.Facts{KeepsTTL: true, Batcher: c}
-	if facts.Data, err = c.marker(ctx, opened); err != nil {
+	if opened.contents, err = c.marker(ctx, opened); err != nil {
 		return nil, err
 	}
+	facts := store.Facts{Data: opened.contents, KeepsTTL: true, Batcher: c}
 	switch {
 	case found.persistence == "u":
 		facts.MayEvict = "its table is UNLOGGED, so a crash of PostgreSQL empties it"

@@ -293,6 +293,35 @@ func TestTheCacheStatesWhatItIs(t *testing.T) {
 	assert.Contains(t, unlogged.facts().MayEvict, "UNLOGGED")
 }
 
+func TestATableThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
+	for name, emptied := range map[string]string{"emptied": "TRUNCATE ledger", "dropped": "DROP TABLE ledger", "restored": "UPDATE ledger SET value = '\"another\"'"} {
+		t.Run(name, func(t *testing.T) {
+			dsn := schema(t)
+			p, proxied := through(t, dsn)
+			c, _ := cacheAt(t, proxied, "conn_max_open: 1")
+			stated := func() store.Stated {
+				answer, err := c.get(store.FactsKey)
+				require.NoError(t, err)
+				stated, ok := store.FactsIn([]byte(answer))
+				require.True(t, ok)
+				return stated
+			}
+			before := stated()
+			p.cut()
+			require.NoError(t, c.set("key", "called", nil))
+			assert.Equal(t, before.Instance, stated().Instance, "of a connection that was lost and nothing else")
+
+			execute(t, dsn, emptied)
+			p.cut()
+			require.ErrorContains(t, c.add("new", "mine", nil), "the contents of this table are others than before")
+			assert.False(t, before.Stands())
+			assert.NotEqual(t, before.Data, stated().Data)
+			assert.Zero(t, ask[int](t, dsn, "SELECT count(*) FROM ledger WHERE key = 'new'"))
+			assert.NoError(t, c.add("new", "mine", nil))
+		})
+	}
+}
+
 func TestClaimsAreOnDiskWhenTheyAreAcknowledged(t *testing.T) {
 	for mode, want := range map[string]string{"off": "on", "local": "on", "remote_write": "on", "on": "on", "remote_apply": "remote_apply"} {
 		dsn := schema(t)
