@@ -54,7 +54,7 @@ func (f *keyFile) keys() []string {
 	f.mu.Lock()
 	due := time.Since(f.readAt) >= keyFileRest
 	if due {
-		f.readAt = time.Now() // others go on with what is known meanwhile
+		f.readAt = time.Now() // meanwhile others use what is known
 	}
 	known := f.known
 	f.mu.Unlock()

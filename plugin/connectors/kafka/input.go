@@ -174,7 +174,7 @@ func fetchFields() []*service.ConfigField {
 func commitFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringField(inFieldConsumerGroup).
-			Description("The group to read as. Its members share the partitions, and each goes on where the group has committed an offset. Without a group all partitions are read from `start_offset` at every start, and no offset is committed.").
+			Description("The group to read as. Its members share the partitions, and each continues where the group has committed an offset. Without a group all partitions are read from `start_offset` at every start, and no offset is committed.").
 			Optional(),
 		service.NewDurationField(inFieldCommitPeriod).
 			Description("The time between two commits of offsets, as a duration. They are also committed before a partition is handed over, and at a shutdown.").

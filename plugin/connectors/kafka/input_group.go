@@ -70,7 +70,7 @@ func (in *input) lost(ctx context.Context, _ *kgo.Client, partitions map[string]
 	}
 	in.mu.Unlock()
 	if len(gone) > 0 {
-		in.log.Warnf("The group took %d partitions away, because this member was not heard of in time; what is in work comes again", len(gone))
+		in.log.Warnf("The group took %d partitions away, because it did not hear from this member in time; what is in work is delivered again", len(gone))
 	}
 	in.end(ctx, gone, false)
 }
@@ -88,7 +88,7 @@ func each(partitions map[string][]int32) func(func(topicPartition) bool) {
 }
 
 // awaitIdle waits until nothing is in work, but not for longer than the group can wait.
-// Heartbeats go on meanwhile. After a shutdown began, nothing more comes.
+// Heartbeats continue meanwhile. Once a shutdown has begun, no more acknowledgements come.
 func (in *input) awaitIdle(ctx context.Context, busy []<-chan struct{}) {
 	timer := time.NewTimer(in.conf.handover())
 	defer timer.Stop()
@@ -129,7 +129,7 @@ func (in *input) end(ctx context.Context, tenures []*tenure, commit bool) {
 	closing := in.closing
 	in.mu.Unlock()
 	if undone > 0 && commit && !closing {
-		in.log.Warnf("Partitions were handed over while %d of their messages were still in work; whoever has the partitions next gets them again", undone)
+		in.log.Warnf("Partitions were handed over while %d of their messages were still in work; their next owner gets them again", undone)
 	}
 }
 

@@ -39,7 +39,7 @@ type input struct {
 	lag       *service.MetricGauge
 
 	reading chan struct{} // held by ReadBatch
-	commits chan struct{} // held by whoever commits or ends tenures, so that no commit outlives its tenure
+	commits chan struct{} // held while committing or ending tenures, so that no commit outlives its tenure
 	work    chan struct{} // there may be something to hand out
 	room    chan struct{} // a buffer has been emptied a bit
 
@@ -74,7 +74,7 @@ func newInput(conf *inputConfig, res *service.Resources) *input {
 	return in
 }
 
-// signal wakes whoever waits for something, and is not lost if that is nobody yet.
+// signal wakes the goroutine that waits on a channel, or the next one that does.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -312,7 +312,7 @@ func (in *input) finish(t *tenure) {
 	}
 	in.order = slices.DeleteFunc(in.order, func(o *tenure) bool { return o == t })
 	in.troubles.clear(key)
-	in.lag.Set(0, t.topic, strconv.Itoa(int(t.partition))) // whoever has it now measures it
+	in.lag.Set(0, t.topic, strconv.Itoa(int(t.partition))) // its new owner measures it
 	in.turn = 0
 	if t.gather != nil && t.gather.batcher != nil && !t.gather.retired {
 		t.gather.retired = true

@@ -196,7 +196,7 @@ func (t *tenure) settle(f *flight, attempt int, rejected error, now time.Time) b
 		t.offsets.finish(f.span)
 		t.land(f)
 	case t.leaving:
-		t.land(f) // undone; whoever has the partition next gets it again
+		t.land(f) // undone; the next owner of the partition gets it again
 	default:
 		f.attempt++ // this one has had its say
 		f.keepRejected(rejected)

@@ -45,7 +45,7 @@ func cacheSpec() *service.ConfigSpec {
 			service.NewBackOffField(crFieldRetries, true, &backoff.ExponentialBackOff{
 				InitialInterval: 500 * time.Millisecond, MaxInterval: time.Second, MaxElapsedTime: 5 * time.Second,
 			}).
-				Description("How an operation is tried again while Redis cannot be reached, or cannot take it just now. A ledger or a cursor goes on trying after this.").
+				Description("How an operation is tried again while Redis cannot be reached, or cannot take it just now. A ledger or a cursor keeps trying after this.").
 				Advanced(),
 		).
 		LintRule(clientLint).

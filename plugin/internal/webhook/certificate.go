@@ -63,7 +63,7 @@ func (c *Certificate) get() *tls.Certificate {
 	c.mu.Lock()
 	due := time.Since(c.readAt) >= certificateRest
 	if due {
-		c.readAt = time.Now() // others go on with what is known meanwhile
+		c.readAt = time.Now() // meanwhile others use what is known
 	}
 	now := c.current
 	c.mu.Unlock()
