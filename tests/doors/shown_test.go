@@ -72,6 +72,19 @@ func TestEchoHidesKeysAndHeaders(t *testing.T) {
 			assert.NotContains(t, out, secret, component)
 		}
 	}
+	for _, section := range []string{
+		"input: { redpanda: { seed_brokers: [ b ], topics: [ t ], sasl: [ { mechanism: OAUTHBEARER, token: s3cret-of-ours } ] } }",
+		"output: { redpanda: { seed_brokers: [ b ], topic: t, sasl: [ { mechanism: PLAIN, username: u, password: s3cret-of-ours } ] } }",
+		"output: { sql_raw: { driver: postgres, dsn: 'postgres://u:s3cret-of-ours@h/d', query: SELECT 1 } }",
+		"cache_resources: [ { label: c, postgres: { dsn: 'postgres://u:s3cret-of-ours@h/d', table: t } } ]",
+		"cache_resources: [ { label: c, redis: { url: 'redis://:s3cret-of-ours@h' } } ]",
+		"rate_limit_resources: [ { label: r, redis: { url: 'redis://:s3cret-of-ours@h', key: k } } ]",
+		"metrics: { prometheus: { push_url: 'http://u:s3cret-of-ours@h', push_basic_auth: { username: u, password: s3cret-of-ours } } }",
+	} {
+		out, err := program.Run(t, os.Environ(), "echo", write(t, "config.yaml", section))
+		require.NoError(t, err, out)
+		assert.NotContains(t, out, "s3cret-of-ours", section)
+	}
 	for _, secrets := range []string{"secret: " + webhookSecret, "secrets: [ " + webhookSecret + ", " + webhookSecret + "-too ]"} {
 		out, err := program.Run(t, os.Environ(), "echo", write(t, "config.yaml", "input: { happyrobot_webhook: { "+secrets+" } }"))
 		require.NoError(t, err, out)

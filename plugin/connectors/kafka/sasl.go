@@ -66,7 +66,8 @@ func saslField() *service.ConfigField {
 			Secret(),
 		service.NewStringField(saFieldToken).
 			Description("The token, for OAUTHBEARER. The component uses this one token for as long as it runs; it does not fetch another when the token expires.").
-			Default(""),
+			Default("").
+			Secret(),
 		service.NewStringMapField(saFieldExtensions).
 			Description("Further keys and values to send with the token, for OAUTHBEARER.").
 			Optional(),

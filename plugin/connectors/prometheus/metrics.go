@@ -75,7 +75,7 @@ func spec() *service.ConfigSpec {
 			service.NewBoolField(mpFieldAddGoMetrics).
 				Description("Export metrics of the Go runtime, too: garbage collection, goroutines (`go_*`).").
 				Default(false).Advanced(),
-			service.NewStringField(mpFieldPushURL).
+			service.NewURLField(mpFieldPushURL).
 				Description("The URL of a Pushgateway, without `/metrics/job/...`, that gets all metrics when the stream ends, and every `push_interval`. A user name and password in it are sent as `push_basic_auth`.").
 				Example("http://pushgateway:9091").
 				Optional().Advanced(),
