@@ -211,12 +211,12 @@ func TestOperationsEndWithTheirContext(t *testing.T) {
 			defer cancel()
 			began := time.Now()
 			require.ErrorIs(t, do(ctx), context.DeadlineExceeded)
-			assert.Less(t, time.Since(began), time.Second)
+			assert.Less(t, time.Since(began), 2500*time.Millisecond, "an answer may take 3s") // and a busy machine some time
 		})
 	}
 	began := time.Now()
 	c.close()
-	assert.Less(t, time.Since(began), 2*time.Second)
+	assert.Less(t, time.Since(began), 2500*time.Millisecond)
 	require.ErrorContains(t, c.Set(t.Context(), "key", nil, nil), "closed")
 	assert.NoError(t, c.Close(t.Context()), "twice")
 }
