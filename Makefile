@@ -46,7 +46,7 @@ demo:
 	go run ./cmd/demo
 
 bench: ## side by side with what one would write otherwise
-	go test -run '^$$' -bench . -benchtime 1x ./tests/bench
+	go test -run '^$$' -bench . -benchtime 1x ./tests/bench ./plugin/connectors/kafka
 
 docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin ./plugin/connectors
