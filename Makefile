@@ -46,7 +46,7 @@ demo:
 	go run ./cmd/demo
 
 bench: ## side by side with what one would write otherwise
-	go test -run '^$$' -bench . -benchtime 1x ./tests/bench
+	go test -run '^$$' -bench . -benchtime 1x ./tests/bench ./plugin/connectors/kafka
 
 docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin ./plugin/connectors
@@ -63,10 +63,11 @@ phones: ## 10,000 valid numbers of each region, as people there write them
 crash: ## thousands of leads, dozens of kills; CRASH_SEED repeats a run
 	$(CRASH) -v -run 'Killed/kfake' ./tests/crash
 
-services-test: ## the crash and replica tests, and the pipelines, on real Kafka, Redis and PostgreSQL
+services-test: ## the crash and replica tests, the pipelines and the connectors, on real Kafka, Redis and PostgreSQL
 	tests/services/services.sh up
 	eval "$$(tests/services/services.sh env)"; export TEST_SERVICES=required; \
-		$(CRASH) -v -run '/kafka' ./tests/crash && go test -count 1 -timeout 15m ./tests/pipelines; \
+		$(CRASH) -v -run '/kafka' ./tests/crash && go test -count 1 -timeout 15m ./tests/pipelines && \
+		go test -count 1 -timeout 15m -p 1 ./plugin/connectors/... ./tests/upgrade; \
 		status=$$?; tests/services/services.sh down; exit $$status
 
 reliability: ## writes tests/reliability.md: every fault, ours and the peer's

@@ -91,10 +91,10 @@ func pipeline(resources, onUnknown string, more ...string) []string {
 // A process is killed again and again, and started again on what it left behind.
 func TestEachLeadIsCalledOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
 	for _, broker := range []string{"kfake", "kafka"} {
-		for _, ledger := range []string{"bbolt", "redis"} {
+		for _, ledger := range []string{"bbolt", "redis", "postgres"} {
 			for _, onUnknown := range []string{"hold", "redial_absent"} {
-				if broker == "kfake" && ledger == "redis" {
-					continue // where there is a real Redis, there is a real broker
+				if broker == "kfake" && ledger != "bbolt" {
+					continue // where there is a real database, there is a real broker
 				}
 				t.Run(broker+"/"+ledger+"/"+onUnknown, func(t *testing.T) {
 					if onUnknown == "hold" {
@@ -125,9 +125,14 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 	// wait until the dead one's session is over.
 	args := []string{"-s", "input.redpanda.instance_id=dialer"}
 	resources := "local.yaml"
-	if ledger == "redis" {
+	switch ledger {
+	case "redis":
 		resources, env = "redis.yaml", []string{"REDIS_URL=" + services.Redis(t)}
-		// A dead owner's claims stand for a minute; the stream goes on meanwhile.
+	case "postgres":
+		resources, env = "postgres.yaml", []string{"POSTGRES_DSN=" + services.Postgres(t)}
+	}
+	if ledger != "bbolt" {
+		// A dead owner's claims stand for a minute; the stream continues meanwhile.
 		args = append(args, "-s", "output.happyrobot_dial.max_in_flight=400")
 	}
 	args = pipeline(resources, onUnknown, args...)
@@ -159,9 +164,9 @@ func underKills(t *testing.T, broker, ledger, onUnknown string) {
 			w.awaitDials(t, p, 1)
 			services.Restart(t, "kafka")
 			linger(rng, 2*time.Second)
-		case ledger == "redis" && round == kills/2+1:
+		case ledger != "bbolt" && round == kills/2+1:
 			w.awaitDials(t, p, 1)
-			services.Restart(t, "redis")
+			services.Restart(t, ledger)
 			linger(rng, 2*time.Second)
 		case what == 0: // whatever it is doing then: starting, joining, looking up
 			linger(rng, 2*time.Second)

@@ -90,4 +90,5 @@ func TestResourcesDefineTheSameLabels(t *testing.T) {
 	}
 	assert.Contains(t, defined["resources/local.yaml"], "  - label: ledger")
 	assert.Equal(t, defined["resources/local.yaml"], defined["resources/redis.yaml"])
+	assert.Equal(t, defined["resources/local.yaml"], defined["resources/postgres.yaml"])
 }

@@ -79,8 +79,16 @@ func inputSpec() *service.ConfigSpec {
 			Description("What comes again when messages of a batch are rejected. With `true`, only those that were rejected, if the error says which; with `false`, always the whole batch. Either way the offset stays where it is until they are accepted. In Connect, `false` loses what is rejected; it never does here.")).
 		Field(service.NewForceTimelyNacksField().
 			Description("The longest time in which a batch must be acknowledged or rejected, as a duration. After it, the batch counts as rejected, and comes again. Its first copy may still be in work then. Without the field there is no limit.")).
-		Field(service.NewExtractTracingSpanMappingField())
+		Field(service.NewExtractTracingSpanMappingField()).
+		LintRule(inputLint)
 }
+
+// inputLint is for fields that depend on each other. The constructor checks the same.
+const inputLint = `root = [
+  ` + seedBrokersLint + `,
+  if (this.topics | []).length() == 0 && (this.regexp_topics_include | []).length() == 0 { "one of ` + "`topics` and `regexp_topics_include`" + ` must name a topic" },
+  if (this.topics | []).length() > 0 && (this.regexp_topics_include | []).length() > 0 { "` + "`topics` and `regexp_topics_include`" + ` exclude each other" },
+].filter(lint -> lint != null)`
 
 func topicFields() []*service.ConfigField {
 	return []*service.ConfigField{

@@ -2,9 +2,11 @@ package kafka
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,6 +58,25 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	} {
 		_, err := configOf(t, yaml)
 		assert.ErrorContains(t, err, says, yaml)
+	}
+}
+
+func TestTheLinterKnowsWhatIsMissing(t *testing.T) {
+	for yaml, says := range map[string]string{
+		"seed_brokers: [ localhost ]\ntopics: [ foo ]":                "",
+		"seed_brokers: [ localhost ]\nregexp_topics_include: [ foo ]": "",
+		"topics: [ foo ]":                   "`seed_brokers` must name at least one broker",
+		"seed_brokers: []\ntopics: [ foo ]": "`seed_brokers` must name at least one broker",
+		"seed_brokers: [ localhost ]":       "must name a topic",
+		"seed_brokers: [ localhost ]\ntopics: [ foo ]\nregexp_topics_include: [ bar ]": "exclude each other",
+	} {
+		lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintInputYAML([]byte("redpanda:\n  " + strings.ReplaceAll(yaml, "\n", "\n  ")))
+		require.NoError(t, err, yaml)
+		if says == "" {
+			assert.Empty(t, lints, yaml)
+		} else if assert.Len(t, lints, 1, yaml) {
+			assert.Contains(t, lints[0].Error(), says)
+		}
 	}
 }
 
