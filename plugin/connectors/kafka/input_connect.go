@@ -115,6 +115,7 @@ func (in *input) Close(ctx context.Context) error {
 	}
 	client.Close()
 	in.notice.Stop()
+	in.policy.Stop()
 	in.mu.Lock()
 	for _, t := range append([]*tenure(nil), in.order...) {
 		in.finish(t)

@@ -3,7 +3,15 @@ package kafka
 import (
 	"context"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
+
+var policyWords = pause.Wording{
+	Begins: "The batching policy failed; its messages wait and are tried again: %v.",
+	Lasts:  "The batching policy still fails, since %s: %v.",
+	Ends:   "The batching policy works again, after %v.",
+}
 
 // gatherRetry is the pause after a batching policy failed.
 const gatherRetry = time.Second
@@ -16,7 +24,7 @@ func (in *input) gather(ctx context.Context, t *tenure) (*flight, time.Duration)
 	if g.batcher == nil {
 		batcher, err := in.conf.batching.NewBatcher(in.res)
 		if err != nil {
-			in.log.Errorf("The batching policy cannot be used; trying again: %v", err)
+			in.policy.Trouble(err)
 			return nil, gatherRetry
 		}
 		in.mu.Lock()
@@ -64,13 +72,16 @@ func (in *input) flush(ctx context.Context, t *tenure) (*flight, time.Duration) 
 	records := g.records
 	g.records, g.due = nil, time.Time{}
 	batch, err := g.batcher.Flush(ctx)
+	switch {
+	case err == nil:
+		in.policy.Recovered()
+	case ctx.Err() == nil:
+		in.policy.Trouble(err)
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err != nil {
 		t.putBack(records)
-		if ctx.Err() == nil {
-			in.log.Errorf("The batching policy failed; its messages are tried again: %v", err)
-		}
 		return nil, gatherRetry
 	}
 	if t.leaving {

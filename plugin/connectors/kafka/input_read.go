@@ -36,6 +36,7 @@ type input struct {
 	health    *health
 	connector *connector
 	notice    *pause.Notice
+	policy    *pause.Notice // of batching policies that fail
 	lag       *service.MetricGauge
 
 	reading chan struct{} // held by ReadBatch
@@ -71,6 +72,7 @@ func newInput(conf *inputConfig, res *service.Resources) *input {
 	in.health = newHealth(in.log)
 	in.connector = &connector{conn: conf.connection, health: in.health, log: in.log}
 	in.notice = pause.NewNotice(in.log, inputTroubleWords, nil)
+	in.policy = pause.NewNotice(in.log, policyWords, nil)
 	return in
 }
 
