@@ -127,6 +127,7 @@ func TestAKeyFileThatHoldsNoKeyIsRefusedAtStart(t *testing.T) {
 		file("empty", " \n"):                         "must not be empty",
 		file("many", "n0tforeyes\nn0tforeyes"):       "must not contain blanks",
 		file("large", strings.Repeat("a", 70<<10)):   "bytes",
+		file("mark", "\ufeffn0tforeyes\n"):           "byte order mark",
 		file("prefix", "Bearer n0tforeyes-of-a-log"): `without "Bearer "`,
 	} {
 		for _, component := range []string{"happyrobot_dial: {%s}", "happyrobot_call: {%s, call_id: x}", "happyrobot_request: {%s, operation: getUsage}"} {

@@ -137,6 +137,9 @@ func ValidateAPIKey(key string) error {
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return errors.New("must not contain blanks or control characters; give the key without \"Bearer \"")
 	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r > 0x7f }) {
+		return errors.New("must have ASCII characters only; it may begin with an invisible byte order mark, so save it as plain text")
+	}
 	return nil
 }
 
