@@ -20,7 +20,9 @@ type trouble struct {
 	lasting bool
 }
 
-func (t *trouble) Error() string { return t.what + ": " + t.err.Error() }
+// Error has no full stop at its end, as Redis' own errors often do: it ends a sentence.
+func (t *trouble) Error() string { return t.what + ": " + strings.TrimRight(t.err.Error(), ".") }
+
 func (t *trouble) Unwrap() error { return t.err }
 
 // replies are errors that Redis answers with, by their first word.
