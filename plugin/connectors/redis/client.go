@@ -231,6 +231,18 @@ func (c *client) begin(ctx context.Context) error {
 	return nil
 }
 
+// finish does something with Redis, and returns when it has its own answer, also after
+// the end of ctx: what is said of a write must be true. A claim that is called lost, and
+// lands later, would hold its lead. The driver bounds it by exchangeTimeout.
+func finish[T any](ctx context.Context, c *client, do func(context.Context) (T, error)) (value T, err error) {
+	if err := c.begin(ctx); err != nil {
+		return value, err
+	}
+	defer c.active.Done()
+	value, err = do(ctx)
+	return value, c.explain(err)
+}
+
 // exchange does something with Redis that changes nothing, and returns when ctx ends: the
 // driver watches a context only while it waits for a connection. What was begun ends by
 // itself, soon after exchangeTimeout or with the client.
