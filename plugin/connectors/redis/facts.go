@@ -15,10 +15,6 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// contentsKey is kept in Redis beside the items, and names them: a Redis that was emptied
-// gets another one. It has no TTL.
-const contentsKey = "happyrobot_cache_data"
-
 // policyInterval is how often Redis is asked for its eviction policy, once it was stated.
 // It can be changed at any time, on connections that stay as they are.
 const policyInterval = 5 * time.Second
@@ -121,15 +117,15 @@ func (c *cache) forget() {
 
 // nameContents reads the name of the contents, and gives them one if they have none.
 func (c *cache) nameContents(ctx context.Context) (string, error) {
-	name, err := c.get(ctx, contentsKey)
+	name, err := c.get(ctx, store.ContentsKey)
 	if !errors.Is(err, store.ErrNotFound) {
 		return string(name), err
 	}
-	err = c.AddAll(ctx, []store.Item{{Key: contentsKey, Value: []byte(rand.Text()), TTL: new(time.Duration)}})[0]
+	err = c.AddAll(ctx, []store.Item{{Key: store.ContentsKey, Value: []byte(rand.Text()), TTL: new(time.Duration)}})[0]
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return "", err
 	}
-	name, err = c.get(ctx, contentsKey)
+	name, err = c.get(ctx, store.ContentsKey)
 	return string(name), err
 }
 
@@ -157,7 +153,7 @@ func (c *cache) connected(ctx context.Context, ask goredis.Pipeliner) func() err
 	}
 	var name *goredis.StringCmd
 	if c.conf.client.kind != kindCluster {
-		name = ask.Get(ctx, c.name(contentsKey))
+		name = ask.Get(ctx, c.name(store.ContentsKey))
 	}
 	info := ask.Info(ctx, "memory")
 	return func() error {
