@@ -95,7 +95,7 @@ func TestEveryNameInATextExists(t *testing.T) {
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
 		"happyrobot_cache_facts", // store.FactsKey
-		"happyrobot_cache_data",  // the key of a mark that connectors keep beside what a cache holds
+		"happyrobot_cache_data",  // store.ContentsKey
 	} {
 		known[name] = true
 	}

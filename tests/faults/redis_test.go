@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 type redisLedger struct {
 	*miniredis.Miniredis
 	policy  string
+	evicts  atomic.Bool            // whatever policy says
 	refuses atomic.Pointer[string] // nil: it does not
 }
 
@@ -31,6 +33,8 @@ func (r *redisLedger) answerAs() {
 	r.Server().SetPreHook(func(peer *server.Peer, cmd string, _ ...string) bool {
 		refusal := r.refuses.Load()
 		switch {
+		case cmd == "INFO" && r.evicts.Load():
+			peer.WriteBulk("maxmemory_policy:allkeys-lru\r\n")
 		case cmd == "INFO":
 			peer.WriteBulk("maxmemory_policy:" + r.policy + "\r\n")
 		case refusal != nil && (cmd == "SET" || cmd == "SETNX"):
@@ -56,7 +60,7 @@ func (r *redisLedger) restart(t *testing.T) {
 	r.answerAs()
 }
 
-func dialOnRedis(t *testing.T, redis string) (*stream, *callsim.Server) {
+func dialOnRedis(t *testing.T, redis string, log io.Writer) (*stream, *callsim.Server) {
 	t.Helper()
 	api, err := callsim.Listen("127.0.0.1:0", callsim.Options{})
 	require.NoError(t, err)
@@ -64,6 +68,7 @@ func dialOnRedis(t *testing.T, redis string) (*stream, *callsim.Server) {
 	s, err := start(config{
 		caches: []string{fmt.Sprintf("label: ledger\nredis: {url: redis://%s, retries: {initial_interval: 10ms, max_interval: 50ms, max_elapsed_time: 200ms}}", redis)},
 		output: dialConfig(api.URL, "hold", "ledger: ledger", quickRetry),
+		log:    log,
 	})
 	require.NoError(t, err)
 	return s, api
@@ -76,7 +81,7 @@ func TestWithoutRedisTheStreamWaits(t *testing.T) {
 	redis := startRedisLedger(t, "noeviction")
 	address := redis.Addr()
 	redis.Close()
-	s, api := dialOnRedis(t, address)
+	s, api := dialOnRedis(t, address, io.Discard)
 	defer func() { require.NoError(t, s.stop()) }()
 	called := func() int { return len(api.Sim.CallsBy("metadata.lead_id")) }
 	delivered := make(chan error, 1)
@@ -134,6 +139,36 @@ func TestALedgerInAnEvictingRedisIsRefused(t *testing.T) {
 		_ = built.StopWithin(time.Second) // the lead waits for its ledger
 	}
 	assert.Empty(t, api.Sim.CallsBy("metadata.lead_id"))
+}
+
+// A changed redis.conf and a restart: calls stop before one of them could be forgotten, and
+// go on by themselves once Redis does not evict.
+func TestALedgerWhoseRedisBeginsToEvictWaits(t *testing.T) {
+	t.Parallel()
+	redis := startRedisLedger(t, "noeviction")
+	paused := make(chan struct{})
+	s, api := dialOnRedis(t, redis.Addr(), &awaited{text: "Dialing paused (ledger): ", came: func() { close(paused) }})
+	defer func() { require.NoError(t, s.stop()) }()
+	called := func() int { return len(api.Sim.CallsBy("metadata.lead_id")) }
+	require.NoError(t, s.deliver(t.Context(), []string{"lead-1"}))
+
+	redis.Close()
+	redis.evicts.Store(true)
+	redis.restart(t)
+	delivered := make(chan error, 1)
+	go func() { delivered <- s.deliver(t.Context(), []string{"lead-2", "lead-1"}) }()
+	select {
+	case <-paused:
+	case <-time.After(time.Minute):
+		t.Fatal("it is not noticed")
+	}
+	assert.Never(t, func() bool { return len(delivered) > 0 }, 100*time.Millisecond, 10*time.Millisecond)
+	assert.Equal(t, 1, called())
+
+	redis.evicts.Store(false)
+	require.NoError(t, <-delivered)
+	assert.Equal(t, 2, called())
+	assert.Zero(t, s.out.failed())
 }
 
 // awaited is a log in which a text is awaited.

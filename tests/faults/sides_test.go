@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -30,7 +31,8 @@ type config struct {
 	output     string
 	caches     []string
 	limits     []string
-	metrics    string // "" for none
+	metrics    string    // "" for none
+	log        io.Writer // nil for none
 }
 
 // quickRetry keeps the pauses of a run short.

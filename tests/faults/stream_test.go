@@ -107,7 +107,10 @@ func start(c config, register ...func(*service.Environment) error) (*stream, err
 		}
 	}
 	b := env.NewStreamBuilder()
-	b.SetLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if c.log == nil {
+		c.log = io.Discard
+	}
+	b.SetLogger(slog.New(slog.NewTextHandler(c.log, nil)))
 	b.SetThreads(maxInFlight)
 	add := func(parts []string, to func(string) error) (err error) {
 		for _, part := range parts {

@@ -31,7 +31,7 @@ func note(ctx context.Context, err error) {
 // mayHaveRun reports whether a command that failed may have been executed: unless the
 // server refused it, or never got it.
 func mayHaveRun(err error) bool {
-	if err == nil || isReply(err) || errors.Is(err, errReplaced) || errors.Is(err, goredis.ErrPoolTimeout) {
+	if err == nil || isReply(err) || isChanged(err) || errors.Is(err, goredis.ErrPoolTimeout) {
 		return false
 	}
 	var op *net.OpError

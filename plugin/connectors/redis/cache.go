@@ -130,8 +130,11 @@ type cache struct {
 
 	mu        sync.Mutex
 	closed    bool
-	contents  string           // as the statement names them, "" without one
 	statement *store.Statement // nil until Redis was asked
+	facts     store.Facts      // of the statement
+	unwatch   func()           // ends the watching of what was stated
+
+	watching sync.WaitGroup
 }
 
 func newCache(conf cacheConfig, log pause.Logger) *cache {
@@ -143,7 +146,7 @@ func newCache(conf cacheConfig, log pause.Logger) *cache {
 // Get returns the value of a key.
 func (c *cache) Get(ctx context.Context, key string) ([]byte, error) {
 	if key == store.FactsKey {
-		return c.facts(ctx)
+		return c.answerFacts(ctx)
 	}
 	value, err := c.get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -184,5 +187,7 @@ func (c *cache) Delete(ctx context.Context, key string) error { return c.remove(
 // Close cuts the connections. It works twice.
 func (c *cache) Close(ctx context.Context) error {
 	c.withdraw()
-	return c.client.close(ctx)
+	err := c.client.close(ctx)
+	c.watching.Wait() // it watches a context that has ended
+	return err
 }

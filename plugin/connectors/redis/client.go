@@ -36,6 +36,10 @@ func init() { logging.Disable() }
 // processor, makes the requests of a small container wait for each other.
 const poolSize = 64
 
+// protocol is the version of Redis' protocol. Nothing of 3 is used, and it is slower: the
+// driver looks for pushes before each answer.
+const protocol = 2
+
 // exchangeTimeout is how long an answer may take before it counts as lost.
 const exchangeTimeout = 3 * time.Second
 
@@ -54,7 +58,7 @@ func clientFields() []*service.ConfigField {
 			Example("mymaster").
 			Advanced(),
 		service.NewStringField(rcFieldClientName).
-			Description("The name that connections have in Redis' `CLIENT LIST`.").
+			Description("The name that connections have in Redis' `CLIENT LIST`. A Redis that does not take it, such as one before version 6, shows none.").
 			Default("redpanda-connect").
 			Advanced(),
 		service.NewTLSToggledField(rcFieldTLS).
@@ -147,20 +151,24 @@ type client struct {
 	active sync.WaitGroup
 }
 
-// newClient makes a client. It connects when it is first used. onConnect, which may be
-// nil, sees each new connection to a single primary.
+// watch looks at a new connection, in the round trip that it begins with: it asks what it
+// wants to know, and judges the answers. Nil asks nothing.
+type watch func(ctx context.Context, ask goredis.Pipeliner) (judge func() error)
+
+// newClient makes a client. It connects when it is first used. With kind failover, watch
+// sees the connections to the sentinels, too.
 //
 // The driver repeats nothing: after a lost answer only the caller knows what a repeated
 // command means.
-func newClient(conf clientConfig, onConnect func(context.Context, *goredis.Conn) error) *client {
+func newClient(conf clientConfig, watch watch) *client {
 	c := &client{kind: conf.kind, secure: conf.tls != nil}
 	o := goredis.UniversalOptions{
 		Addrs: conf.addrs, DB: conf.db, Username: conf.user, Password: conf.password,
-		ClientName: conf.name, TLSConfig: conf.tls, MasterName: conf.master,
+		TLSConfig: conf.tls, MasterName: conf.master, OnConnect: greet(conf.name, watch),
 		MaxRetries: -1, DialerRetries: 1, DisableIdentity: true,
 		ReadTimeout: exchangeTimeout, WriteTimeout: exchangeTimeout,
 		PoolSize:                 poolSize,
-		Protocol:                 2, // nothing of 3 is used, and it is slower: it looks for pushes before each answer
+		Protocol:                 protocol,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	switch conf.kind {
@@ -174,37 +182,79 @@ func newClient(conf clientConfig, onConnect func(context.Context, *goredis.Conn)
 		c.UniversalClient = goredis.NewClusterClient(cluster)
 		return c
 	case kindFailover:
-		o.OnConnect = onConnect
 		c.UniversalClient = goredis.NewFailoverClient(o.Failover())
 	default:
-		o.OnConnect = onConnect
 		c.UniversalClient = goredis.NewClient(o.Simple())
 	}
 	c.AddHook(answers{})
 	return c
 }
 
+// greet begins a connection. It gives it its name with HELLO, which every user may send:
+// CLIENT SETNAME, by which the driver does it, is often not among a user's commands. A
+// server that does not take the name does without.
+func greet(name string, watch watch) func(context.Context, *goredis.Conn) error {
+	return func(ctx context.Context, conn *goredis.Conn) error {
+		if ctx.Err() != nil { // and so the command that waits for this is not sent any more
+			return context.Cause(ctx)
+		}
+		pipeline, judge := conn.Pipeline(), func() error { return nil }
+		if name != "" {
+			pipeline.Hello(ctx, protocol, "", "", name)
+		}
+		if watch != nil {
+			judge = watch(ctx, pipeline)
+		}
+		asked, _ := pipeline.Exec(ctx) // the error of the first one says nothing of the others
+		for _, cmd := range asked {
+			if err := cmd.Err(); err != nil && !isReply(err) {
+				return err
+			}
+		}
+		return judge()
+	}
+}
+
 var errClosed = errors.New("the Redis client is closed")
 
-// exchange does something with Redis, and returns when ctx ends: the driver watches a
-// context only while it waits for a connection. What was begun ends by itself, soon after
-// exchangeTimeout or with the client.
+// begin notes an exchange, which must be ended by c.active.Done.
+func (c *client) begin(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errClosed
+	}
+	c.active.Add(1)
+	return nil
+}
+
+// finish does something with Redis, and returns when it has its own answer, also after
+// the end of ctx: what is said of a write must be true. A claim that is called lost, and
+// lands later, would hold its lead. The driver bounds it by exchangeTimeout.
+func finish[T any](ctx context.Context, c *client, do func(context.Context) (T, error)) (value T, err error) {
+	if err := c.begin(ctx); err != nil {
+		return value, err
+	}
+	defer c.active.Done()
+	value, err = do(ctx)
+	return value, c.explain(err)
+}
+
+// exchange does something with Redis that changes nothing, and returns when ctx ends: the
+// driver watches a context only while it waits for a connection. What was begun ends by
+// itself, soon after exchangeTimeout or with the client.
 func exchange[T any](ctx context.Context, c *client, do func(context.Context) (T, error)) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
 	var none T
-	if ctx.Err() != nil {
-		return none, context.Cause(ctx)
+	if err := c.begin(ctx); err != nil {
+		return none, err
 	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return none, errClosed
-	}
-	c.active.Add(1)
-	c.mu.Unlock()
 	done := make(chan result, 1)
 	go func() {
 		defer c.active.Done()

@@ -20,7 +20,9 @@ type trouble struct {
 	lasting bool
 }
 
-func (t *trouble) Error() string { return t.what + ": " + t.err.Error() }
+// Error has no full stop at its end, as Redis' own errors often do: it ends a sentence.
+func (t *trouble) Error() string { return t.what + ": " + strings.TrimRight(t.err.Error(), ".") }
+
 func (t *trouble) Unwrap() error { return t.err }
 
 // replies are errors that Redis answers with, by their first word.
@@ -51,7 +53,7 @@ func (c *client) explain(err error) error {
 	var header tls.RecordHeaderError
 	var verify *tls.CertificateVerificationError
 	switch {
-	case err == nil || errors.Is(err, goredis.Nil) || errors.Is(err, errReplaced):
+	case err == nil || errors.Is(err, goredis.Nil) || isChanged(err):
 		return err
 	case isReply(err):
 		return c.ofReply(err)
@@ -107,5 +109,5 @@ func (c *client) ofReply(err error) error {
 // lasts reports whether trying again soon is of no use.
 func lasts(err error) bool {
 	var t *trouble
-	return errors.As(err, &t) && t.lasting || errors.Is(err, errClosed) || errors.Is(err, errReplaced)
+	return errors.As(err, &t) && t.lasting || errors.Is(err, errClosed) || isChanged(err)
 }

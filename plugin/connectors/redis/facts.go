@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,17 +11,18 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// contentsKey is kept in Redis beside the items, and names them: a Redis that was emptied
-// gets another one. It has no TTL.
-const contentsKey = "happyrobot_cache_data"
+// policyInterval is how often Redis is asked for its eviction policy, once it was stated.
+// It can be changed at any time, on connections that stay as they are.
+const policyInterval = 5 * time.Second
 
-// facts answers store.FactsKey. Redis must have been asked once for that, so while it is
-// away, this fails and whoever asks waits: nothing is written to a Redis of which it is
-// not known whether it evicts.
-func (c *cache) facts(ctx context.Context) ([]byte, error) {
+// answerFacts answers store.FactsKey. Redis must have been asked once for that, so while
+// it is away, this fails and whoever asks waits: nothing is written to a Redis of which it
+// is not known whether it evicts.
+func (c *cache) answerFacts(ctx context.Context) ([]byte, error) {
 	if answer, err := c.stated(); answer != nil || err != nil {
 		return answer, err
 	}
@@ -46,7 +46,7 @@ func (c *cache) facts(ctx context.Context) ([]byte, error) {
 	if len(policies) == 0 {
 		c.log.Warnf("Eviction policy of Redis unknown: it does not show its settings to this user. Check that `maxmemory-policy` is noeviction; under another one Redis may forget calls, and leads are called twice.")
 	}
-	return c.state(store.Facts{Data: contents, KeepsTTL: true, MayEvict: mayEvict(policies), Batcher: c})
+	return c.state(store.Facts{Data: contents, KeepsTTL: true, MayEvict: mayEvict(policies), Batcher: c}, len(policies) > 0)
 }
 
 // stated answers with the statement, or nothing while there is none.
@@ -62,14 +62,31 @@ func (c *cache) stated() ([]byte, error) {
 	return c.statement.Answer(), nil
 }
 
-func (c *cache) state(facts store.Facts) ([]byte, error) {
+// state makes the statement, and watches the eviction policy if it is shown.
+func (c *cache) state(facts store.Facts, shown bool) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, errClosed
 	}
-	c.contents, c.statement = facts.Data, store.State(facts)
-	return c.statement.Answer(), nil
+	statement := store.State(facts)
+	ctx, cancel := context.WithCancel(context.Background())
+	c.statement, c.facts, c.unwatch = statement, facts, cancel
+	if shown {
+		c.watching.Go(func() { c.watchPolicy(ctx, statement, facts.MayEvict) })
+	}
+	return statement.Answer(), nil
+}
+
+// watchPolicy withdraws a statement once the eviction policy is not as stated. It ends
+// with the statement.
+func (c *cache) watchPolicy(ctx context.Context, statement *store.Statement, stated string) {
+	for pause.Sleep(ctx, policyInterval) == nil {
+		policies, err := exchange(ctx, c.client, c.askPolicies)
+		if err == nil && len(policies) > 0 && mayEvict(policies) != stated {
+			c.outdated(statement)
+		}
+	}
 }
 
 // withdraw closes the door for statements.
@@ -80,49 +97,85 @@ func (c *cache) withdraw() {
 	c.forget()
 }
 
+// outdated ends a statement that does not hold any more.
+func (c *cache) outdated(statement *store.Statement) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.statement == statement {
+		c.forget()
+	}
+}
+
 // forget ends the statement, so that Redis is asked again. The lock is held.
 func (c *cache) forget() {
 	if c.statement != nil {
 		c.statement.Withdraw()
+		c.unwatch()
 	}
-	c.contents, c.statement = "", nil
+	c.statement, c.facts, c.unwatch = nil, store.Facts{}, nil
 }
 
 // nameContents reads the name of the contents, and gives them one if they have none.
 func (c *cache) nameContents(ctx context.Context) (string, error) {
-	err := c.AddAll(ctx, []store.Item{{Key: contentsKey, Value: []byte(rand.Text()), TTL: new(time.Duration)}})[0]
+	name, err := c.get(ctx, store.ContentsKey)
+	if !errors.Is(err, store.ErrNotFound) {
+		return string(name), err
+	}
+	err = c.AddAll(ctx, []store.Item{{Key: store.ContentsKey, Value: []byte(rand.Text()), TTL: new(time.Duration)}})[0]
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return "", err
 	}
-	name, err := c.get(ctx, contentsKey)
+	name, err = c.get(ctx, store.ContentsKey)
 	return string(name), err
 }
 
-var errReplaced = errors.New("the contents of this Redis are others than before: it was emptied, lost its data, or is another one")
+// changedError is why a new connection is not used: this Redis is not what was stated.
+type changedError struct{ what string }
 
-// connected sees each new connection to a primary. A server that comes back without the
-// contents, or another one that took its place, is noticed before anything is asked of it
-// or written to it. In a cluster the name is on one of the nodes, and is not looked at.
-func (c *cache) connected(ctx context.Context, conn *goredis.Conn) error {
+func (e *changedError) Error() string { return e.what }
+
+func isChanged(err error) bool {
+	_, is := errors.AsType[*changedError](err)
+	return is
+}
+
+// connected sees each new connection. A server that comes back without the contents, or
+// with a policy that evicts, or another one that took its place, is noticed before
+// anything is asked of it or written to it. In a cluster the name of the contents is on
+// one of the nodes, and is not looked at. That Redis does not evict any more can wait for
+// watchPolicy, which sees all nodes.
+func (c *cache) connected(ctx context.Context, ask goredis.Pipeliner) func() error {
 	c.mu.Lock()
-	expected := c.contents
+	statement, facts := c.statement, c.facts
 	c.mu.Unlock()
-	if expected == "" {
-		return nil
+	if statement == nil {
+		return func() error { return nil }
 	}
-	name, err := conn.Get(ctx, c.name(contentsKey)).Result()
-	switch {
-	case err != nil && !errors.Is(err, goredis.Nil):
-		return err
-	case name == expected:
-		return nil
+	var name *goredis.StringCmd
+	if c.conf.client.kind != kindCluster {
+		name = ask.Get(ctx, c.name(store.ContentsKey))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.contents == expected {
-		c.forget()
+	info := ask.Info(ctx, "memory")
+	return func() error {
+		if name != nil {
+			is, err := name.Result()
+			switch {
+			case err != nil && strings.HasPrefix(err.Error(), "ERR unknown command"):
+				return nil // a sentinel
+			case err != nil && !errors.Is(err, goredis.Nil):
+				return err
+			case is != facts.Data:
+				c.outdated(statement)
+				return &changedError{"the contents of this Redis are others than before: it was emptied, lost its data, or is another one"}
+			}
+		}
+		policy := policyIn(info.Val())
+		if facts.MayEvict != "" || mayEvict([]string{policy}) == "" {
+			return nil
+		}
+		c.outdated(statement)
+		return &changedError{"this Redis did not evict before and may do it now: it has `maxmemory-policy " + policy + "`; set it to noeviction"}
 	}
-	return errReplaced
 }
 
 // policies reads the eviction policy of each primary. It is empty where one does not say.
@@ -168,13 +221,21 @@ func policyOf(ctx context.Context, server goredis.Cmdable) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
-		if policy, ok := strings.CutPrefix(lines.Text(), "maxmemory_policy:"); ok {
-			return strings.TrimSpace(policy), nil
-		}
+	if policy := policyIn(info); policy != "" {
+		return policy, nil
 	}
 	config, err := server.ConfigGet(ctx, "maxmemory-policy").Result()
 	return config["maxmemory-policy"], err
+}
+
+// policyIn finds the policy in an answer of INFO, "" if it is not there.
+func policyIn(info string) string {
+	for line := range strings.Lines(info) {
+		if policy, ok := strings.CutPrefix(line, "maxmemory_policy:"); ok {
+			return strings.TrimSpace(policy)
+		}
+	}
+	return ""
 }
 
 // mayEvict is what a ledger refuses. An evicting policy counts also while no maxmemory is

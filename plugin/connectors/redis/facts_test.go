@@ -124,3 +124,43 @@ func TestARedisThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
 	assert.NotEqual(t, before.Data, after.Data)
 	require.NoError(t, c.Add(t.Context(), "key", []byte("mine"), &hour))
 }
+
+func evicting(policy string) string { return "# Memory\r\nmaxmemory_policy:" + policy + "\r\n" }
+
+// A redis.conf that was changed, and a restart.
+func TestARedisThatComesBackEvictingIsNoticedBeforeItIsUsed(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	c := openCache(t, urlOf(m.Addr()), impatient)
+	before := c.facts(t)
+	m.Close()
+	restart(t, m)
+	answer(m, "INFO", evicting("allkeys-lru"))
+
+	hour := time.Hour
+	err := c.Add(t.Context(), "key", []byte("mine"), &hour)
+	require.ErrorContains(t, err, "it has `maxmemory-policy allkeys-lru`; set it to noeviction")
+	assert.False(t, m.Exists("key"))
+	assert.False(t, before.Stands())
+	now := c.facts(t)
+	assert.Equal(t, "its Redis has `maxmemory-policy allkeys-lru`", now.MayEvict)
+	assert.Equal(t, before.Data, now.Data)
+
+	// Whoever was told that sends nothing more, so it is the cache that notices its end.
+	answer(m, "INFO", noeviction)
+	require.Eventually(t, func() bool { return !now.Stands() }, 20*time.Second, 10*time.Millisecond)
+	assert.Empty(t, c.facts(t).MayEvict)
+	require.NoError(t, c.Add(t.Context(), "key", []byte("mine"), &hour))
+}
+
+func TestAPolicyThatIsHiddenLaterChangesNothing(t *testing.T) {
+	t.Parallel()
+	m := startRedis(t)
+	c := openCache(t, urlOf(m.Addr()), impatient)
+	before := c.facts(t)
+	m.Close()
+	restart(t, m)
+	answer(m, "INFO", "-NOPERM this user has no permissions to run the 'info' command")
+	require.NoError(t, c.Set(t.Context(), "key", []byte("value"), nil))
+	assert.True(t, before.Stands())
+}

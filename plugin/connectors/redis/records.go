@@ -21,8 +21,11 @@ func (c *cache) retry(ctx context.Context, try func() error) error {
 	var pauses *pause.Growing
 	for {
 		err := try()
-		if err == nil || lasts(err) || ctx.Err() != nil {
+		switch cause := context.Cause(ctx); {
+		case err == nil || lasts(err) || errors.Is(err, cause) && cause != nil:
 			return err
+		case cause != nil:
+			return fmt.Errorf("%w (the last try failed: %w)", cause, err)
 		}
 		if pauses == nil {
 			pauses = pause.NewGrowing(c.conf.first, c.conf.limit)
@@ -71,7 +74,7 @@ func (c *cache) remove(ctx context.Context, key string) error {
 	lost := new(atomic.Bool)
 	var inDoubt error
 	err := c.retry(ctx, func() error {
-		_, err := exchange(withLost(ctx, lost), c.client, func(ctx context.Context) (int64, error) {
+		_, err := finish(withLost(ctx, lost), c.client, func(ctx context.Context) (int64, error) {
 			return c.client.Del(ctx, c.name(key)).Result()
 		})
 		if err != nil && lost.Load() {
@@ -92,7 +95,7 @@ func (c *cache) SetAll(ctx context.Context, items []store.Item) error {
 		return nil
 	}
 	return c.retry(ctx, func() error {
-		_, err := exchange(ctx, c.client, func(ctx context.Context) ([]goredis.Cmder, error) {
+		_, err := finish(ctx, c.client, func(ctx context.Context) ([]goredis.Cmder, error) {
 			return c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 				for _, item := range items {
 					p.Set(ctx, c.name(item.Key), item.Value, c.ttl(item))
@@ -163,7 +166,7 @@ var errUnsent = errors.New("not sent")
 
 // tryAdding adds the open items once, and has an answer for each of them.
 func (c *cache) tryAdding(ctx context.Context, items []store.Item, open []int) ([]error, error) {
-	return exchange(ctx, c.client, func(ctx context.Context) ([]error, error) {
+	return finish(ctx, c.client, func(ctx context.Context) ([]error, error) {
 		added := make([]*goredis.BoolCmd, len(open))
 		_, failed := c.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 			for n, i := range open {

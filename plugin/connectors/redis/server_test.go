@@ -125,6 +125,81 @@ func TestARealServerShowsItsPolicy(t *testing.T) {
 	assert.Contains(t, managed.log.String(), "Eviction policy of Redis unknown")
 }
 
+// CONFIG SET, on connections that stay.
+func TestAPolicyThatIsChangedWhileRedisRunsIsNoticed(t *testing.T) {
+	t.Parallel()
+	p := startServer(t)
+	c := openCache(t, urlOf(p.address()))
+	before := c.facts(t)
+	require.Empty(t, before.MayEvict)
+	require.NoError(t, p.client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lfu").Err())
+	require.Eventually(t, func() bool { return !before.Stands() }, 20*time.Second, 10*time.Millisecond)
+	assert.Equal(t, "its Redis has `maxmemory-policy allkeys-lfu`", c.facts(t).MayEvict)
+}
+
+// The commands that the pages name are enough, and each of them is needed.
+func TestTheDocumentedCommandsAreEnough(t *testing.T) {
+	t.Parallel()
+	p := startServer(t)
+	cache := []string{"+get", "+set", "+setnx", "+del", "+pttl", "+multi", "+exec"}
+	limit := []string{"+evalsha", "+eval", "+get", "+set", "+incr", "+pttl"}
+	user := func(name string, commands ...string) string {
+		t.Helper()
+		args := []any{"ACL", "SETUSER", name, "reset", "on", ">geheim", "~mine:*"}
+		for _, command := range commands {
+			args = append(args, command)
+		}
+		require.NoError(t, p.client.Do(t.Context(), args...).Err())
+		return name + ":geheim@"
+	}
+	useCache := func(t *testing.T, user string) error {
+		t.Helper()
+		w := startWire(t, p.address())
+		c := openCache(t, "url: redis://"+user+w.address, "prefix: 'mine:'", "client_name: this-one", impatient)
+		if _, err := c.Get(t.Context(), store.FactsKey); err != nil {
+			return err
+		}
+		key, hour := t.Name()+user, time.Hour
+		answerLost(w) // so that it is looked at
+		if err := c.Add(t.Context(), key, []byte("value"), &hour); err != nil {
+			return err
+		}
+		if err := c.Add(t.Context(), key+" for ever", []byte("value"), nil); err != nil {
+			return err
+		}
+		clients, err := p.client.ClientList(t.Context()).Result()
+		require.NoError(t, err)
+		assert.Contains(t, clients, "name=this-one")
+		return c.Delete(t.Context(), key)
+	}
+	useLimit := func(t *testing.T, user string) error {
+		t.Helper()
+		r := openRateLimit(t, "url: redis://"+user+p.address(), "key: 'mine:"+t.Name()+"'", "count: 2")
+		for range 3 {
+			if _, err := r.Access(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	require.NoError(t, useCache(t, user("cache", append(cache, "+info")...)))
+	require.NoError(t, useCache(t, user("hidden", cache...)), "without INFO")
+	require.NoError(t, useLimit(t, user("limit", limit...)))
+	for what, all := range map[string][]string{"cache": cache, "limit": limit} {
+		use := map[string]func(*testing.T, string) error{"cache": useCache, "limit": useLimit}[what]
+		for i, command := range all {
+			t.Run(what+command, func(t *testing.T) {
+				_ = p.client.ScriptFlush(t.Context())
+				less := append(append([]string{}, all[:i]...), all[i+1:]...)
+				require.Error(t, use(t, user("less", less...)))
+			})
+		}
+	}
+	refused, err := p.client.Do(t.Context(), "ACL", "LOG").Slice()
+	require.NoError(t, err)
+	assert.NotContains(t, fmt.Sprint(refused), "client|setname", "what need not be allowed is not asked for")
+}
+
 // What Add reports stays true through kills: an item that was added is there, and none
 // that is new exists.
 func TestAddIsExactThroughKills(t *testing.T) {
@@ -255,6 +330,20 @@ func TestACluster(t *testing.T) {
 	wait, err = limit.Access(t.Context())
 	require.NoError(t, err)
 	assert.Positive(t, wait)
+
+	// One command more than a single server needs is enough.
+	for _, node := range nodes {
+		require.NoError(t, node.client.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">geheim", "~*", "+get", "+set", "+setnx", "+evalsha", "+eval", "+incr", "+pttl", "+cluster|slots").Err())
+	}
+	few := openCache(t, "url: redis://app:geheim@"+wires[0].address, "kind: cluster", impatient)
+	assert.Equal(t, facts.Data, few.facts(t).Data)
+	for _, item := range items(10) {
+		require.NoError(t, few.Add(t.Context(), "few-"+item.Key, item.Value, nil))
+	}
+	limit = openRateLimit(t, "url: redis://app:geheim@"+wires[0].address, "kind: cluster", "key: few", "count: 1")
+	wait, err = limit.Access(t.Context())
+	require.NoError(t, err)
+	assert.Zero(t, wait)
 }
 
 // keyOf is a new key that a node of the cluster has.
@@ -297,6 +386,8 @@ func TestFailover(t *testing.T) {
 	before := c.facts(t)
 	hour := time.Hour
 	require.NoError(t, c.Add(t.Context(), "before", []byte("mine"), &hour))
+	sentinel.kill()
+	sentinel.start(t) // a sentinel does not have the contents
 	require.Eventually(t, func() bool { return replica.client.Get(t.Context(), "before").Err() == nil }, 20*time.Second, time.Millisecond)
 	primary.kill()
 	require.NoError(t, c.Add(t.Context(), "after", []byte("mine"), &hour), "by the replica, once it is the primary")

@@ -110,6 +110,20 @@ func answer(m *miniredis.Miniredis, command, text string) {
 	})
 }
 
+// hold makes a Redis tell when a command comes in, and execute it when goesOn is closed.
+func hold(m *miniredis.Miniredis, command string) (cameIn <-chan struct{}, goesOn chan<- struct{}) {
+	came, goes := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() { close(came) })
+	m.Server().SetPreHook(func(_ *server.Peer, cmd string, _ ...string) bool {
+		if strings.EqualFold(cmd, command) {
+			first()
+			<-goes
+		}
+		return false
+	})
+	return came, goes
+}
+
 // wire is a connection to Redis that loses things.
 type wire struct {
 	address     string

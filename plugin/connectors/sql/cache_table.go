@@ -16,7 +16,7 @@ import (
 
 // dataKey is the key of the row that names the contents of a table: it is there as long
 // as the table keeps what was written.
-const dataKey = "happyrobot_cache_data"
+const dataKey = store.ContentsKey
 
 // identifier is a name in SQL, of one part or, for a table, with its schema before it.
 type identifier []string

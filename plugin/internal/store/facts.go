@@ -19,8 +19,13 @@ import (
 // ErrNotFound. The name fits every store.
 const FactsKey = "happyrobot_cache_facts"
 
-// Facts are what one of our own caches states about itself. They hold from its opening
-// until it is closed.
+// ContentsKey is the key under which a cache on a server keeps the name of its contents,
+// beside the items and without TTL: a server that was emptied does not have it any more.
+// Databases have it already, so it stays as it is.
+const ContentsKey = "happyrobot_cache_data"
+
+// Facts are what one of our own caches states about itself. They hold until
+// it is closed, or withdraws them because its server has changed.
 type Facts struct {
 	// Data names the contents. It stays while what was written stays: a file that is
 	// opened again has the same, another file or an emptied database has another.
@@ -52,7 +57,7 @@ var statements sync.Map
 var stated atomic.Uint64
 
 // State makes the statement of a cache that was just opened. The cache answers Get of
-// FactsKey with its Answer until it is closed, and then calls Withdraw.
+// FactsKey with its Answer until that holds no longer, and then calls Withdraw.
 func State(facts Facts) *Statement {
 	s := &Statement{facts: facts, instance: rand.Text()}
 	statements.Store(s.instance, s)
@@ -82,7 +87,8 @@ type Stated struct {
 	Answer uint64
 }
 
-// Stands reports whether the cache is open. One that is replaced is closed before.
+// Stands reports whether what was stated holds: the cache is open, and has not withdrawn
+// it. One that is replaced is closed before.
 func (s Stated) Stands() bool {
 	_, stands := statements.Load(s.Instance)
 	return stands
