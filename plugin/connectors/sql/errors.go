@@ -100,13 +100,13 @@ func explain(err error) error {
 	if errors.As(err, new(*explained)) || errors.As(err, new(*messageError)) || errors.Is(err, errClosed) {
 		return err
 	}
-	return &explained{text: textOf(err), cause: err}
+	return &explained{text: strings.TrimRight(textOf(err), ". "), cause: err}
 }
 
 func textOf(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return textOfPG(pg)
+		return textOfPG(pg, whereIn(err))
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	var unknownAuthority x509.UnknownAuthorityError
@@ -144,8 +144,8 @@ func last(text string) string {
 	return text
 }
 
-func textOfPG(pg *pgconn.PgError) string {
-	said := withoutValues(pg) + " (SQLSTATE " + pg.Code + ")"
+func textOfPG(pg *pgconn.PgError, where string) string {
+	said := strings.TrimRight(withoutValues(pg), ". ") + where + " (SQLSTATE " + pg.Code + ")"
 	switch pg.Code {
 	case codeWrongPassword, codeNotAuthorized:
 		return "PostgreSQL refused the login: " + said + "; check user, password and sslmode in `dsn`, and pg_hba.conf of the server"
