@@ -190,7 +190,11 @@ func newCache(conf cacheConfig, log *service.Logger) (*pgCache, error) {
 			_ = c.pool.close()
 			return nil, err
 		}
-		log.Warnf("PostgreSQL does not answer the cache; it is tried again with each operation: %v", err)
+		happened := "PostgreSQL does not answer the cache"
+		if isRefusal(err) {
+			happened = "PostgreSQL answers, and refuses what the cache stores"
+		}
+		log.Warnf("%s; it is tried again with each operation: %v", happened, err)
 	}
 	var life context.Context
 	life, c.stop = context.WithCancel(context.Background())
@@ -207,7 +211,7 @@ func durable(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-var errReplaced = errors.New("the contents of this table are others than before: it was emptied or made anew, or this is another PostgreSQL")
+var errReplaced = errors.New("the contents of this table are others than before: it was emptied, altered or made anew, or this is another PostgreSQL")
 
 // connected sees each new connection. A server that comes back without the contents, or
 // another one that took its place, is noticed before anything is asked of it or written.
@@ -226,6 +230,11 @@ func (c *pgCache) connected(ctx context.Context, conn *pgx.Conn) error {
 	case err != nil && !errors.Is(err, pgx.ErrNoRows) && codeOf(err) != codeNoTable:
 		return err
 	}
+	return c.replaced(opened)
+}
+
+// replaced forgets the table: what it holds now is to be asked for anew.
+func (c *pgCache) replaced(opened *openedTable) error {
 	if c.opened.CompareAndSwap(opened, nil) {
 		opened.statement.Withdraw()
 	}
@@ -251,7 +260,7 @@ func (c *pgCache) open(ctx context.Context) (*openedTable, error) {
 	}
 	opened, err := c.openTable(ctx)
 	if err != nil {
-		err = fmt.Errorf("opening table %s: %w", c.conf.table.name, explain(err))
+		err = fmt.Errorf("opening table %s: %w", c.conf.table.name, c.explain(err))
 		if ctx.Err() == nil {
 			c.failed = openFailure{err: err, at: time.Now()}
 		}
@@ -277,10 +286,13 @@ func (c *pgCache) try(ctx context.Context, do func(t *openedTable, again bool) e
 			if err = do(t, again); err == nil {
 				return nil
 			}
+			if isAltered(err) {
+				err = c.replaced(t)
+			}
 			again = again || !certainlyNotRun(err)
 		}
 		if errors.Is(err, errReplaced) || !ofServer(err) && !ofConcurrency(err) || time.Since(began) > patience || pause.Sleep(ctx, wait.Next()) != nil {
-			return explain(err)
+			return c.explain(err)
 		}
 	}
 }
@@ -359,7 +371,7 @@ func (c *pgCache) Delete(ctx context.Context, key string) error {
 			return err
 		})
 		if err != nil && !certainlyNotRun(err) {
-			inDoubt = explain(err)
+			inDoubt = c.explain(err)
 			return nil
 		}
 		return err

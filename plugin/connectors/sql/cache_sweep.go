@@ -35,7 +35,7 @@ func (c *pgCache) sweep(ctx context.Context) {
 			if deleted, err = c.sweepOnce(ctx, t); err == nil {
 				trouble.Recovered()
 			} else if ctx.Err() == nil && !ofConcurrency(err) && !errors.Is(err, errReplaced) {
-				trouble.Trouble(explain(err))
+				trouble.Trouble(c.explain(err))
 			}
 		}
 	}

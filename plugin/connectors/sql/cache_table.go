@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,13 @@ import (
 // dataKey is the key of the row that names the contents of a table: it is there as long
 // as the table keeps what was written.
 const dataKey = store.ContentsKey
+
+// leastKey and leastValue are how long the row of dataKey is: a column that does not take
+// it is of no use.
+const (
+	leastKey   = len(dataKey)
+	leastValue = 28 // rand.Text in quotes
+)
 
 // identifier is a name in SQL, of one part or, for a table, with its schema before it.
 type identifier []string
@@ -106,17 +114,17 @@ func (e *tableError) Unwrap() error { return e.error }
 
 // tableSQL are the statements for a table as it was found.
 type tableSQL struct {
-	bytea                             bool // the type of the values; otherwise they are text
-	get, getAll, add, set, del, sweep string
+	bytea                                   bool // the type of the values; otherwise they are text
+	get, getAll, name, add, set, del, sweep string
 }
 
 func (t cacheTable) statements(valueType string) tableSQL {
-	values, value := "text", "items.v"
+	values, cast := "text", ""
 	switch valueType {
 	case "bytea":
 		values = "bytea"
 	case "json", "jsonb":
-		value += "::" + valueType
+		cast = "::" + valueType
 	}
 	// The expiry is by the clock of the server at the moment, not at the start of the
 	// statement, which may have waited for another.
@@ -125,20 +133,28 @@ func (t cacheTable) statements(valueType string) tableSQL {
 		read = "{v}"
 	}
 	fresh := "({e} IS NULL OR {e} > clock_timestamp())"
-	insert := "INSERT INTO {t} AS known ({k}, {v}, {e})\n" +
-		"SELECT items.k, " + value + ", clock_timestamp() + items.ttl * interval '1 microsecond'\n" +
-		"FROM unnest($1::text[], $2::" + values + "[], $3::bigint[]) AS items(k, v, ttl)\n"
+	// Nothing is written unless the contents are those that the marker named at opening.
+	// If they are, a row without a key says so, and how many keys were to be written.
+	guarded := "WITH \"cache:marker\" AS MATERIALIZED (SELECT FROM {t} WHERE {k} = $4 AND " + read + " = $5::bytea AND " + fresh + "),\n" +
+		"\"cache:wanted\" AS MATERIALIZED (SELECT items.k, items.v" + cast + " AS v, items.ttl\n" +
+		"FROM unnest($1::text[], $2::" + values + "[], $3::bigint[]) AS items(k, v, ttl)\n" +
+		"WHERE EXISTS (SELECT FROM \"cache:marker\")"
+	written := "),\n\"cache:written\" AS (INSERT INTO {t} AS known ({k}, {v}, {e})\n" +
+		"SELECT wanted.k, wanted.v, clock_timestamp() + wanted.ttl * interval '1 microsecond' FROM \"cache:wanted\" AS wanted\n" +
+		"ORDER BY wanted.k\nON CONFLICT ({k}) DO UPDATE SET {v} = excluded.{v}, {e} = excluded.{e}\n"
+	answer := "RETURNING known.{k} AS k)\nSELECT k::text, 0 FROM \"cache:written\" UNION ALL SELECT NULL, (SELECT count(*) FROM \"cache:wanted\") FROM \"cache:marker\""
 	fill := strings.NewReplacer("{t}", t.name.String(), "{k}", t.key.String(), "{v}", t.value.String(), "{e}", t.expires.String()).Replace
 	return tableSQL{
 		bytea:  valueType == "bytea",
 		get:    fill("SELECT " + read + " FROM {t} WHERE {k} = $1 AND " + fresh),
 		getAll: fill("SELECT {k}, " + read + " FROM {t} WHERE {k} = ANY($1::text[]) AND " + fresh),
+		name: fill("INSERT INTO {t} AS known ({k}, {v}, {e}) VALUES ($1, $2::" + values + cast + ", NULL)\n" +
+			"ON CONFLICT ({k}) DO UPDATE SET {v} = excluded.{v}, {e} = NULL WHERE known.{e} <= clock_timestamp()"),
 		// Keys that are there are left out first, so that known ones cost no write. The
 		// order keeps two processes from waiting for each other.
-		add: fill(insert + "WHERE NOT EXISTS (SELECT FROM {t} AS other WHERE other.{k} = items.k AND " + fresh + ")\n" +
-			"ORDER BY items.k\nON CONFLICT ({k}) DO UPDATE SET {v} = excluded.{v}, {e} = excluded.{e}\n" +
-			"WHERE known.{e} <= clock_timestamp()\nRETURNING known.{k}, ''::bytea"),
-		set:   fill(insert + "ORDER BY items.k\nON CONFLICT ({k}) DO UPDATE SET {v} = excluded.{v}, {e} = excluded.{e}"),
+		add: fill(guarded + " AND NOT EXISTS (SELECT FROM {t} AS other WHERE other.{k} = items.k AND " + fresh + ")" + written +
+			"WHERE known.{e} <= clock_timestamp() " + answer),
+		set:   fill(guarded + written + answer),
 		del:   fill("DELETE FROM {t} WHERE {k} = $1"),
 		sweep: fill("DELETE FROM {t} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {t} WHERE {e} <= now() ORDER BY {e} LIMIT $1 FOR UPDATE SKIP LOCKED)) AND {e} <= now()"),
 	}
@@ -149,7 +165,10 @@ type foundTable struct {
 	exists            bool
 	kind, persistence string
 	types             map[string]string // of its columns
-	unique, indexed   bool              // the key; the expiry
+	lengths           map[string]int    // of columns that are bounded, in characters
+	required          []string          // columns that take no NULL and have no default
+	rules             []string
+	unique, indexed   bool // the key; the expiry
 	missingRights     []string
 	readOnly          bool
 	fsync             bool
@@ -207,13 +226,26 @@ func (t cacheTable) find(ctx context.Context, conn *pgx.Conn) (found foundTable,
 	if err != nil {
 		return found, err
 	}
-	found.exists, found.types = true, map[string]string{}
-	rows, err := conn.Query(ctx, "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped", oid)
+	found.exists, found.types, found.lengths = true, map[string]string{}, map[string]int{}
+	rows, err := conn.Query(ctx, "SELECT a.attname::text, t.typname::text, CASE WHEN t.typname = 'varchar' AND a.atttypmod > 4 THEN a.atttypmod - 4 ELSE 0 END, "+
+		"(a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = '' AND t.typdefault IS NULL FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped", oid)
 	if err != nil {
 		return found, err
 	}
 	var name, kind string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &kind}, func() error { found.types[name] = kind; return nil }); err != nil {
+	var length int
+	var required bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &kind, &length, &required}, func() error {
+		found.types[name] = kind
+		if length > 0 {
+			found.lengths[name] = length
+		}
+		if required {
+			found.required = append(found.required, name)
+		}
+		return nil
+	})
+	if err != nil {
 		return found, err
 	}
 	const index = "EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] WHERE i.indrelid = $1 AND i.indisvalid AND a.attname = "
@@ -222,8 +254,9 @@ func (t cacheTable) find(ctx context.Context, conn *pgx.Conn) (found foundTable,
 	if err != nil {
 		return found, err
 	}
-	err = conn.QueryRow(ctx, "SELECT ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r WHERE NOT has_table_privilege($1::oid, r))", oid).
-		Scan(&found.missingRights)
+	err = conn.QueryRow(ctx, "SELECT ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r WHERE NOT has_table_privilege($1::oid, r)), "+
+		"ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = $1::oid AND ev_type <> '1' AND ev_enabled <> 'D' ORDER BY 1)", oid).
+		Scan(&found.missingRights, &found.rules)
 	return found, err
 }
 
@@ -285,6 +318,11 @@ func (c *pgCache) makeTable(ctx context.Context, found foundTable) (foundTable, 
 func (t cacheTable) check(found foundTable) error {
 	unfit := func(format string, args ...any) error { return &tableError{fmt.Errorf(format, args...)} }
 	key, value, expires := found.types[t.key[0]], found.types[t.value[0]], found.types[t.expires[0]]
+	required := slices.IndexFunc(found.required, func(name string) bool { return name != t.key[0] && name != t.value[0] })
+	short := func(column identifier, least int) bool {
+		length, bounded := found.lengths[column[0]]
+		return bounded && length < least
+	}
 	switch {
 	case found.kind != "r" && found.kind != "p":
 		return unfit("it is no table; name another one in field %s", cpFieldTable)
@@ -300,6 +338,18 @@ func (t cacheTable) check(found foundTable) error {
 		return unfit("column %s is of type %s; values need bytea or text; run: ALTER TABLE %s ALTER COLUMN %s TYPE text", t.value, value, t.name, t.value)
 	case expires != "" && expires != "timestamptz":
 		return unfit("column %s is of type %s, and not timestamptz; name another one in field %s, which is then added", t.expires, expires, cpFieldExpires)
+	case short(t.key, leastKey):
+		return unfit("column %s takes %d characters, which is too short for keys; run: ALTER TABLE %s ALTER COLUMN %s TYPE text", t.key, found.lengths[t.key[0]], t.name, t.key)
+	case short(t.value, leastValue):
+		return unfit("column %s takes %d characters, which is too short for values; run: ALTER TABLE %s ALTER COLUMN %s TYPE text", t.value, found.lengths[t.value[0]], t.name, t.value)
+	case required >= 0 && found.required[required] == t.expires[0]:
+		return unfit("column %s is NOT NULL, and is NULL for an item that does not expire; run: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t.expires, t.name, t.expires)
+	case required >= 0:
+		column := identifier{found.required[required]}
+		return unfit("column %s is NOT NULL without a default, and the cache does not fill it; give it a default, or run: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", column, t.name, column)
+	case len(found.rules) > 0:
+		rule := identifier{found.rules[0]}
+		return unfit("it has the rule %s, which changes what is written; name another table in field %s, or run: DROP RULE %s ON %s", rule, cpFieldTable, rule, t.name)
 	case !found.unique:
 		return unfit("column %s has no unique index, so one key could be added twice; run: CREATE UNIQUE INDEX ON %s (%s)", t.key, t.name, t.key)
 	case len(found.missingRights) > 0:
@@ -318,14 +368,18 @@ func (c *pgCache) marker(ctx context.Context, t *openedTable) (string, error) {
 		}
 		// In quotes it is a value of any type, json too.
 		quoted := strconv.Quote(rand.Text())
-		var value any = []string{quoted}
+		var value any = quoted
 		if t.bytea {
-			value = [][]byte{[]byte(quoted)}
+			value = []byte(quoted)
 		}
-		if _, err := conn.Exec(ctx, t.add, []string{dataKey}, value, []*int64{nil}); err != nil {
+		if _, err := conn.Exec(ctx, t.name, dataKey, value); err != nil {
 			return err
 		}
-		return conn.QueryRow(ctx, t.get, dataKey).Scan(&name)
+		err = conn.QueryRow(ctx, t.get, dataKey).Scan(&name)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errNotStored
+		}
+		return err
 	})
 	return string(name), err
 }

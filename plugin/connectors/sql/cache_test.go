@@ -215,8 +215,8 @@ func TestBatchesThatCrossDoNotBlockEachOther(t *testing.T) {
 	}{{first.facts().Batcher, items}, {second.facts().Batcher, reversed}} {
 		wg.Go(func() {
 			for range 20 {
-				require.NoError(t, writer.batcher.SetAll(context.Background(), writer.items))
 				writer.batcher.AddAll(context.Background(), writer.items)
+				assert.NoError(t, writer.batcher.SetAll(context.Background(), writer.items))
 			}
 		})
 	}
@@ -299,23 +299,16 @@ func TestATableThatComesBackEmptyIsNoticedBeforeItIsUsed(t *testing.T) {
 			dsn := schema(t)
 			p, proxied := through(t, dsn)
 			c, _ := cacheAt(t, proxied, "conn_max_open: 1")
-			stated := func() store.Stated {
-				answer, err := c.get(store.FactsKey)
-				require.NoError(t, err)
-				stated, ok := store.FactsIn([]byte(answer))
-				require.True(t, ok)
-				return stated
-			}
-			before := stated()
+			before := c.stated()
 			p.cut()
 			require.NoError(t, c.set("key", "called", nil))
-			assert.Equal(t, before.Instance, stated().Instance, "of a connection that was lost and nothing else")
+			assert.Equal(t, before.Instance, c.stated().Instance, "of a connection that was lost and nothing else")
 
 			execute(t, dsn, emptied)
 			p.cut()
 			require.ErrorContains(t, c.add("new", "mine", nil), "the contents of this table are others than before")
 			assert.False(t, before.Stands())
-			assert.NotEqual(t, before.Data, stated().Data)
+			assert.NotEqual(t, before.Data, c.stated().Data)
 			assert.Zero(t, ask[int](t, dsn, "SELECT count(*) FROM ledger WHERE key = 'new'"))
 			assert.NoError(t, c.add("new", "mine", nil))
 		})

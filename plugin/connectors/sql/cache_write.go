@@ -3,7 +3,9 @@ package sql
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,50 +32,58 @@ func (c *pgCache) AddAll(ctx context.Context, items []store.Item) []error {
 		positions[item.Key] = len(unique)
 		unique = append(unique, item)
 	}
-	added, err := c.add(ctx, unique)
+	outcomes := c.add(ctx, unique)
 	for i, item := range items {
-		switch {
-		case errs[i] != nil && err == nil:
-		case err != nil:
-			errs[i] = err
-		case !added[positions[item.Key]]:
-			errs[i] = store.ErrExists
+		outcome := outcomes[positions[item.Key]]
+		if errs[i] == nil || outcome != nil && !errors.Is(outcome, store.ErrExists) {
+			errs[i] = outcome
 		}
 	}
 	return errs
 }
 
-// add adds items of different keys, and says for each whether it was added.
-func (c *pgCache) add(ctx context.Context, items []store.Item) (added []bool, err error) {
-	err = c.try(ctx, func(t *openedTable, again bool) error {
+// add adds items of different keys, and says for each nil, store.ErrExists or why it
+// could not be added.
+func (c *pgCache) add(ctx context.Context, items []store.Item) []error {
+	outcomes := make([]error, len(items))
+	wrote := false
+	err := c.try(ctx, func(t *openedTable, again bool) error {
+		again = again || wrote
 		args, err := c.arguments(t, items)
 		if err != nil {
 			return err
 		}
 		return c.pool.use(ctx, func(conn *pgx.Conn) error {
-			written, err := keysAndValues(ctx, conn, t.add, args...)
+			written, wanted, err := c.write(ctx, conn, t, t.add, args)
 			if err != nil {
 				return err
 			}
-			if again && len(written) < len(items) {
-				found, err := keysAndValues(ctx, conn, t.getAll, args[0])
-				if err != nil {
+			wrote = true
+			var found map[string][]byte
+			look := len(written) < wanted || again && len(written) < len(items)
+			if look {
+				if found, err = keysAndValues(ctx, conn, t.getAll, args[0]); err != nil {
 					return err
 				}
-				for _, item := range items {
-					if value, ok := found[item.Key]; ok && bytes.Equal(value, item.Value) {
-						written[item.Key] = value
-					}
-				}
 			}
-			added = make([]bool, len(items))
 			for i, item := range items {
-				_, added[i] = written[item.Key]
+				value, there := found[item.Key]
+				switch {
+				case written[item.Key], again && there && bytes.Equal(value, item.Value):
+					outcomes[i] = nil
+				case look && !there: // neither ours nor another's
+					outcomes[i] = c.explain(errNotStored)
+				default:
+					outcomes[i] = store.ErrExists
+				}
 			}
 			return nil
 		})
 	})
-	return added, err
+	if err != nil {
+		return slices.Repeat([]error{err}, len(items))
+	}
+	return outcomes
 }
 
 // SetAll implements store.Batcher with one statement. Of several items with the same
@@ -95,7 +105,10 @@ func (c *pgCache) SetAll(ctx context.Context, items []store.Item) error {
 			return err
 		}
 		return c.pool.use(ctx, func(conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, t.set, args...)
+			written, wanted, err := c.write(ctx, conn, t, t.set, args)
+			if err == nil && len(written) < wanted {
+				err = errNotStored
+			}
 			return err
 		})
 	})
@@ -127,6 +140,34 @@ func (c *pgCache) arguments(t *openedTable, items []store.Item) ([]any, error) {
 		return []any{keys, values, lifetimes}, nil
 	}
 	return []any{keys, texts, lifetimes}, nil
+}
+
+// errNotStored is the error of what PostgreSQL took and did not keep, without an error.
+var errNotStored = errors.New("PostgreSQL reported no error and did not store the item, as with a trigger that returns NULL")
+
+// write runs the statement add or set, and returns the keys that were written, and how
+// many it had to write. It writes nothing into other contents than those of the opening.
+func (c *pgCache) write(ctx context.Context, conn *pgx.Conn, t *openedTable, statement string, args []any) (written map[string]bool, wanted int, err error) {
+	rows, err := conn.Query(ctx, statement, append(args, dataKey, []byte(t.contents))...)
+	if err != nil {
+		return nil, 0, err
+	}
+	var key *string
+	var n int
+	same := false
+	written = map[string]bool{}
+	_, err = pgx.ForEachRow(rows, []any{&key, &n}, func() error {
+		if key == nil {
+			same, wanted = true, n
+		} else {
+			written[*key] = true
+		}
+		return nil
+	})
+	if err == nil && !same {
+		err = c.replaced(t)
+	}
+	return written, wanted, err
 }
 
 func keysAndValues(ctx context.Context, conn *pgx.Conn, statement string, args ...any) (map[string][]byte, error) {

@@ -19,6 +19,10 @@ const (
 	codeReadOnly       = "25006"
 	codeNoPrivilege    = "42501"
 	codeNoTable        = "42P01"
+	codeNoColumn       = "42703"
+	codeNoOperator     = "42883" // of the types of columns
+	codeWrongType      = "42804"
+	codeNoIndex        = "42P10" // for ON CONFLICT
 	codeProtocol       = "08P01"
 	codeTooMany        = "53300"
 	codeStarting       = "57P03"
@@ -29,6 +33,7 @@ const (
 	codeDiskFull       = "53100"
 	classDataException = "22"
 	classRaised        = "P0"
+	routineRaise       = "exec_stmt_raise" // of a function or trigger that raises any code
 )
 
 // explained is an error in our words. What it wraps may quote arguments.
@@ -87,6 +92,67 @@ func ofConcurrency(err error) bool {
 	return code == codeSerialization || code == codeDeadlock
 }
 
+// isAltered reports that a statement does not fit the table any more, or that there is
+// none. A function of a trigger that misses something of its own is none of that.
+func isAltered(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Where != "" {
+		return false
+	}
+	switch pg.Code {
+	case codeNoTable, codeNoColumn, codeNoOperator, codeWrongType, codeNoIndex:
+		return true
+	}
+	return false
+}
+
+// isRefusal reports that PostgreSQL answered, and did not do what it was asked.
+func isRefusal(err error) bool {
+	code := codeOf(err)
+	return errors.Is(err, errNotStored) || code != "" && code != codeQueryCanceled && !ofServer(err) && !ofConcurrency(err)
+}
+
+// isRefusalOfTable reports a refusal for which the table, its constraints or its triggers
+// are to blame.
+func isRefusalOfTable(err error) bool {
+	var pg *pgconn.PgError
+	if !isRefusal(err) || !errors.As(err, &pg) {
+		return isRefusal(err)
+	}
+	if pg.Routine == routineRaise {
+		return true
+	}
+	switch pg.Code[:2] {
+	case "09", "0A", "22", "23", "27", "38", "39", "42", "44", "P0":
+		return pg.Code != codeNoPrivilege
+	}
+	return false
+}
+
+// refusedError is a refusal whose table is named.
+type refusedError struct{ error }
+
+func (e *refusedError) Unwrap() error { return e.error }
+
+// meanings are what may be wrong with a table, in the words of whoever made it.
+var meanings = map[string]string{
+	"22001": "a column is too short for it",
+	"23502": "a column must not be NULL, and is not filled",
+	"23503": "a foreign key does not allow it",
+	"23505": "a unique index does not allow it",
+	"23514": "a CHECK constraint does not allow it",
+	"0A000": "it does not support this, as with a rule on the table",
+}
+
+// explain is explain, and names the table where that is what refuses.
+func (c *pgCache) explain(err error) error {
+	err = explain(err)
+	if !isRefusalOfTable(err) || errors.As(err, new(*tableError)) || errors.As(err, new(*refusedError)) {
+		return err
+	}
+	return &refusedError{fmt.Errorf("PostgreSQL refused it: %w; check the columns, constraints and triggers of table %s", err, c.conf.table.name)}
+}
+
 // messageError is an error that the contents of a message caused before a statement ran.
 type messageError struct{ error }
 
@@ -100,13 +166,13 @@ func explain(err error) error {
 	if errors.As(err, new(*explained)) || errors.As(err, new(*messageError)) || errors.Is(err, errClosed) {
 		return err
 	}
-	return &explained{text: textOf(err), cause: err}
+	return &explained{text: strings.TrimRight(textOf(err), ". "), cause: err}
 }
 
 func textOf(err error) string {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		return textOfPG(pg)
+		return textOfPG(pg, whereIn(err))
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	var unknownAuthority x509.UnknownAuthorityError
@@ -144,8 +210,12 @@ func last(text string) string {
 	return text
 }
 
-func textOfPG(pg *pgconn.PgError) string {
-	said := withoutValues(pg) + " (SQLSTATE " + pg.Code + ")"
+func textOfPG(pg *pgconn.PgError, where string) string {
+	code := "SQLSTATE " + pg.Code
+	if meaning := meanings[pg.Code]; meaning != "" {
+		code += ": " + meaning
+	}
+	said := strings.TrimRight(withoutValues(pg), ". ") + where + " (" + code + ")"
 	switch pg.Code {
 	case codeWrongPassword, codeNotAuthorized:
 		return "PostgreSQL refused the login: " + said + "; check user, password and sslmode in `dsn`, and pg_hba.conf of the server"
@@ -173,7 +243,7 @@ func textOfPG(pg *pgconn.PgError) string {
 func withoutValues(pg *pgconn.PgError) string {
 	message := strings.Join(strings.Fields(pg.Message), " ")
 	switch {
-	case strings.HasPrefix(pg.Code, classRaised):
+	case strings.HasPrefix(pg.Code, classRaised), pg.Routine == routineRaise: // with any code
 		return "a function or trigger raised an error"
 	case strings.HasPrefix(pg.Code, classDataException), pg.Code == "42601", pg.Code == "54000":
 		first, final := strings.IndexByte(message, '"'), strings.LastIndexByte(message, '"')

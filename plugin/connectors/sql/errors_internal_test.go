@@ -30,3 +30,15 @@ func TestTroubleOfTheServerIsNoMessages(t *testing.T) {
 	assert.False(t, certainlyNotRun(lostError{io.EOF}))
 	assert.True(t, certainlyNotRun(notRun(io.EOF)))
 }
+
+// Whoever logs an error ends the sentence.
+func TestNoErrorEndsWithAFullStop(t *testing.T) {
+	for _, err := range []error{
+		errors.New("the host said no."), lostError{errors.New("write: broken pipe.")}, pgError("XX000", "Something is wrong."), pgError("57P01", "It ends..."), pgError("42501", "No."), io.EOF,
+	} {
+		text := explain(err).Error()
+		assert.NotEmpty(t, text)
+		assert.NotContains(t, text+".", "..")
+		assert.NotContains(t, text, ". (")
+	}
+}

@@ -25,7 +25,7 @@ const ( // sr: sql_raw
 	srFieldMaxIdle      = "conn_max_idle"
 	srFieldMaxOpen      = "conn_max_open"
 	srFieldBatching     = "batching"
-	notHere             = "driver %s is not in this program; build with Connect, see README.md"
+	notHere             = "driver %s is not in this program; build with Connect, see https://github.com/benthos-happyrobot/benthos-happyrobot#build-with-connect"
 	queryOrQueries      = "root = if !this.exists(\"query\") && this.queries.or([]).length() == 0 { [ \"either `query` or `queries` is required\" ] }"
 	dsnExample          = "postgres://user:password@localhost:5432/database?sslmode=disable"
 	argsExample         = `root = [ this.lead.id, this.phones.index(0) ]`

@@ -144,10 +144,10 @@ func TestWhatCannotWorkIsRefusedByTheLinter(t *testing.T) {
 	for name, c := range map[string]struct{ kind, yaml, want string }{
 		"a processor":       {"p", "driver: postgres\ndsn: postgres://db\nquery: SELECT 1", ""},
 		"the other name":    {"p", "driver: pgx\ndsn: postgres://db\nquery: SELECT 1", ""},
-		"another driver":    {"p", "driver: mysql\ndsn: x\nquery: SELECT 1", "driver mysql is not in this program; build with Connect"},
+		"another driver":    {"p", "driver: mysql\ndsn: x\nquery: SELECT 1", "driver mysql is not in this program; build with Connect, see https://github.com/benthos-happyrobot/benthos-happyrobot#build-with-connect"},
 		"no query":          {"p", "driver: postgres\ndsn: postgres://db", "either `query` or `queries` is required"},
 		"an output":         {"o", "driver: postgres\ndsn: postgres://db\nqueries:\n  - query: SELECT 1", ""},
-		"another's output":  {"o", "driver: clickhouse\ndsn: x\nquery: SELECT 1", "driver clickhouse is not in this program; build with Connect"},
+		"another's output":  {"o", "driver: clickhouse\ndsn: x\nquery: SELECT 1", "driver clickhouse is not in this program; build with Connect, see https://github.com/benthos-happyrobot/benthos-happyrobot#build-with-connect"},
 		"no query either":   {"o", "driver: postgres\ndsn: postgres://db", "either `query` or `queries` is required"},
 		"when, and else":    {"o", "driver: postgres\ndsn: postgres://db\nqueries:\n  - { query: SELECT 1, when: root = true }\n  - query: SELECT 2", ""},
 		"else before when":  {"o", "driver: postgres\ndsn: postgres://db\nqueries:\n  - query: SELECT 2\n  - { query: SELECT 1, when: root = true }", "it must be the last one"},
@@ -179,7 +179,7 @@ func TestWhatCannotWorkIsRefusedByTheLinter(t *testing.T) {
 
 func TestWhatTheLinterDoesNotSeeIsRefusedAtTheStart(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"driver: mysql\ndsn: x\nquery: SELECT 1":                            "driver mysql is not in this program; build with Connect",
+		"driver: mysql\ndsn: x\nquery: SELECT 1":                            "driver mysql is not in this program; build with Connect, see https://github.com/benthos-happyrobot/benthos-happyrobot#build-with-connect",
 		"driver: postgres\ndsn: 'postgres://u:sesame@h:p'\nquery: SELECT 1": "field dsn: ",
 		"driver: postgres\ndsn: postgres://db":                              "either field query or field queries is required",
 	} {

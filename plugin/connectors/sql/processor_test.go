@@ -194,6 +194,26 @@ args_mapping: root = if this.n == "throw" { throw("no") } else if this.n == "non
 	assert.JSONEq(t, `[{"n":2}]`, content(t, out[6]))
 }
 
+// What is faulty in a query of the config is found by its place; its text may hold values.
+func TestAFaultyQueryIsFoundByItsPlace(t *testing.T) {
+	dsn := schema(t)
+	execute(t, dsn, "CREATE TABLE t (n int)")
+	for query, want := range map[string]string{
+		"SELECT 1 FRM sesame":                             `at or near "…" in line 1 of the query, at character 14 (SQLSTATE 42601)`,
+		"SELECT n\nFROM t\nWHERE 'ü€' = n AND\n sesame )": `at or near "…" in line 4 of the query, at character 9 (SQLSTATE 42601)`,
+		"SELECT 1,\n  'ü' || m FROM t":                    `in line 2 of the query, at character 10 (SQLSTATE 42703)`,
+		"INSERT INTO t\nVALUES ('sesame')":                `in line 2 of the query, at character 9 (SQLSTATE 22P02)`,
+		"SELECT 1; SELECT 2;\n SELECT x":                  `in line 2 of the query, at character 9 (SQLSTATE 42703)`,
+	} {
+		s := start(t, raw(dsn, fmt.Sprintf("query: %q\n", query)), "")
+		err := s.through("{}")[0].GetError()
+		require.ErrorContains(t, err, want, query)
+		assert.NotContains(t, err.Error(), "sesame", query)
+	}
+	s := start(t, raw(dsn, "query: |\n  SELECT n\n  FORM t WHERE n = $1\nargs_mapping: root = [ 1 ]\n"), "")
+	require.ErrorContains(t, s.through("{}")[0].GetError(), "in line 2 of the query, at character 6 (SQLSTATE 42601)")
+}
+
 func TestSeveralQueriesAreOneTransactionForEachMessage(t *testing.T) {
 	dsn := schema(t)
 	execute(t, dsn, "CREATE TABLE a (n int); CREATE TABLE b (n int UNIQUE)")

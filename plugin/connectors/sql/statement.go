@@ -2,6 +2,8 @@ package sql
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,6 +14,11 @@ import (
 // the placeholder's type. Without arguments the text may hold several statements; the
 // rows are the first one's.
 func run(ctx context.Context, conn *pgx.Conn, statement string, args []any) ([]any, error) {
+	rows, err := runOn(ctx, conn, statement, args)
+	return rows, located(err, statement)
+}
+
+func runOn(ctx context.Context, conn *pgx.Conn, statement string, args []any) ([]any, error) {
 	pg := conn.PgConn()
 	if len(args) == 0 {
 		return runSimple(ctx, pg, statement)
@@ -73,4 +80,41 @@ func readRows(result *pgconn.ResultReader) []any {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// locatedError is an error whose place in a statement is known.
+type locatedError struct {
+	error
+	line, column int
+}
+
+func (e *locatedError) Unwrap() error { return e.error }
+
+// located finds the place that the server names in the text of a statement. The text
+// itself may hold values, and is not quoted.
+func located(err error, statement string) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Position < 1 {
+		return err
+	}
+	place := &locatedError{error: err, line: 1, column: 1}
+	left := pg.Position - 1 // in characters
+	for _, r := range statement {
+		if left--; left < 0 {
+			break
+		}
+		place.column++
+		if r == '\n' {
+			place.line, place.column = place.line+1, 1
+		}
+	}
+	return place
+}
+
+// whereIn are words that follow what the server says of a statement.
+func whereIn(err error) string {
+	if place := (*locatedError)(nil); errors.As(err, &place) {
+		return fmt.Sprintf(" in line %d of the query, at character %d", place.line, place.column)
+	}
+	return ""
 }
