@@ -115,6 +115,7 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	if c.group, err = optionalText(conf, inFieldConsumerGroup); err != nil {
 		return err
 	}
+	c.group = strings.TrimSpace(c.group)
 	switch {
 	case len(names) > 0 && len(include) > 0:
 		return fmt.Errorf("fields %s and %s: set only one of them", inFieldTopics, inFieldRegexpInclude)
@@ -147,6 +148,9 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	}
 	if len(c.partitions) > 0 && len(c.topics) > 0 {
 		return fmt.Errorf("field %s: either all items have explicit partitions, or none has", inFieldTopics)
+	}
+	if len(c.topics) > 0 && c.group == "" {
+		return errors.New(needsGroup)
 	}
 	return nil
 }
@@ -231,6 +235,9 @@ func durations(conf *service.ParsedConfig, fields map[string]*time.Duration) (er
 func (c *inputConfig) groupFromParsed(conf *service.ParsedConfig) (err error) {
 	if c.instanceID, err = conf.FieldString(inFieldInstanceID); err != nil {
 		return err
+	}
+	if c.instanceID != "" && c.group == "" {
+		return errors.New(instanceNeedsGroup)
 	}
 	if c.rackID, err = conf.FieldString(inFieldRackID); err != nil {
 		return err

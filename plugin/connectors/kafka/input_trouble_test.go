@@ -154,8 +154,7 @@ func TestATopicThatDoesNotExistIsReportedAndWaitedFor(t *testing.T) {
 			cluster := fakeKafka(t, "others", 1)
 			yaml := groupYAML + "metadata_max_age: 1s"
 			if !group {
-				yaml = strings.ReplaceAll(yaml, "consumer_group: callers\ncommit", "commit")
-				yaml = strings.ReplaceAll(yaml, "consumer_group: callers\n", "")
+				yaml = strings.ReplaceAll(yaml, "topics: [ leads ]\nconsumer_group: callers", "topics: [ 'leads:0' ]")
 			}
 			s := runInput(t, yaml, cluster.ListenAddrs()[0])
 			s.says(t, `topic \"leads\" does not exist`)
