@@ -155,9 +155,9 @@ func memberFields() []*service.ConfigField {
 		service.NewStringAnnotatedEnumField(inFieldStartOffset, map[string]string{
 			startEarliest:  "At the oldest record.",
 			startLatest:    "After the newest record. Records that arrive before the first offset is committed are skipped by a restart.",
-			startCommitted: "Nowhere: the partition is not read, and the log says so.",
+			startCommitted: "Nowhere: the partition is not read, and the log says so. It is the same if the broker no longer has the offset that was committed.",
 		}).
-			Description("Where to start in a partition for which the group has committed no offset, or one that the broker no longer has.").
+			Description("Where to start in a partition for which the group has committed no offset. If the broker no longer has the offset that was committed, reading goes on at the oldest record, unless this is `committed`: nothing that is there is skipped.").
 			Default(startEarliest).
 			Advanced(),
 	}

@@ -152,6 +152,13 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	if len(c.topics) > 0 && c.group == "" {
 		return errors.New(needsGroup)
 	}
+	for _, partitions := range c.partitions {
+		for _, start := range partitions {
+			if start == kgo.NewOffset().AtCommitted() {
+				return fmt.Errorf("field %s: %s needs a %s; or name an offset with each partition in %s, such as leads:0:1500", inFieldStartOffset, startCommitted, inFieldConsumerGroup, inFieldTopics)
+			}
+		}
+	}
 	return nil
 }
 
@@ -329,7 +336,8 @@ func (c *inputConfig) opts(h *health) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(c.fetchMaxPartition),
 		kgo.FetchMaxWait(c.fetchWait),
 		kgo.FetchIsolationLevel(c.isolation),
-		kgo.ConsumeResetOffset(c.start),
+		kgo.ConsumeStartOffset(c.start),
+		kgo.ConsumeResetOffset(c.reset()),
 		kgo.KeepRetryableFetchErrors(), // they say why nothing comes
 	)
 	if c.rackID != "" {
@@ -347,6 +355,20 @@ func (c *inputConfig) opts(h *health) []kgo.Opt {
 	}
 	return opts
 }
+
+// reset is where to go on if an offset is out of range. That of `latest` is not the end,
+// which would skip records that are there: retention deleted what came before them, or the
+// brokers lost what the offset was of.
+func (c *inputConfig) reset() kgo.Offset {
+	if c.start == kgo.NewOffset().AtEnd() {
+		return kgo.RewindOffset(time.Minute)
+	}
+	return c.start
+}
+
+// onlyCommitted reports whether a partition is only read from an offset that the group has
+// committed.
+func (c *inputConfig) onlyCommitted() bool { return c.start == kgo.NewOffset().AtCommitted() }
 
 // groupOpts are the options of a member of a group.
 func (c *inputConfig) groupOpts() []kgo.Opt {

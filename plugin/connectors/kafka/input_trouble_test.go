@@ -213,16 +213,6 @@ func TestAnOffsetPastTheEndIsReported(t *testing.T) {
 	s.gets(t, "next")
 }
 
-func TestAGroupWithoutOffsetsSaysSoIfItMustHaveSome(t *testing.T) {
-	t.Parallel()
-	cluster := fakeKafka(t, "leads", 1)
-	brokers := cluster.ListenAddrs()
-	produce(t, brokers, leads("leads", 1, 3)...)
-	s := runInput(t, groupYAML+"start_offset: committed", brokers[0])
-	s.says(t, "Reading from Kafka is interrupted")
-	assert.Empty(t, s.texts())
-}
-
 func TestABrokerThatIsKilledIsReportedAndReadOn(t *testing.T) {
 	broker := services.Kafka(t)
 	topic := newTopic(t, broker, 1)
