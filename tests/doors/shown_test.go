@@ -73,7 +73,7 @@ func TestEchoHidesKeysAndHeaders(t *testing.T) {
 		}
 	}
 	for _, section := range []string{
-		"input: { redpanda: { seed_brokers: [ b ], topics: [ t ], sasl: [ { mechanism: OAUTHBEARER, token: s3cret-of-ours } ] } }",
+		"input: { redpanda: { seed_brokers: [ b ], topics: [ t ], consumer_group: g, sasl: [ { mechanism: OAUTHBEARER, token: s3cret-of-ours } ] } }",
 		"output: { redpanda: { seed_brokers: [ b ], topic: t, sasl: [ { mechanism: PLAIN, username: u, password: s3cret-of-ours } ] } }",
 		"output: { sql_raw: { driver: postgres, dsn: 'postgres://u:s3cret-of-ours@h/d', query: SELECT 1 } }",
 		"cache_resources: [ { label: c, postgres: { dsn: 'postgres://u:s3cret-of-ours@h/d', table: t } } ]",

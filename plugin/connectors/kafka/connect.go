@@ -65,7 +65,15 @@ func (c *connector) connect(ctx context.Context, client *kgo.Client) error {
 func (c *connection) ping(ctx context.Context, client *kgo.Client, h *health) error {
 	inTime, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	err := client.Ping(inTime)
+	// The client opens connections regardless of this context, and may wait for a broker that
+	// does not answer for as long as a request may take. It gives up when it is closed.
+	answer := make(chan error, 1)
+	go func() { answer <- client.Ping(inTime) }()
+	var err error
+	select {
+	case err = <-answer:
+	case <-ctx.Done():
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

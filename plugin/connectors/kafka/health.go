@@ -99,6 +99,9 @@ func (h *health) note(broker kgo.BrokerMetadata, err error) {
 		delete(h.failing, address)
 		return
 	}
+	if isSilence(err) || isNonsense(err) {
+		err = &strangeError{address: address, seed: broker.NodeID < 0, err: err} // ids of seeds are below 0
+	}
 	now := time.Now()
 	f, known := h.failing[address]
 	if !known {

@@ -84,16 +84,27 @@ func inputSpec() *service.ConfigSpec {
 }
 
 // inputLint is for fields that depend on each other. The constructor checks the same.
-const inputLint = `root = [
+const inputLint = `
+let group = (this.consumer_group | "").string().trim()
+let named = (this.topics | []).map_each(item -> item.string().split(",")).flatten().map_each(item -> item.trim()).filter(item -> item != "")
+let patterns = (this.regexp_topics_include | []).length() > 0 || (this.regexp_topics | false)
+root = [
   ` + seedBrokersLint + `,
   if (this.topics | []).length() == 0 && (this.regexp_topics_include | []).length() == 0 { "one of ` + "`topics` and `regexp_topics_include`" + ` must name a topic" },
   if (this.topics | []).length() > 0 && (this.regexp_topics_include | []).length() > 0 { "` + "`topics` and `regexp_topics_include`" + ` exclude each other" },
+  if $group == "" && ($patterns || $named.any(item -> !item.contains(":"))) { "` + needsGroup + `" },
+  if $group == "" && (this.instance_id | "") != "" { "` + instanceNeedsGroup + `" },
 ].filter(lint -> lint != null)`
+
+const (
+	needsGroup         = "`consumer_group` must be set, since without it every start would read whole topics again; or name each partition in `topics`, such as leads:0 or leads:0-5"
+	instanceNeedsGroup = "`instance_id` is the name of a member of a group; set `consumer_group`, or remove `instance_id`"
+)
 
 func topicFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringListField(inFieldTopics).
-			Description("The topics to read. An item may hold several, separated by commas. Without a `consumer_group` it may name partitions, as `topic:0` or `topic:0-5`, and the offset to start from, as `topic:0:10`.").
+			Description("The topics to read. An item may hold several, separated by commas. Without a `consumer_group` each must name partitions, as `topic:0` or `topic:0-5`, and may name the offset to start from, as `topic:0:10`.").
 			Example([]string{"leads", "callbacks"}).
 			Example([]string{"leads,callbacks"}).
 			Example([]string{"leads:0", "leads:3-5"}).
@@ -121,7 +132,7 @@ func memberFields() []*service.ConfigField {
 			Default("").
 			Advanced(),
 		service.NewStringField(inFieldInstanceID).
-			Description("A name of this member that stays the same over restarts, for static membership: a restart within `session_timeout` causes no rebalance. Each member of the group needs its own. A member with an instance id does not leave the group when it stops, so its partitions wait for it for `session_timeout`.").
+			Description("A name of this member of the `consumer_group` that stays the same over restarts, for static membership: a restart within `session_timeout` causes no rebalance. Each member of the group needs its own. A member with an instance id does not leave the group when it stops, so its partitions wait for it for `session_timeout`.").
 			Default("").
 			Advanced(),
 		service.NewDurationField(inFieldRebalanceTimeout).
@@ -144,9 +155,9 @@ func memberFields() []*service.ConfigField {
 		service.NewStringAnnotatedEnumField(inFieldStartOffset, map[string]string{
 			startEarliest:  "At the oldest record.",
 			startLatest:    "After the newest record. Records that arrive before the first offset is committed are skipped by a restart.",
-			startCommitted: "Nowhere: the partition is not read, and the log says so.",
+			startCommitted: "Nowhere: the partition is not read, and the log says so. It is the same if the broker no longer has the offset that was committed.",
 		}).
-			Description("Where to start in a partition for which the group has committed no offset, or one that the broker no longer has.").
+			Description("Where to start in a partition for which the group has committed no offset. If the broker no longer has the offset that was committed, reading goes on at the oldest record, unless this is `committed`: nothing that is there is skipped.").
 			Default(startEarliest).
 			Advanced(),
 	}
@@ -182,7 +193,7 @@ func fetchFields() []*service.ConfigField {
 func commitFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringField(inFieldConsumerGroup).
-			Description("The group to read as. Its members share the partitions, and each continues where the group has committed an offset. Without a group all partitions are read from `start_offset` at every start, and no offset is committed.").
+			Description("The group to read as. Its members share the partitions, and each continues where the group has committed an offset. Required, unless every item of `topics` names partitions. These are then read from `start_offset`, or from the offset that the item names, at every start, and no offset is committed.").
 			Optional(),
 		service.NewDurationField(inFieldCommitPeriod).
 			Description("The time between two commits of offsets, as a duration. They are also committed before a partition is handed over, and at a shutdown.").

@@ -115,6 +115,7 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	if c.group, err = optionalText(conf, inFieldConsumerGroup); err != nil {
 		return err
 	}
+	c.group = strings.TrimSpace(c.group)
 	switch {
 	case len(names) > 0 && len(include) > 0:
 		return fmt.Errorf("fields %s and %s: set only one of them", inFieldTopics, inFieldRegexpInclude)
@@ -147,6 +148,16 @@ func (c *inputConfig) topicsFromParsed(conf *service.ParsedConfig) error {
 	}
 	if len(c.partitions) > 0 && len(c.topics) > 0 {
 		return fmt.Errorf("field %s: either all items have explicit partitions, or none has", inFieldTopics)
+	}
+	if len(c.topics) > 0 && c.group == "" {
+		return errors.New(needsGroup)
+	}
+	for _, partitions := range c.partitions {
+		for _, start := range partitions {
+			if start == kgo.NewOffset().AtCommitted() {
+				return fmt.Errorf("field %s: %s needs a %s; or name an offset with each partition in %s, such as leads:0:1500", inFieldStartOffset, startCommitted, inFieldConsumerGroup, inFieldTopics)
+			}
+		}
 	}
 	return nil
 }
@@ -231,6 +242,9 @@ func durations(conf *service.ParsedConfig, fields map[string]*time.Duration) (er
 func (c *inputConfig) groupFromParsed(conf *service.ParsedConfig) (err error) {
 	if c.instanceID, err = conf.FieldString(inFieldInstanceID); err != nil {
 		return err
+	}
+	if c.instanceID != "" && c.group == "" {
+		return errors.New(instanceNeedsGroup)
 	}
 	if c.rackID, err = conf.FieldString(inFieldRackID); err != nil {
 		return err
@@ -322,7 +336,8 @@ func (c *inputConfig) opts(h *health) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(c.fetchMaxPartition),
 		kgo.FetchMaxWait(c.fetchWait),
 		kgo.FetchIsolationLevel(c.isolation),
-		kgo.ConsumeResetOffset(c.start),
+		kgo.ConsumeStartOffset(c.start),
+		kgo.ConsumeResetOffset(c.reset()),
 		kgo.KeepRetryableFetchErrors(), // they say why nothing comes
 	)
 	if c.rackID != "" {
@@ -340,6 +355,20 @@ func (c *inputConfig) opts(h *health) []kgo.Opt {
 	}
 	return opts
 }
+
+// reset is where to go on if an offset is out of range. That of `latest` is not the end,
+// which would skip records that are there: retention deleted what came before them, or the
+// brokers lost what the offset was of.
+func (c *inputConfig) reset() kgo.Offset {
+	if c.start == kgo.NewOffset().AtEnd() {
+		return kgo.RewindOffset(time.Minute)
+	}
+	return c.start
+}
+
+// onlyCommitted reports whether a partition is only read from an offset that the group has
+// committed.
+func (c *inputConfig) onlyCommitted() bool { return c.start == kgo.NewOffset().AtCommitted() }
 
 // groupOpts are the options of a member of a group.
 func (c *inputConfig) groupOpts() []kgo.Opt {

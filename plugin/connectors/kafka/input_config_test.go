@@ -32,7 +32,7 @@ func TestTopicsMayNamePartitionsAndOffsets(t *testing.T) {
 		assert.Equal(t, want, c.partitions, text)
 		assert.Empty(t, c.topics)
 	}
-	c, err := configOf(t, `topics: [ "foo, bar", baz ]`)
+	c, err := configOf(t, "topics: [ 'foo, bar', baz ]\nconsumer_group: g")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"foo", "bar", "baz"}, c.topics)
 }
@@ -46,15 +46,21 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 		`topics: [ ":0" ]`:                       "names no topic",
 		`topics: [ "foo:0", bar ]`:               "either all items",
 		"topics: [ 'foo:0' ]\nconsumer_group: g": "exclude each other",
-		"topics: [ foo ]\nregexp_topics_include: [ bar ]":                "set only one of them",
-		"topics: [ foo ]\nregexp_topics_exclude: [ bar ]":                "needs regexp_topics_include",
-		`regexp_topics_include: [ "(" ]`:                                 "patterns of topics",
-		"topics: [ foo ]\nstart_from_oldest: false":                      "start_offset",
-		"topics: [ foo ]\nmax_yield_batch_bytes: 2MB":                    "partition_buffer_bytes",
-		"topics: [ foo ]\nfetch_max_partition_bytes: 60MiB":              "fetch_max_bytes",
-		"topics: [ foo ]\nheartbeat_interval: 2m":                        "session_timeout",
-		"topics: [ foo ]\ncommit_period: 0s":                             "must be more than 0",
-		"topics: [ foo ]\nunordered_processing: { checkpoint_limit: 0 }": "at least 1",
+		"topics: [ foo ]\nregexp_topics_include: [ bar ]":                    "set only one of them",
+		"topics: [ foo ]\nregexp_topics_exclude: [ bar ]":                    "needs regexp_topics_include",
+		`regexp_topics_include: [ "(" ]`:                                     "patterns of topics",
+		"topics: [ foo ]":                                                    "such as leads:0",
+		"topics: [ foo ]\nconsumer_group: ''":                                "`consumer_group` must be set",
+		"topics: [ foo ]\nconsumer_group: ' '":                               "`consumer_group` must be set",
+		"topics: [ 'foo:0' ]\nregexp_topics: true":                           "`consumer_group` must be set",
+		"regexp_topics_include: [ foo ]":                                     "`consumer_group` must be set",
+		"topics: [ 'foo:0' ]\ninstance_id: a":                                "remove `instance_id`",
+		"topics: [ foo ]\nstart_from_oldest: false":                          "start_offset",
+		"topics: [ 'foo:0' ]\nmax_yield_batch_bytes: 2MB":                    "partition_buffer_bytes",
+		"topics: [ 'foo:0' ]\nfetch_max_partition_bytes: 60MiB":              "fetch_max_bytes",
+		"topics: [ 'foo:0' ]\nheartbeat_interval: 2m":                        "session_timeout",
+		"topics: [ 'foo:0' ]\ncommit_period: 0s":                             "must be more than 0",
+		"topics: [ 'foo:0' ]\nunordered_processing: { checkpoint_limit: 0 }": "at least 1",
 	} {
 		_, err := configOf(t, yaml)
 		assert.ErrorContains(t, err, says, yaml)
@@ -62,13 +68,22 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 }
 
 func TestTheLinterKnowsWhatIsMissing(t *testing.T) {
+	const broker, group = "seed_brokers: [ localhost ]\n", "consumer_group: g\n"
 	for yaml, says := range map[string]string{
-		"seed_brokers: [ localhost ]\ntopics: [ foo ]":                "",
-		"seed_brokers: [ localhost ]\nregexp_topics_include: [ foo ]": "",
-		"topics: [ foo ]":                   "`seed_brokers` must name at least one broker",
-		"seed_brokers: []\ntopics: [ foo ]": "`seed_brokers` must name at least one broker",
-		"seed_brokers: [ localhost ]":       "must name a topic",
-		"seed_brokers: [ localhost ]\ntopics: [ foo ]\nregexp_topics_include: [ bar ]": "exclude each other",
+		broker + group + "topics: [ foo ]":                  "",
+		broker + group + "regexp_topics_include: [ foo ]":   "",
+		broker + "topics: [ 'foo:0' , 'foo:1-3, bar:0:7' ]": "",
+		group + "topics: [ foo ]":                           "`seed_brokers` must name at least one broker",
+		group + "seed_brokers: []\ntopics: [ foo ]":         "`seed_brokers` must name at least one broker",
+		broker + group: "must name a topic",
+		broker + group + "topics: [ foo ]\nregexp_topics_include: [ bar ]": "exclude each other",
+		broker + "topics: [ foo ]":                                  "`consumer_group` must be set",
+		broker + "topics: [ foo ]\nconsumer_group: ''":              "`consumer_group` must be set",
+		broker + "topics: [ foo ]\nconsumer_group: ${UNSET_GROUP:}": "`consumer_group` must be set",
+		broker + "topics: [ 'foo:0, bar' ]":                         "`consumer_group` must be set",
+		broker + "topics: [ 'foo:0' ]\nregexp_topics: true":         "`consumer_group` must be set",
+		broker + "regexp_topics_include: [ foo ]":                   "`consumer_group` must be set",
+		broker + "topics: [ 'foo:0' ]\ninstance_id: a":              "remove `instance_id`",
 	} {
 		lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintInputYAML([]byte("redpanda:\n  " + strings.ReplaceAll(yaml, "\n", "\n  ")))
 		require.NoError(t, err, yaml)
@@ -81,7 +96,7 @@ func TestTheLinterKnowsWhatIsMissing(t *testing.T) {
 }
 
 func TestTheWaitForWorkFitsIntoTheRebalance(t *testing.T) {
-	c, err := configOf(t, "topics: [ foo ]")
+	c, err := configOf(t, "topics: [ foo ]\nconsumer_group: g")
 	require.NoError(t, err)
 	assert.Equal(t, 32*time.Second, c.handover(), "as the page says")
 	for _, rebalance := range []time.Duration{time.Second, 5 * time.Second, time.Minute, time.Hour} {

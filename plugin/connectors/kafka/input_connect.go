@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,7 +41,7 @@ func (in *input) Connect(ctx context.Context) error {
 	in.stopped.Go(func() { in.poll(run, client) })
 	in.stopped.Go(func() { in.watch(run) })
 	if in.conf.group != "" {
-		in.stopped.Go(func() { atIntervals(run, in.conf.commitPeriod, in.commit) })
+		in.stopped.Go(func() { atIntervals(run, in.conf.commitPeriod, func(ctx context.Context) { _ = in.commit(ctx) }) })
 	}
 	in.stopped.Go(func() { atIntervals(run, in.conf.lagPeriod, in.measureLag) })
 	return nil
@@ -64,11 +65,13 @@ func (in *input) start() (*kgo.Client, error) {
 		opts = append(opts, in.conf.groupOpts()...)
 		opts = append(opts, kgo.OnPartitionsAssigned(in.assigned), kgo.OnPartitionsRevoked(in.revoked), kgo.OnPartitionsLost(in.lost), kgo.AdjustFetchOffsetsFn(in.starting))
 	}
-	client, err := kgo.NewClient(opts...)
+	whole, abandon := context.WithCancel(context.Background())
+	client, err := kgo.NewClient(append(opts, kgo.WithContext(whole))...)
 	if err != nil {
+		abandon()
 		return nil, fmt.Errorf("making the client: %w", err)
 	}
-	in.client = client
+	in.client, in.abandon = client, abandon
 	return client, nil
 }
 
@@ -96,7 +99,7 @@ func (in *input) Close(ctx context.Context) error {
 	}
 	in.closing = true
 	close(in.closed)
-	client, stop := in.client, in.stop
+	client, stop, abandon := in.client, in.stop, in.abandon
 	in.mu.Unlock()
 	signal(in.work)
 	if client == nil {
@@ -106,12 +109,9 @@ func (in *input) Close(ctx context.Context) error {
 		stop()
 		in.stopped.Wait()
 	}
-	if in.conf.group != "" {
-		in.commit(ctx)
-		client.AllowRebalance()
-		leave, cancel := context.WithTimeout(ctx, leavePatience)
-		_ = client.LeaveGroupContext(leave) // a member that cannot say so is missed after session_timeout
-		cancel()
+	defer abandon()
+	if stop == nil || !in.farewell(ctx, client) {
+		abandon() // else the client waits for answers that do not come
 	}
 	client.Close()
 	in.notice.Stop()
@@ -123,4 +123,19 @@ func (in *input) Close(ctx context.Context) error {
 	in.mu.Unlock()
 	in.closeRetired(ctx)
 	return nil
+}
+
+// farewell commits what is done and leaves the group. It reports whether the brokers
+// answered. A member that cannot say that it leaves is missed after session_timeout.
+func (in *input) farewell(ctx context.Context, client *kgo.Client) bool {
+	if in.conf.group == "" {
+		return true
+	}
+	if err := in.commit(ctx); errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	client.AllowRebalance()
+	ctx, cancel := context.WithTimeout(ctx, leavePatience)
+	defer cancel()
+	return client.LeaveGroupContext(ctx) == nil
 }

@@ -24,7 +24,7 @@ func (in *input) gather(ctx context.Context, t *tenure) (*flight, time.Duration)
 	if g.batcher == nil {
 		batcher, err := in.conf.batching.NewBatcher(in.res)
 		if err != nil {
-			in.policy.Trouble(err)
+			in.policy.Trouble(quote(err))
 			return nil, gatherRetry
 		}
 		in.mu.Lock()
@@ -76,7 +76,7 @@ func (in *input) flush(ctx context.Context, t *tenure) (*flight, time.Duration) 
 	case err == nil:
 		in.policy.Recovered()
 	case ctx.Err() == nil:
-		in.policy.Trouble(err)
+		in.policy.Trouble(quote(err))
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,20 +24,6 @@ func (in *input) assigned(_ context.Context, _ *kgo.Client, partitions map[strin
 		}
 		in.begin(key)
 	}
-}
-
-// starting learns at which offsets partitions start.
-func (in *input) starting(_ context.Context, starts map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for topic, partitions := range starts {
-		for p, start := range partitions {
-			if t := in.tenures[topicPartition{topic: topic, partition: p}]; t != nil {
-				t.expected = max(-1, start.EpochOffset().Offset) // below 0 are the start and the end
-			}
-		}
-	}
-	return starts, nil
 }
 
 // revoked hands partitions over: nothing more of them is handed out, what is in work is
@@ -133,14 +120,14 @@ func (in *input) end(ctx context.Context, tenures []*tenure, commit bool) {
 	}
 }
 
-// commit commits what is done in all partitions.
-func (in *input) commit(ctx context.Context) {
+// commit commits what is done in all partitions. Trouble with it is reported by watch.
+func (in *input) commit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, in.conf.commitPatience())
 	defer cancel()
 	select {
 	case in.commits <- struct{}{}:
 	case <-ctx.Done():
-		return
+		return ctx.Err()
 	}
 	defer func() { <-in.commits }()
 	in.mu.Lock()
@@ -150,6 +137,7 @@ func (in *input) commit(ctx context.Context) {
 	in.mu.Lock()
 	in.troubles.committed(err, time.Now())
 	in.mu.Unlock()
+	return err
 }
 
 // commitMarks commits the marks that are new. The caller holds commits.
@@ -159,7 +147,7 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 	in.mu.Lock()
 	for _, t := range tenures {
 		at, ok := t.uncommitted()
-		if !ok {
+		if !ok || in.troubles.replaced(t.topic) {
 			continue
 		}
 		marks[t] = at
@@ -175,7 +163,7 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 	}
 	failed := map[topicPartition]error{}
 	var whole error
-	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	client.CommitOffsetsSync(in.stamped(ctx), offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 		if whole = err; err != nil {
 			return
 		}
@@ -195,7 +183,9 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 	var errs []error
 	for t, at := range marks {
 		if err := failed[topicPartition{topic: t.topic, partition: t.partition}]; err != nil {
-			errs = append(errs, err)
+			if !slices.ContainsFunc(errs, func(e error) bool { return errors.Is(e, err) }) { // once, however many partitions
+				errs = append(errs, err)
+			}
 			continue
 		}
 		t.committed = at

@@ -52,9 +52,11 @@ type input struct {
 	turn      int
 	retired   []*service.Batcher // of partitions that are gone, to be closed
 	troubles  troubles
+	cluster   string // the id of the brokers' cluster; empty until it is known
 	closing   bool
-	closed    chan struct{} // closed with closing
-	stop      context.CancelFunc
+	closed    chan struct{}      // closed with closing
+	stop      context.CancelFunc // of the goroutines; nil until they run
+	abandon   context.CancelFunc // ends the client's requests; nil without a client
 	stopped   sync.WaitGroup
 }
 
@@ -280,6 +282,9 @@ func (in *input) receive(fetches kgo.Fetches) {
 				return // it was revoked meanwhile
 			}
 			t = in.begin(key)
+			if start := in.conf.partitions[key.topic][key.partition]; isOffset(start) {
+				t.expected = start.EpochOffset().Offset
+			}
 		}
 		if jump := t.jump(p.Records, p.LogStartOffset); jump != "" {
 			jumps = append(jumps, jump)

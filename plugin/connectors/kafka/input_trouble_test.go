@@ -154,8 +154,7 @@ func TestATopicThatDoesNotExistIsReportedAndWaitedFor(t *testing.T) {
 			cluster := fakeKafka(t, "others", 1)
 			yaml := groupYAML + "metadata_max_age: 1s"
 			if !group {
-				yaml = strings.ReplaceAll(yaml, "consumer_group: callers\ncommit", "commit")
-				yaml = strings.ReplaceAll(yaml, "consumer_group: callers\n", "")
+				yaml = strings.ReplaceAll(yaml, "topics: [ leads ]\nconsumer_group: callers", "topics: [ 'leads:0' ]")
 			}
 			s := runInput(t, yaml, cluster.ListenAddrs()[0])
 			s.says(t, `topic \"leads\" does not exist`)
@@ -212,16 +211,6 @@ func TestAnOffsetPastTheEndIsReported(t *testing.T) {
 	s.says(t, "ends before offset 91")
 	produce(t, brokers, &kgo.Record{Topic: "leads", Value: []byte("next")})
 	s.gets(t, "next")
-}
-
-func TestAGroupWithoutOffsetsSaysSoIfItMustHaveSome(t *testing.T) {
-	t.Parallel()
-	cluster := fakeKafka(t, "leads", 1)
-	brokers := cluster.ListenAddrs()
-	produce(t, brokers, leads("leads", 1, 3)...)
-	s := runInput(t, groupYAML+"start_offset: committed", brokers[0])
-	s.says(t, "Reading from Kafka is interrupted")
-	assert.Empty(t, s.texts())
 }
 
 func TestABrokerThatIsKilledIsReportedAndReadOn(t *testing.T) {

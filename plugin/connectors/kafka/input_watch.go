@@ -77,13 +77,24 @@ func (t *troubles) committed(err error, now time.Time) {
 	}
 }
 
+// replaced reports whether a topic was deleted and, maybe, made again, so that what was
+// read of it must not be committed.
+func (t *troubles) replaced(topic string) bool {
+	for key, a := range t.of {
+		if key.topic == topic && errors.Is(a.err, kerr.UnknownTopicID) {
+			return true
+		}
+	}
+	return false
+}
+
 // worst is the trouble that has lasted longest. Trouble with a topic that is older than
 // fresh is forgotten.
 func (t *troubles) worst(fresh time.Duration, now time.Time) (topicPartition, ailment, bool) {
 	var which topicPartition
 	worst := t.commit
 	for key, a := range t.of {
-		if now.Sub(a.last) > fresh {
+		if now.Sub(a.last) > fresh && !isNoStart(a.err) { // of which the client speaks once
 			delete(t.of, key)
 			continue
 		}
@@ -122,6 +133,9 @@ func (in *input) trouble(now time.Time) (time.Time, error) {
 	in.mu.Unlock()
 	if !sick {
 		return time.Time{}, nil
+	}
+	if isNoStart(a.err) {
+		return a.since, in.conf.explainStart(key, a.err)
 	}
 	if key.topic != "" {
 		return a.since, in.conf.connection.explainTopic(key.topic, a.err)

@@ -109,21 +109,17 @@ func TestSuiteUnorderedWithABatchingPolicy(t *testing.T) {
 }
 
 func TestSuiteWithoutAGroup(t *testing.T) {
-	for name, topics := range map[string]string{"all partitions": "suite-$ID", "explicit partitions": "suite-$ID:0-1"} {
-		t.Run(name, func(t *testing.T) {
-			tests := integration.StreamTests(
-				integration.StreamTestOpenClose(),
-				integration.StreamTestOpenCloseIsolated(),
-				integration.StreamTestMetadata(),
-				integration.StreamTestSendBatch(10),
-				integration.StreamTestStreamSequential(200),
-				integration.StreamTestStreamIsolated(200),
-				integration.StreamTestStreamParallel(200),
-				integration.StreamTestStreamParallelLossy(200),
-			)
-			config := strings.ReplaceAll(suiteInput, `    consumer_group: "suite-$ID"`+"\n", "")
-			config = strings.ReplaceAll(config, `[ "suite-$ID" ]`, `[ "`+topics+`" ]`)
-			runSuite(t, tests, suiteOutput+config+"    max_yield_batch_bytes: 1B\n", 2)
-		})
-	}
+	tests := integration.StreamTests(
+		integration.StreamTestOpenClose(),
+		integration.StreamTestOpenCloseIsolated(),
+		integration.StreamTestMetadata(),
+		integration.StreamTestSendBatch(10),
+		integration.StreamTestStreamSequential(200),
+		integration.StreamTestStreamIsolated(200),
+		integration.StreamTestStreamParallel(200),
+		integration.StreamTestStreamParallelLossy(200),
+	)
+	config := strings.ReplaceAll(suiteInput, `    consumer_group: "suite-$ID"`+"\n", "")
+	config = strings.ReplaceAll(config, `[ "suite-$ID" ]`, `[ "suite-$ID:0-1" ]`)
+	runSuite(t, tests, suiteOutput+config+"    max_yield_batch_bytes: 1B\n", 2)
 }

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -42,6 +44,37 @@ type refusedError struct{ err error }
 func (e *refusedError) Error() string { return "authenticating: " + e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
+// strangeError is a broker that was reached, and that gave no answer in time or one that is
+// none in Kafka's protocol.
+type strangeError struct {
+	address string
+	seed    bool // the address is of seed_brokers; else the cluster named it
+	err     error
+}
+
+func (e *strangeError) Error() string { return e.address + ": " + e.err.Error() }
+func (e *strangeError) Unwrap() error { return e.err }
+
+// isSilence reports whether a broker did not answer in time.
+func isSilence(err error) bool {
+	if _, handshake := errors.AsType[*handshakeError](err); handshake || isDial(err) {
+		return false
+	}
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// isNonsense reports whether an answer is none in Kafka's protocol. The library has no types
+// for that.
+func isNonsense(err error) bool {
+	text := err.Error()
+	for _, sign := range []string{"invalid large response size", "invalid negative response size", "correlation ID mismatch"} {
+		if strings.Contains(text, sign) {
+			return !isTLSAlert(err)
+		}
+	}
+	return errors.Is(err, kbin.ErrNotEnoughData)
+}
+
 // isHangup reports whether an error says only that a connection ended.
 func isHangup(err error) bool {
 	if _, first := errors.AsType[*kgo.ErrFirstReadEOF](err); first {
@@ -60,9 +93,47 @@ func (c *connection) explain(err error) error {
 		return err
 	}
 	if text := c.words(err); text != "" {
-		return &trouble{text: text, err: err}
+		return &trouble{text: unstopped(text), err: err}
+	}
+	return quote(err)
+}
+
+// quote takes the full stop off an error, since the sentence that quotes it has its own.
+func quote(err error) error {
+	if text := unstopped(err.Error()); text != err.Error() {
+		return &quotation{text: text, err: err}
 	}
 	return err
+}
+
+func unstopped(text string) string { return strings.TrimRight(text, ". ") }
+
+// quotation is an error of others without its full stop. It explains nothing.
+type quotation struct {
+	text string
+	err  error
+}
+
+func (q *quotation) Error() string { return q.text }
+func (q *quotation) Unwrap() error { return q.err }
+
+// isNoStart reports whether a partition is not read, since there is no offset to start
+// from. The library has no type for one of the two reasons.
+func isNoStart(err error) bool {
+	return errors.Is(err, kerr.OffsetOutOfRange) || strings.Contains(err.Error(), "no prior committed offset")
+}
+
+// explainStart is explain for isNoStart.
+func (c *inputConfig) explainStart(key topicPartition, err error) error {
+	why := fmt.Sprintf("the group %s has committed no offset for it", c.group)
+	remedy := fmt.Sprintf("set `start_offset` to %s or %s, or the group's offset (kafka-consumer-groups --reset-offsets, while no member runs)", startEarliest, startLatest)
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		why = "the offset to go on from is out of range: retention deleted its record, or the partition ends before it"
+	}
+	if c.group == "" {
+		remedy = fmt.Sprintf("set `start_offset` to %s or %s, or name another offset in `topics`", startEarliest, startLatest)
+	}
+	return &trouble{text: fmt.Sprintf("partition %s/%d is not read. Reason: %s, and `start_offset` %s allows no other. What to do: %s", key.topic, key.partition, why, startCommitted, remedy), err: err}
 }
 
 // explainTopic is explain where the error is of one topic.
@@ -85,6 +156,7 @@ func (c *connection) words(err error) string {
 	var handshake *handshakeError
 	var first *kgo.ErrFirstReadEOF
 	var refused *refusedError
+	var strange *strangeError
 	switch {
 	case errors.As(err, &refused):
 		return "the broker closed the connection while the client authenticated, as it does when it refuses the credentials; check `sasl.username` and `sasl.password`, or `sasl.token`"
@@ -102,10 +174,23 @@ func (c *connection) words(err error) string {
 		return "the broker closed the TLS connection at once; check `tls.client_certs`, and the broker's log"
 	case strings.Contains(err.Error(), "remote error: tls:"): // the library has no type for it
 		return fmt.Sprintf("the broker refused the TLS connection; check `tls.client_certs`: %v", err)
+	case errors.As(err, &strange):
+		return strangeWords(strange)
 	case isDial(err):
 		return c.dialWords(err)
 	}
 	return c.answerWords(err)
+}
+
+func strangeWords(e *strangeError) string {
+	what := "answers, but not in Kafka's protocol"
+	if isSilence(e.err) {
+		what = "accepts connections, but does not answer"
+	}
+	if !e.seed {
+		return fmt.Sprintf("broker %s %s; check whether it hangs, and the network to it", e.address, what)
+	}
+	return fmt.Sprintf("%s, an address in `seed_brokers`, %s. Is this Kafka? Check the host and the port, whether the port is one for TLS, and whether the broker hangs", e.address, what)
 }
 
 func handshakeWords(e *handshakeError) string {
