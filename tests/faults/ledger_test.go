@@ -62,7 +62,9 @@ func (u *unsteady) end() (struck int) {
 	return u.struck
 }
 
-// unsteadyCache hands on to another cache what it does not fail.
+// unsteadyCache hands on to another cache what it does not fail. It is a cache of
+// somebody else's: what our own ones state of themselves would let the components
+// write to them directly, past the faults.
 type unsteadyCache struct {
 	res   *service.Resources
 	label string
@@ -92,7 +94,13 @@ func (c unsteadyCache) through(ctx context.Context, op string, effect func(servi
 	return err
 }
 
+// factsKey is the key under which our own caches state what they are.
+const factsKey = "happyrobot_cache_facts"
+
 func (c unsteadyCache) Get(ctx context.Context, key string) (value []byte, err error) {
+	if key == factsKey {
+		return nil, service.ErrKeyNotFound
+	}
 	err = c.through(ctx, opGet, func(cache service.Cache) error {
 		value, err = cache.Get(ctx, key)
 		return err
