@@ -58,6 +58,7 @@ type dialEngine struct {
 	calls    callBuilder
 	dialer   *dialer.Dialer
 	pauses   *pauses
+	clock    *clockReport
 	log      *service.Logger
 	outcomes *service.MetricCounter
 }
@@ -70,9 +71,13 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	client.options.OmitRaw = !tells
+	shared := sharedLists(client)
+	clock := newClockReport(res, &shared.Clock)
+	client.options.OnDate = clock.sawDate
 	e := &dialEngine{
 		client:   client,
 		pauses:   newPauses(res),
+		clock:    clock,
 		log:      res.Logger(),
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),
 	}
@@ -85,6 +90,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
+	opts.Shared, opts.OnClock = shared, clock.report
 	l, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
@@ -104,6 +110,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 // close ends what reports pauses and trouble with the API. No dial may run any more.
 func (e *dialEngine) close() {
 	e.pauses.close()
+	e.clock.close()
 	e.client.close()
 }
 

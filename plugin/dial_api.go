@@ -2,9 +2,11 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -15,8 +17,21 @@ import (
 // API is expected to hand it back as metadata.custom.dial_ref.
 const refMember = "dial_ref"
 
-// listPage is the most calls in a page of the list that the API gives.
-const listPage = 500
+// listPage is how many calls of the list are asked for at a time. The API documents that
+// it gives 2000 by default, and less than 2000: what both allow for, with some room.
+const listPage = 1000
+
+// lists holds what the dials of this process share for each API and key, for as long as
+// it lives: streams come and go.
+var lists sync.Map
+
+func sharedLists(c clientConfig) *dialer.Shared {
+	shared, _ := lists.LoadOrStore(c.api, &dialer.Shared{})
+	return shared.(*dialer.Shared)
+}
+
+// newestCalls is among how many of the newest calls one is looked for whose time can be read.
+const newestCalls = 10
 
 // newCall names a call after its dedupe key, or after its contents if that is empty,
 // and marks it with the reference. The message's own metadata is not changed. size is
@@ -52,21 +67,54 @@ func (a dialAPI) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Plac
 	placed := make([]dialer.PlacedCall, len(created))
 	for i := range created {
 		c := &created[i]
-		placed[i] = dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
+		placed[i] = placedCall(c.ID, c.Metadata, c.Created, c.Raw)
 	}
 	return placed, nil
 }
 
 // List implements dialer.API. Offset paging from the oldest call on is the order in
 // which new calls do not shift pages.
+//
+// since is a time of ours, and what the API has are times of its own clock. A call that
+// was created since then is no further from the API's newest call than since is from now,
+// whatever that clock shows. So the list goes back from there, where that is further.
 func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2[dialer.PlacedCall, error] {
-	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: since, Sort: "asc", Limit: listPage, Once: once}
 	return func(yield func(dialer.PlacedCall, error) bool) {
+		newest, err := a.newest(ctx, once)
+		if err != nil {
+			yield(dialer.PlacedCall{}, err)
+			return
+		}
+		from := since
+		if back := newest.Add(-time.Since(since)); !newest.IsZero() && back.Before(from) {
+			from = back
+		}
+		query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: from, Sort: "asc", Limit: listPage, Once: once}
 		for c, err := range a.reads.ListCalls(ctx, query) {
-			placed := dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
-			if !yield(placed, err) {
+			p := placedCall(c.ID, c.Metadata, c.Created, c.Raw)
+			if p.Ref == "" && !p.Created.IsZero() && p.Created.Before(from) {
+				continue // how the API compares is not documented
+			}
+			if !yield(p, err) {
 				return
 			}
 		}
 	}
+}
+
+// newest is when the newest call was created, by the API's clock; zero if there is none,
+// or none can be read.
+func (a dialAPI) newest(ctx context.Context, once bool) (time.Time, error) {
+	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, Sort: "desc", Limit: newestCalls, Once: once}
+	seen := 0
+	for c, err := range a.reads.ListCalls(ctx, query) {
+		if seen++; err != nil || !c.Created.IsZero() || seen == newestCalls {
+			return c.Created, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+func placedCall(id string, m happyrobot.CallMetadata, created time.Time, raw json.RawMessage) dialer.PlacedCall {
+	return dialer.PlacedCall{ID: id, Ref: m.CustomText(refMember), Number: m.To, Created: created, Raw: raw}
 }

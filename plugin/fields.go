@@ -78,6 +78,7 @@ func clientFields() []*service.ConfigField {
 type clientConfig struct {
 	options happyrobot.Options
 	wait    func(context.Context) error // the rate limit, nil for none
+	api     [sha256.Size]byte           // the same for components with the same API and key
 	notices []*pause.Notice
 }
 
@@ -119,6 +120,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 		c.wait = c.rateLimit(res, label)
 	}
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
+		return c, err
+	}
+	if c.api, err = apiOf(*o, keyFile); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
@@ -240,6 +244,16 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile s
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
 	return pool.(*http.Transport), nil
+}
+
+// apiOf names what the answers of an API depend on: where it is, the key, and headers,
+// which may name an organization.
+func apiOf(o happyrobot.Options, keyFile string) ([sha256.Size]byte, error) {
+	written, err := json.Marshal([]any{strings.TrimRight(o.BaseURL, "/"), o.APIKey, keyFile, o.Headers})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("%s: %w", cfFieldHeaders, err)
+	}
+	return sha256.Sum256(written), nil
 }
 
 // rateLimitRetry is how long to wait for a rate limit that cannot be asked.

@@ -35,6 +35,9 @@ type Options struct {
 	// calls that could not be sent by then are rejected.
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
+	// Shared is what all dialers of the API and key have in common; nil is nothing.
+	Shared *Shared
+
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
@@ -44,8 +47,9 @@ type Options struct {
 	Notice  func(Cause) *pause.Notice
 	LookUps *pause.Notice
 
-	OnEchoMissing    func() // once: a reply did not carry our reference
-	OnPartialRefusal func() // once: a refused request had created calls all the same
+	OnEchoMissing    func()                   // once: a reply did not carry our reference
+	OnClock          func(skew time.Duration) // after each dial: the API's clock less ours
+	OnPartialRefusal func()                   // once: a refused request had created calls all the same
 }
 
 func (o *Options) notice(c Cause) *pause.Notice {
@@ -61,6 +65,7 @@ type Dialer struct {
 	ledger *ledger.Ledger
 	opts   Options
 	gate   *gate
+	shared *Shared
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -70,7 +75,10 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	if opts.Shared == nil {
+		opts.Shared = &Shared{}
+	}
+	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), shared: opts.Shared}
 }
 
 // job is one call on its way through the rounds.
