@@ -74,37 +74,19 @@ func (a dialAPI) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Plac
 
 // List implements dialer.API. Offset paging from the oldest call on is the order in
 // which new calls do not shift pages.
-//
-// since is a time of ours, and what the API has are times of its own clock. A call that
-// was created since then is no further from the API's newest call than since is from now,
-// whatever that clock shows. So the list goes back from there, where that is further.
 func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2[dialer.PlacedCall, error] {
+	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: since, Sort: "asc", Limit: listPage, Once: once}
 	return func(yield func(dialer.PlacedCall, error) bool) {
-		newest, err := a.newest(ctx, once)
-		if err != nil {
-			yield(dialer.PlacedCall{}, err)
-			return
-		}
-		from := since
-		if back := newest.Add(-time.Since(since)); !newest.IsZero() && back.Before(from) {
-			from = back
-		}
-		query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: from, Sort: "asc", Limit: listPage, Once: once}
 		for c, err := range a.reads.ListCalls(ctx, query) {
-			p := placedCall(c.ID, c.Metadata, c.Created, c.Raw)
-			if p.Ref == "" && !p.Created.IsZero() && p.Created.Before(from) {
-				continue // how the API compares is not documented
-			}
-			if !yield(p, err) {
+			if !yield(placedCall(c.ID, c.Metadata, c.Created, c.Raw), err) {
 				return
 			}
 		}
 	}
 }
 
-// newest is when the newest call was created, by the API's clock; zero if there is none,
-// or none can be read.
-func (a dialAPI) newest(ctx context.Context, once bool) (time.Time, error) {
+// Newest implements dialer.API.
+func (a dialAPI) Newest(ctx context.Context, once bool) (time.Time, error) {
 	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, Sort: "desc", Limit: newestCalls, Once: once}
 	seen := 0
 	for c, err := range a.reads.ListCalls(ctx, query) {

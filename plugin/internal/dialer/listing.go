@@ -191,6 +191,9 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 			open++
 		}
 	}
+	if from, err = since(ctx, api, from, once); err != nil {
+		return 0, err
+	}
 	for call, err := range api.List(ctx, from, once) {
 		if err != nil {
 			return calls, err
@@ -200,6 +203,9 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 			for _, l := range looks {
 				l.partly = true
 			}
+		}
+		if call.Ref == "" && !call.Created.IsZero() && call.Created.Before(from) {
+			continue // the API is not bound to heed the time
 		}
 		if call.Ref == "" {
 			// Perhaps ours without its reference, perhaps somebody else's: from now on a
@@ -229,4 +235,19 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 		}
 	}
 	return calls, nil
+}
+
+// since is from when on a list has every call that was created after a time of ours. What
+// the API has are times of its own clock. A call that was created since then is no further
+// from the API's newest call than that time is from now, whatever the clock shows. So the
+// list goes back from there, where that is further.
+func since(ctx context.Context, api API, from time.Time, once bool) (time.Time, error) {
+	newest, err := api.Newest(ctx, once)
+	if err != nil || newest.IsZero() {
+		return from, err
+	}
+	if back := newest.Add(-time.Since(from)); back.Before(from) {
+		return back, nil
+	}
+	return from, nil
 }
