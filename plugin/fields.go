@@ -129,6 +129,7 @@ func (c *clientConfig) keyFromParsed(conf *service.ParsedConfig, res *service.Re
 	if c.options.APIKey, err = conf.FieldString(cfFieldAPIKey); err != nil {
 		return "", err
 	}
+	c.options.APIKey = withoutLineEnd(cfFieldAPIKey, c.options.APIKey, res.Logger())
 	if file, err = conf.FieldString(cfFieldAPIKeyFile); err != nil {
 		return "", err
 	}

@@ -203,7 +203,7 @@ var Metadata = []Meta{
 	{calls, MetaDialRef, "the reference of `happyrobot_dial`, on calls that it placed"},
 
 	{webhook, MetaEventKind, "`call_hook` or `cloudevent`"},
-	{webhook, MetaEventType, "the event's type, an open word"},
+	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`"},
 	{webhook, MetaEventID, "the event's id, under which it is remembered"},
 	{webhook, MetaCallStatus, "the status that the event reports: of a hook's call in the documented spelling, such as `No answer`; of a CloudEvent's session in the platform's words"},
 	{webhook, MetaPreviousStatus, "the status before, of a CloudEvent"},
@@ -259,5 +259,5 @@ var Metrics = []Metric{
 	{[]string{calls}, MetricCallsWatched, Gauge, nil, "open and unacknowledged calls"},
 	{[]string{calls}, MetricCallsLag, Gauge, nil, "seconds since the list was last read to its end; during a backfill, the age of the newest call that was read"},
 	{[]string{call, calls, webhook}, MetricTranscriptsWithoutText, Counter, nil, "transcripts in which nobody says a line"},
-	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`"},
+	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`, `wrong_encoding`, `bad_encoding`"},
 }
