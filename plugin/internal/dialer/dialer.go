@@ -64,6 +64,7 @@ type Dialer struct {
 	gate   *gate
 
 	permits *permits // nil: calls need none
+	tally   tally
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -144,6 +145,7 @@ type run struct {
 // all brings every job to its end.
 func (r *run) all(ctx context.Context, jobs []*job) error {
 	defer r.stopWaiting() // where the run gives up, or ctx ends
+	defer r.uncount()
 	var q queue
 	for _, wave := range waves(jobs) {
 		q.add(wave, r.opts.MaxCallsPerRequest)
@@ -154,6 +156,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 			return nil
 		}
 		group := q.next()
+		r.count(group, &q)
 		if group == nil {
 			if err := r.awaitLater(ctx, &q); err != nil {
 				return err
@@ -186,18 +189,17 @@ func (r *run) gaveUp() bool {
 	return !r.giveUp.IsZero() && !time.Now().Before(r.giveUp)
 }
 
-// afterwards is for what must be finished once a request has left: it outlives
-// ctx by one timeout, so that a shutdown records what was dialed, but ends.
+// afterwards is for what must be recorded of a request that has left: it outlives ctx by
+// one timeout, so that a shutdown records what was dialed, but ends.
 func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(r.opts.Timeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-out.Done():
-		}
-	})
-	return out, func() { stop(); cancel() }
+	return pause.Afterwards(ctx, r.opts.Timeout)
+}
+
+// stopGrace is how long a shutdown waits for the ledger where no request is under way: what
+// is not written then leaves a claim in doubt, which is safe.
+const stopGrace = time.Second
+
+// shortly is for what had better be recorded, but need not be: it outlives ctx by a second.
+func (r *run) shortly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return pause.Afterwards(ctx, stopGrace)
 }
