@@ -28,6 +28,16 @@ func (r *run) round(ctx context.Context, group []*job) (next agenda, err error) 
 
 // dial sends what may be sent of a group's calls.
 func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
+	if r.brake.on() {
+		unknown, err := r.known(ctx, group, next)
+		if err != nil {
+			return err
+		}
+		if len(unknown) < len(group) { // what the ledger knows need not wait for the others
+			next.first(unknown)
+			return nil
+		}
+	}
 	t, err := r.enter(ctx)
 	if err != nil {
 		if ctx.Err() == nil { // out of time, which the caller turns into a result
@@ -36,6 +46,7 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
 		}
 		return err
 	}
+	defer r.brake.leave(t.try)
 	if t.limit < len(group) {
 		next.first(group[t.limit:])
 		group = group[:t.limit]
@@ -50,6 +61,25 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
 	return err
 }
 
+// known decides those of some calls that the ledger knows, or puts them on the agenda.
+// Of an attempt in doubt that came to nothing a new one may follow: it is not known.
+func (r *run) known(ctx context.Context, group []*job, next *agenda) (unknown []*job, err error) {
+	standings, errs := make([]ledger.Standing, len(group)), make([]error, len(group))
+	r.forEach(group, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for i, j := range group {
+		if s := standings[i]; s.Kind == ledger.Free || s.Kind == ledger.InDoubt && s.Attempt == j.ruledOut {
+			unknown = append(unknown, j)
+		} else {
+			next.known(j, s, now)
+		}
+	}
+	return unknown, nil
+}
+
 // first puts groups before those that are on the agenda already.
 func (a *agenda) first(groups ...[]*job) {
 	if len(groups) > 0 && len(groups[0]) > 0 {
@@ -57,14 +87,26 @@ func (a *agenda) first(groups ...[]*job) {
 	}
 }
 
-// enter waits at the gate.
+// enter waits for the brake, and then at the gate.
 func (r *run) enter(ctx context.Context) (turn, error) {
 	if !r.giveUp.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, r.giveUp)
 		defer cancel()
 	}
-	return r.gate.enter(ctx)
+	try, err := r.brake.enter(ctx, true)
+	if err != nil {
+		return turn{}, err
+	}
+	t, err := r.gate.enter(ctx)
+	if err != nil {
+		r.brake.leave(try)
+		return turn{}, err
+	}
+	if t.try = try; try {
+		t.limit = 1
+	}
+	return t, nil
 }
 
 // prepare takes those of a group's calls for this process that may be sent now. The
