@@ -38,7 +38,9 @@ func deliverAll(t *testing.T, s *stream, n int, lead func(i int) string) (wait f
 	return wg.Wait
 }
 
-func goodLead(i int) string { return lead(fmt.Sprint("lead-", i), fmt.Sprintf("+1415%07d", 2_000_000+i)) }
+func goodLead(i int) string {
+	return lead(fmt.Sprint("lead-", i), fmt.Sprintf("+1415%07d", 2_000_000+i))
+}
 
 // awaitLog waits for a line of the log.
 func awaitLog(t *testing.T, s *stream, line string) {

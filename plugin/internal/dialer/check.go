@@ -2,10 +2,12 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -173,23 +175,27 @@ func (r *run) sortOut(ctx context.Context, group []*job, next *agenda) (allowed 
 // refuse refuses calls or puts them off, as their verdicts say, unless the ledger knows
 // them. An attempt in doubt that came to nothing leaves a new call, which may be refused.
 func (r *run) refuse(ctx context.Context, judged []*job, next *agenda) error {
-	unknown, err := r.known(ctx, judged, next)
-	if err != nil {
+	standings, errs := make([]ledger.Standing, len(judged)), make([]error, len(judged))
+	r.forEach(judged, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	now := time.Now()
-	for _, j := range unknown {
-		v := j.verdict
-		if v.Ruling != Later {
+	for i, j := range judged {
+		s, v := standings[i], j.verdict
+		switch {
+		case !j.mayBeClaimed(s):
+			next.known(j, s, now)
+		case v.Ruling == Later:
+			soonest := now.Add(askAgain)
+			if v.NotBefore.After(soonest) {
+				soonest = v.NotBefore
+			}
+			j.postpone(soonest, v.Cause, v.Why, now)
+			next.later = append(next.later, j)
+		default:
 			j.result = v.result()
-			continue
 		}
-		soonest := now.Add(askAgain)
-		if v.NotBefore.After(soonest) {
-			soonest = v.NotBefore
-		}
-		j.postpone(soonest, v.Cause, v.Why, now)
-		next.later = append(next.later, j)
 	}
 	return nil
 }
