@@ -82,6 +82,7 @@ output:
     rate_limit: requests
     call_rate_limit: calls
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
     failures:
