@@ -44,7 +44,7 @@ func allWords() (known map[string]bool) {
 // stands for the files in it.
 var alike = map[string]map[string]string{
 	"plugin/output_dial.go":              {"receipts": "a field's name", "failures": "a field's name"},
-	"plugin/dial.go":                     {"dry_run": "a field's name"},
+	"plugin/dial.go":                     {"dry_run": "a field's name", "call_rate_limit": "a field's name"},
 	"plugin/ledger_open.go":              {"ledger": "a field's name"},
 	"plugin/dedupe_key.go":               {"deleted": "a function of Bloblang"},
 	"plugin/internal/webhook/answers.go": {"too_large": "an answer to a sender, not a reason"},
@@ -96,6 +96,9 @@ func TestEveryNameInATextExists(t *testing.T) {
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
 		"happyrobot_cache_facts", // store.FactsKey
 		"happyrobot_cache_data",  // store.ContentsKey
+		"happyrobot_cache_mark",  // store.MarkKey
+		"happyrobot_cache_names_ledger", "happyrobot_cache_names_cursor", "happyrobot_cache_names_events", // store.Trial
+		"happyrobot_probe_", // begins the keys of a store.Trial
 	} {
 		known[name] = true
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Settle             time.Duration // until a created call is sure to be listed
 	Window             time.Duration // the ledger's memory
 	OnUnknown          OnUnknown
+	MaxRedials         int // how often RedialAbsent sends a call again, see mayRedial
 	MaxCallsPerRequest int
 
 	// Pauses while the API is in trouble. MaxElapsedTime 0 waits for ever; else
@@ -35,6 +36,7 @@ type Options struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
 
@@ -61,14 +63,21 @@ type Dialer struct {
 	opts   Options
 	gate   *gate
 
-	echoMissing     atomic.Bool // a reply came back without our reference: lists prove nothing
-	partialRefusals atomic.Bool // a refusal does not mean that nothing was created
-	wholeRefusals   sync.Map    // statuses that were seen to mean it: int to nothing
+	permits *permits // nil: calls need none
+
+	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
+	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
+	wholeRefusals   sync.Map     // statuses that were seen to mean it: int to nothing
+	tookCalls       atomic.Int64 // when the API last said that it took calls, in Unix nanoseconds
 }
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	if opts.Calls != nil {
+		d.permits = &permits{limit: *opts.Calls}
+	}
+	return d
 }
 
 // job is one call on its way through the rounds.
@@ -79,12 +88,18 @@ type job struct {
 
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
+	sent     int             // how often the call was sent, of the attempts that are ruled out
 	seenAt   time.Time       // when a doubt without a readable time was first seen
 
 	unmarked    bool // the API lists a call to this number without a reference
+	shown       bool // the API shows it, without an id that can be read
 	notLookedUp bool // the list could not be read in time
+	tooOften    bool // it was sent again as often as may be
 	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
+
+	asked  bool // the ledger was asked about it before a permit was
+	permit bool // it may be placed, as far as the limit of calls goes
 
 	later   *postponement // nil: it was never put off
 	verdict *Verdict      // of the guards, when they were last asked; nil: allowed

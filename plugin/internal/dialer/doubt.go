@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,7 +30,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 		if j.doubt.Since.Before(e.began) {
 			e.began = j.doubt.Since
 		}
-		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.Settle); s.After(e.settled) {
+		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.settleOf(j.doubt.Sent)); s.After(e.settled) {
 			e.settled = s
 		}
 	}
@@ -37,6 +38,14 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	_, doubtful, err := r.created(ctx, doubts, e)
 	if err != nil {
 		return nil, err
+	}
+	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() })
+	for _, j := range refused {
+		j.ruleOut(j.doubt.Attempt, j.doubt.Sent-1)
+	}
+	again = append(again, refused...)
+	for _, j := range doubtful {
+		j.sent = j.doubt.Sent
 	}
 	again = append(again, r.onUnknown(doubtful, func(j *job) int { return j.doubt.Attempt })...)
 	return again, ctx.Err()
@@ -65,10 +74,8 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 // attempt is the number of the attempt that is in doubt.
 func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job) {
 	for _, j := range doubtful {
-		// Where the API drops our reference, being absent proves nothing.
-		if r.opts.OnUnknown == RedialAbsent && !j.unclear() && !r.echoMissing.Load() {
-			j.ruledOut = attempt(j)
-			j.elsewhere = false // until it is seen there again
+		if r.mayRedial(j) {
+			j.ruleOut(attempt(j), j.sent)
 			redial = append(redial, j)
 			continue
 		}
@@ -77,10 +84,35 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 	return redial
 }
 
+// mayRedial says whether a call that is not listed may be sent again. Where the API drops
+// our reference, being absent proves nothing. And an API that never lists what it creates
+// must not be sent a call again and again, so MaxRedials is the end. An attempt that does
+// not count, since the API took no call at all, is not limited by it: j.sent is without it.
+func (r *run) mayRedial(j *job) bool {
+	if r.opts.OnUnknown != RedialAbsent || j.unclear() || r.echoMissing.Load() {
+		return false
+	}
+	j.tooOften = r.opts.MaxRedials == 0 || j.sent > r.opts.MaxRedials
+	return !j.tooOften
+}
+
+// ruleOut notes that attempts up to a number created no call. sent is how many of them count.
+func (j *job) ruleOut(attempt, sent int) {
+	j.ruledOut, j.sent = attempt, sent
+	j.elsewhere = false // until it is seen there again
+}
+
 // notFound is why a call is in doubt after it was looked up.
 func (r *run) notFound(j *job) error {
-	if j.notLookedUp {
+	switch {
+	case j.shown || j.doubt.Shown:
+		return errors.New("the API has the call, and gives no id of it that can be read; it is not dialed again")
+	case j.notLookedUp:
 		return fmt.Errorf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
+	case j.unmarked:
+		return errors.New("the call may have been placed: the API lists a call to this number without our reference; it is not dialed again")
+	case j.tooOften:
+		return fmt.Errorf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
 	}
 	return fmt.Errorf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
 }

@@ -67,6 +67,8 @@ type Claim struct {
 	token       string
 	fingerprint string
 	at          time.Time
+	sent        int
+	finding     Finding
 }
 
 // At is when the claim was made, by this machine's wall clock.
@@ -86,6 +88,12 @@ type Standing struct {
 	// Both are zero when an unresolved record has no readable time.
 	Since, Last time.Time
 	Attempt     int // number of the newest attempt, 0 for none
+
+	// InDoubt: how often the dial has been sent, as far as that counts. TakeOver counts
+	// from here; who knows that the newest attempt does not count takes it off.
+	Sent int
+	// InDoubt: Refused holds of each unresolved attempt, Shown of at least one.
+	Finding
 }
 
 // Kind of a Standing.
@@ -147,6 +155,7 @@ func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt St
 		return Claim{}, false, err
 	}
 	c := newClaim(ref, doubt.Attempt+1, fingerprint)
+	c.sent = doubt.Sent + 1
 	won, _, err := l.begin(ctx, c, false)
 	if won {
 		l.refresh(ctx, ref)
@@ -167,6 +176,7 @@ func newClaim(ref string, attempt int, fingerprint string) Claim {
 		ref: ref, attempt: attempt, fingerprint: fingerprint,
 		token: owner + "-" + strconv.FormatUint(claims.Add(1), 36),
 		at:    time.Now().Round(0), // wall time: it is compared across processes
+		sent:  1,
 	}
 }
 
@@ -214,6 +224,7 @@ func (l *Ledger) Known(ctx context.Context, ref string) (Standing, error) {
 func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standing, err error) {
 	var unresolved, unreadable bool
 	var newest record
+	s.Refused = true
 	for n := 1; ; n++ {
 		stored, exists := first, n == 1 && first != nil
 		if !exists {
@@ -229,6 +240,7 @@ func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standin
 		newest = r
 		if derr != nil {
 			unresolved, unreadable = true, true
+			s.Sent, s.Refused = s.Sent+1, false
 			continue
 		}
 		switch r.State {
@@ -239,6 +251,10 @@ func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standin
 			return Standing{Kind: Called, CallID: r.CallID, Fingerprint: r.Fingerprint, Attempt: n}, nil
 		case stateClaimed, stateHeld:
 			unresolved = true
+			if s.Sent++; r.Sent > 0 {
+				s.Sent = r.Sent
+			}
+			s.Refused, s.Shown = s.Refused && r.Refused, s.Shown || r.Shown
 			s.Fingerprint = r.Fingerprint
 			if s.Since.IsZero() {
 				s.Since = r.At
@@ -249,7 +265,7 @@ func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standin
 	}
 	switch {
 	case !unresolved:
-		s.Kind = Free
+		s.Kind, s.Refused = Free, false
 	case newest.State == stateClaimed && l.alive(newest):
 		s.Kind = Busy
 	default:
@@ -401,5 +417,12 @@ func (l *Ledger) until(ctx context.Context, op func() error) error {
 }
 
 func (c Claim) record(s state, callID string) record {
-	return record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.fingerprint, At: c.at, CallID: callID}
+	r := record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.fingerprint, At: c.at, CallID: callID}
+	if c.attempt > 1 {
+		r.Sent = c.sent
+	}
+	if s == stateHeld {
+		r.Refused, r.Shown = c.finding.Refused, c.finding.Shown
+	}
+	return r
 }
