@@ -58,6 +58,7 @@ var alike = map[string]map[string]string{
 	"plugin/callsim":                   {"accepted": "the pretend API's answer", "unknown": "its operation of that name"},
 	"cmd/demo/report.go":               {"duplicate": "reads records as a user does; cmd cannot import plugin/internal"},
 	"cmd/benthos-happyrobot/main.go":   {"unknown": "a build without a date"},
+	"cmd/benthos-happyrobot/caches.go": {"ledger": "a field's name"},
 }
 
 func TestWordsAreLiteralsInOneFileOnly(t *testing.T) {
