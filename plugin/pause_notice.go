@@ -110,7 +110,11 @@ func (p *pauses) more(cause string, since time.Time) string {
 	if age := time.Since(since).Round(time.Second); age > 0 {
 		fmt.Fprintf(&b, ", for %v now", age)
 	}
-	b.WriteString(", none of them fails.")
+	if cause == words.CauseRefusals {
+		b.WriteString("; one is tried after each pause, and fails if it is refused again.")
+	} else {
+		b.WriteString(", none of them fails.")
+	}
 	return b.String()
 }
 

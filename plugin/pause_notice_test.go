@@ -77,7 +77,11 @@ func TestComponentsWithTheSameSeriesShowAPauseTogether(t *testing.T) {
 	res := service.MockResources()
 	one, other := newPauses(res), newPauses(res)
 	shown := func() int64 { return seen["ledger"] }
-	look := func() { one.series.mu.Lock(); seen["ledger"] = int64(one.series.waiting["ledger"]); one.series.mu.Unlock() }
+	look := func() {
+		one.series.mu.Lock()
+		seen["ledger"] = int64(one.series.waiting["ledger"])
+		one.series.mu.Unlock()
+	}
 	one.notice("ledger").Trouble(errors.New("away"))
 	other.notice("ledger").Trouble(errors.New("away"))
 	one.notice("ledger").Recovered()
