@@ -142,6 +142,7 @@ const (
 	CauseClaimedElsewhere = "claimed_elsewhere"
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
+	CauseCallRateLimit    = "call_rate_limit"
 )
 
 // Cause is a cause of a pause.
@@ -150,12 +151,13 @@ type Cause struct{ Name, Meaning string }
 // Causes of a pause. None of them fails a message.
 var Causes = []Cause{
 	{CauseSetup, "the API refuses the key, or the URL is wrong"},
-	{CauseRateLimited, "the API asks to slow down, or the account is used up"},
+	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
 	{CauseLedger, "the ledger cannot be read or written"},
 	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
 	{CauseFailures, "the output `failures` takes nothing"},
+	{CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
 }
 
 // Names of metadata.
