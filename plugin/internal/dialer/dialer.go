@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,8 +40,11 @@ type Options struct {
 	Shared *Shared
 
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
+
+	MaxRejectsInARow int // calls that come rejected before the stream pauses; 0 for any number
 
 	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
 	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
@@ -66,6 +70,10 @@ type Dialer struct {
 	opts   Options
 	gate   *gate
 	shared *Shared
+	brake  *brake
+
+	permits *permits // nil: calls need none
+	tally   tally
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -78,7 +86,11 @@ func New(api API, l *ledger.Ledger, opts Options) *Dialer {
 	if opts.Shared == nil {
 		opts.Shared = &Shared{}
 	}
-	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), shared: opts.Shared}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts), shared: opts.Shared}
+	if opts.Calls != nil {
+		d.permits = &permits{limit: *opts.Calls}
+	}
+	return d
 }
 
 // job is one call on its way through the rounds.
@@ -99,6 +111,9 @@ type job struct {
 	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
+	asked  bool // the ledger was asked about it before a permit was
+	permit bool // it may be placed, as far as the limit of calls goes
+
 	later   *postponement // nil: it was never put off
 	verdict *Verdict      // of the guards, when they were last asked; nil: allowed
 }
@@ -111,7 +126,9 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
+	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
 	r := run{Dialer: d}
+	defer r.uncount()
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
@@ -119,7 +136,10 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	if d.opts.DryRun {
 		decide = r.dryRun
 	}
-	err := decide(ctx, jobs)
+	err := decide(ctx, valid)
+	if err == nil {
+		err = r.reject(ctx, rejected)
+	}
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -152,6 +172,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 			return nil
 		}
 		group := q.next()
+		r.count(group, &q)
 		if group == nil {
 			if err := r.awaitLater(ctx, &q); err != nil {
 				return err
@@ -162,9 +183,36 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(group, func(j *job) bool { return j.result.Outcome == Duplicate }) {
+			r.brake.knows()
+		}
 		q.update(next)
 	}
 	r.pauseOver()
+	return nil
+}
+
+// reject decides calls that came rejected: last, so that those of a batch that go through
+// count first. While the brake is on for them, they fail one by one, as it says.
+func (r *run) reject(ctx context.Context, rejected []*job) error {
+	ctx, cancel := r.inTime(ctx)
+	defer cancel()
+	for i, j := range rejected {
+		r.count(rejected[i:], &queue{})
+		for fails := r.opts.DryRun; !fails; {
+			try, err := r.brake.enter(ctx, false)
+			switch {
+			case err == nil:
+				fails = r.brake.rejects(try, j.call.Rejection.Err)
+				r.brake.leave(try)
+			case r.gaveUp():
+				fails = true
+			default:
+				return err
+			}
+		}
+		j.result = *j.call.Rejection
+	}
 	return nil
 }
 
@@ -184,18 +232,17 @@ func (r *run) gaveUp() bool {
 	return !r.giveUp.IsZero() && !time.Now().Before(r.giveUp)
 }
 
-// afterwards is for what must be finished once a request has left: it outlives
-// ctx by one timeout, so that a shutdown records what was dialed, but ends.
+// afterwards is for what must be recorded of a request that has left: it outlives ctx by
+// one timeout, so that a shutdown records what was dialed, but ends.
 func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(r.opts.Timeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-out.Done():
-		}
-	})
-	return out, func() { stop(); cancel() }
+	return pause.Afterwards(ctx, r.opts.Timeout)
+}
+
+// stopGrace is how long a shutdown waits for the ledger where no request is under way: what
+// is not written then leaves a claim in doubt, which is safe.
+const stopGrace = time.Second
+
+// shortly is for what had better be recorded, but need not be: it outlives ctx by a second.
+func (r *run) shortly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return pause.Afterwards(ctx, stopGrace)
 }

@@ -30,8 +30,14 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
 	e, why := r.place(ctx, t, jobs, began)
-	e.keep = func(hits []hit) { r.accept(ctx, hits) }
+	e.keep = func(hits []hit) {
+		if len(hits) > 0 {
+			r.brake.accepts(began)
+		}
+		r.accept(ctx, hits)
+	}
 	absent, doubtful, err := r.created(ctx, jobs, e)
+	spend(jobs, absent)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
 	// them need not wait for the claims to grow stale.
 	r.hold(ctx, doubtful, e.doubt)
@@ -40,6 +46,9 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	}
 	r.release(ctx, absent)
 	if e.then == narrow && len(jobs) == 1 {
+		if !r.brake.refuses(t.try, jobs[0].call.Ref, e.status, why) {
+			return [][]*job{jobs}, nil
+		}
 		jobs[0].result = Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: e.status, Err: why}.result()
 		return nil, nil
 	}
@@ -180,7 +189,7 @@ func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
 	if len(doubtful) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	r.forEach(doubtful, func(_ int, j *job) {
 		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
@@ -194,7 +203,7 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	for _, g := range r.opts.Guards { // before another process can take the claims
 		g.Release(ctx, callsOf(jobs))
