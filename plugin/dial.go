@@ -17,6 +17,7 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldOnUnknown = "on_unknown"
 	dfFieldSettle    = "settle"
 	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldRefSalt   = "dial_ref_salt"
 	dfFieldDryRun    = "dry_run"
 )
 
@@ -40,6 +41,12 @@ func dialFields() []*service.ConfigField {
 			Description("The most calls in one request. A larger batch is split.").
 			Default(20).
 			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
+		service.NewStringField(dfFieldRefSalt).
+			Description("A secret that keeps `dial_ref` from revealing the key of a lead. Without it `dial_ref` is a plain digest: if `dedupe_key` is a phone number, whoever sees `dial_ref` finds the number by trying them all. With it `dial_ref` is an HMAC. Use at least 16 random characters, the same for all processes that share the ledger. It changes only what the API is sent, and what logs and records show: leads in the ledger stay known when it is set, changed or removed, and calls in doubt are looked up by the reference that they were sent with.").
+			Example("${HAPPYROBOT_DIAL_REF_SALT}").
+			Secret().
+			Default("").
+			Advanced(),
 		service.NewBoolField(dfFieldDryRun).
 			Description("Check messages and log what would be dialed, but place no calls. The ledger is not touched.").
 			Default(false),
@@ -71,6 +78,9 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
+		return nil, err
+	}
+	if e.calls.refSalt, err = conf.FieldString(dfFieldRefSalt); err != nil {
 		return nil, err
 	}
 	opts, err := dialOptions(conf, client, res)
@@ -163,7 +173,10 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 		if r.Outcome == dialer.DryRun {
 			r = e.dryRunResult(calls[j], r)
 		}
-		fates[origin[j]].Result = r
+		f := &fates[origin[j]]
+		if f.Result = r; r.Ref != "" {
+			f.ref = r.Ref
+		}
 	}
 	for i, f := range fates {
 		if f.Outcome == "" {

@@ -22,6 +22,7 @@ const maxCallBytes = 256 << 10
 type callBuilder struct {
 	mapping   *bloblang.Executor
 	dedupeKey *dedupeKey // nil: the call itself is the key
+	refSalt   string     // dial_ref_salt
 	members   memberRules
 	region    string      // of numbers that are not international
 	numbers   phone.Rules // which numbers are called
@@ -106,7 +107,7 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 			return dialer.Call{}, err
 		}
 	}
-	call, size, err := newCall(key, request)
+	call, size, err := newCall(key, b.refSalt, request)
 	if err != nil {
 		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // This file says who decides a claim left by a crash: the next process to see its lead.
@@ -19,15 +20,12 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	now := time.Now()
 	e := evidence{action: actions[happyrobot.ClassUnknown], began: now, ended: now, settled: now}
 	for _, j := range doubts {
-		if j.doubt.Last.IsZero() {
-			// A record that cannot be read could be of any time in the window.
-			if j.seenAt.IsZero() {
-				j.seenAt = now
-			}
-			j.doubt.Since, j.doubt.Last = now.Add(-r.opts.Window), j.seenAt
+		since := j.doubt.Since
+		if since.IsZero() { // a record that cannot be read could be of any time in the window
+			since = now.Add(-r.opts.Window)
 		}
-		if j.doubt.Since.Before(e.began) {
-			e.began = j.doubt.Since
+		if since.Before(e.began) {
+			e.began = since
 		}
 		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.Settle); s.After(e.settled) {
 			e.settled = s
@@ -47,7 +45,11 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 	var taken []hit
 	for _, h := range hits {
-		claim, won, err := r.ledger.TakeOver(ctx, h.job.call.Ref, h.job.call.Fingerprint, h.job.doubt)
+		d := h.job.call.dial()
+		if d.Ref = h.call.Ref; h.job.doubt.Fingerprint != "" {
+			d.Fingerprint = h.job.doubt.Fingerprint
+		}
+		claim, won, err := r.ledger.TakeOver(ctx, d, h.job.doubt)
 		switch {
 		case err != nil: // shutting down: undecided
 		case won:
@@ -58,6 +60,13 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 		}
 	}
 	r.accept(ctx, taken)
+	for _, h := range taken {
+		j := h.job
+		if j.result.Outcome == Accepted && j.conflicts(j.doubt) {
+			j.result = conflict(h.call.ID, "a call with other contents")
+		}
+		j.result.Ref = j.otherRef(h.call.Ref)
+	}
 	return lost
 }
 
@@ -66,23 +75,38 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job) {
 	for _, j := range doubtful {
 		// Where the API drops our reference, being absent proves nothing.
-		if r.opts.OnUnknown == RedialAbsent && !j.unclear() && !r.echoMissing.Load() {
+		if r.opts.OnUnknown == RedialAbsent && !j.unclear() && !r.echoMissing.Load() && !j.unnamed() && !j.conflicts(j.doubt) {
 			j.ruledOut = attempt(j)
-			j.elsewhere = false // until it is seen there again
 			redial = append(redial, j)
 			continue
 		}
-		j.result = held(r.notFound(j))
+		j.result = r.notFound(j)
 	}
 	return redial
 }
 
-// notFound is why a call is in doubt after it was looked up.
-func (r *run) notFound(j *job) error {
-	if j.notLookedUp {
-		return fmt.Errorf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
-	}
-	return fmt.Errorf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
+// refs are the names that the API may list a call under: that of this process, and those
+// of earlier attempts, when dial_ref_salt may have been another.
+func (j *job) refs() []string { return append([]string{j.call.Ref}, j.doubt.Refs...) }
+
+// unnamed says whether an attempt of a call may have had a name that nobody knows: its
+// record cannot be read, and a salt is in use.
+func (j *job) unnamed() bool {
+	return j.doubt.Kind == ledger.InDoubt && j.doubt.Since.IsZero() && j.call.Ref != j.call.key()
 }
 
-func held(why error) Result { return Fail(Held, ReasonUnknown, why) }
+// notFound is the result of a call in doubt that no list showed.
+func (r *run) notFound(j *job) Result {
+	const notAgain = "the call may have been placed, and %s; it is not dialed again"
+	switch {
+	case j.conflicts(j.doubt):
+		return conflict("", "a call with other contents, which may have been placed and was not found")
+	case j.notLookedUp:
+		return Fail(Held, ReasonNotLookedUp, fmt.Errorf(notAgain, fmt.Sprintf("the list of calls could not be read within %v", r.opts.MaxElapsedTime)))
+	case j.unnamed():
+		return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, "the ledger's record of it cannot be read, so its dial_ref is not known"))
+	case j.unmarked:
+		return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, "the API lists a call to its number without a dial_ref"))
+	}
+	return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, fmt.Sprintf("%v later the API did not list it", r.opts.Settle)))
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -16,8 +17,8 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	// A claim is good for one timeout. A process that was frozen in between, or
 	// that a slow ledger kept, must not dial on a claim that another replica may
 	// be about to take over: it claims afresh.
-	began := oldestClaim(jobs)
-	if slow := time.Since(began) > r.opts.Timeout/2; slow || !r.gate.valid(t) {
+	oldest := oldestClaim(jobs)
+	if slow := oldest.Age() > r.opts.Timeout/2; slow || !r.gate.valid(t) {
 		r.release(ctx, jobs)
 		r.gate.leave(t)
 		if slow {
@@ -28,7 +29,7 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		// A ledger that is too slow for the timeout gets some rest.
 		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
-	e, why := r.place(ctx, t, jobs, began)
+	e, why := r.place(ctx, t, jobs, oldest.At())
 	e.keep = func(hits []hit) { r.accept(ctx, hits) }
 	absent, doubtful, err := r.created(ctx, jobs, e)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
@@ -107,14 +108,8 @@ func callsOf(jobs []*job) []*Call {
 	return calls
 }
 
-func oldestClaim(jobs []*job) time.Time {
-	oldest := jobs[0].claim.At()
-	for _, j := range jobs {
-		if j.claim.At().Before(oldest) {
-			oldest = j.claim.At()
-		}
-	}
-	return oldest
+func oldestClaim(jobs []*job) ledger.Claim {
+	return slices.MinFunc(jobs, func(a, b *job) int { return a.claim.At().Compare(b.claim.At()) }).claim
 }
 
 // hold records that the outcome of these calls' requests is not known.
