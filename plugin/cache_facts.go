@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,96 +13,71 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
-// cacheRole is what a component keeps in a cache.
-type cacheRole struct {
-	is       string // what it is, at the beginning of a sentence
-	field    string // that names the cache
-	replaced string // what follows from other contents: whole sentences
-
-	// unfit says why a cache cannot be used, "" if it can: words that follow its name.
-	unfit func(store.Facts) string
-	// warns makes what is unfit a warning.
-	warns bool
-}
-
-var ledgerRole = cacheRole{
-	is: "Ledger", field: dfFieldLedger,
-	replaced: "Leads that were called before are not known there, and are called again if they are delivered again.",
-	unfit: func(f store.Facts) string {
-		switch {
-		case f.MayEvict != "":
-			return "may forget records before their time, because " + f.MayEvict + ": leads could be called twice. " +
-				"Change that setting, or use a cache that keeps its records: `bbolt`, `postgres`, or `redis` with `maxmemory-policy noeviction`"
-		case !f.KeepsTTL:
-			return "does not keep a record for as long as `" + dfFieldDedupeWindow + "` says: leads could be called twice. " +
-				"Use a cache that does: `bbolt`, `postgres` or `redis`"
-		}
-		return ""
-	},
-}
-
-var cursorRole = cacheRole{
-	is: "Cursor", field: icFieldCache,
-	replaced: "The input continues from what it has in memory, and saves it there.",
-	unfit: func(f store.Facts) string {
-		if f.MayEvict == "" {
-			return ""
-		}
-		return "may forget the cursor, because " + f.MayEvict + ": after a restart calls would be emitted again, or never. " +
-			"Change that setting, or use a cache that keeps its records: `bbolt`, `postgres`, or `redis` with `maxmemory-policy noeviction`"
-	},
-}
-
-var eventsRole = cacheRole{
-	is: "Event-id cache", field: iwFieldCache,
-	replaced: "Events that were taken before are not known there, and are delivered again if they are sent again.",
-	unfit: func(f store.Facts) string {
-		if f.MayEvict == "" {
-			return ""
-		}
-		return "may forget events before their time, because " + f.MayEvict + ": an event that is sent again may be delivered twice"
-	},
-	warns: true,
-}
-
-// unfitError is why a cache cannot be used in its role.
-type unfitError struct{ label, why string }
-
-func (e *unfitError) Error() string { return fmt.Sprintf("cache %q %s", e.label, e.why) }
-
 // watchedCache is a cacheResource that knows what its cache is, and notices when another
 // takes its place. While it cannot be known what the cache is, or the cache is unfit for
 // its role, every operation fails.
+//
+// One of ours states what it is. Any other is tried out, and has a mark: it is read before
+// items are added, so with each batch of claims, and before others are set, but then not
+// more often than markRest says.
 type watchedCache struct {
 	cacheResource
 	role cacheRole
 	log  pause.Logger
 
+	asking chan struct{} // one at a time
+
 	mu    sync.Mutex
 	known knownCache
+	held  knownCache // the last that may hold something: known, unless that is foreign and unfit
 }
+
+const (
+	// markRest is how long a foreign cache that was seen counts as the same.
+	markRest = time.Second
+	// markKept is how often its mark is written again, so that it does not expire.
+	markKept = time.Hour
+)
 
 // knownCache is what is known of the cache behind a label.
 type knownCache struct {
-	asked  bool
+	asked  int // how often
 	ours   bool
 	stated store.Stated // of one of ours
 	made   uint64       // statements of this process when a foreign one was asked
 	unfit  error
+
+	// Of a foreign one:
+	mark string
+	flat bool      // see store.FlatName
+	seen time.Time // the mark
+	kept time.Time // the mark
 }
 
-// current reports whether it is certainly the same cache still. One of ours is closed
-// before another takes its place, and asking a foreign one costs a round trip, so it is
-// only asked again when it may have been replaced by one of ours.
+// name is what a key is called there.
+func (k knownCache) name(key string) string {
+	if k.flat {
+		return store.FlatName(key)
+	}
+	return key
+}
+
+// current reports whether it is certainly the same cache still, as far as that is known
+// without asking. One of ours is closed before another takes its place. A foreign one has
+// a mark to be looked at, and may have been replaced by one of ours. If it is unfit,
+// whatever takes its place is looked at soon.
 func (k knownCache) current() bool {
 	if k.ours {
 		return k.stated.Stands()
 	}
-	return k.asked && k.made == store.StatementsMade()
+	return k.asked > 0 && k.made == store.StatementsMade() && (k.unfit == nil || time.Since(k.seen) < markRest)
 }
 
 func newWatchedCache(res *service.Resources, label string, role cacheRole) *watchedCache {
-	return &watchedCache{cacheResource: cacheResource{res: res, label: label}, role: role, log: res.Logger()}
+	return &watchedCache{
+		cacheResource: cacheResource{res: res, label: label}, role: role, log: res.Logger(),
+		asking: make(chan struct{}, 1),
+	}
 }
 
 // startPatience is how long the start waits for what a cache says of itself. Components
@@ -115,65 +89,152 @@ const startPatience = 3 * time.Second
 func (w *watchedCache) check() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
-	err := w.with(ctx, func(store.Store, store.Facts) error { return nil })
+	err := w.with(ctx, 0, func(store.Store, knownCache) error { return nil })
 	if unfit := (*unfitError)(nil); errors.As(err, &unfit) {
 		return fmt.Errorf("%s: %w", w.role.field, unfit)
 	}
 	return nil
 }
 
-// with does something with a cache that is fit for its role, whose facts are those that
-// it states now. It is not swapped meanwhile.
-func (w *watchedCache) with(ctx context.Context, do func(store.Store, store.Facts) error) error {
+const trusting = time.Duration(1<<63 - 1)
+
+// with does something with a cache that is fit for its role, of which is known what it is
+// now. It is not swapped meanwhile. A foreign one is looked at if that is longer ago than
+// rest.
+func (w *watchedCache) with(ctx context.Context, rest time.Duration, do func(store.Store, knownCache) error) error {
 	return w.access(ctx, func(cache store.Store) error {
-		facts, err := w.facts(ctx, cache)
+		known, err := w.look(ctx, cache, rest)
 		if err != nil {
-			return err
+			return fmt.Errorf("asking cache %q what it is: %w", w.label, err)
 		}
-		return do(cache, facts)
+		if known.unfit != nil {
+			return known.unfit
+		}
+		return do(cache, known)
 	})
 }
 
-func (w *watchedCache) facts(ctx context.Context, cache store.Store) (store.Facts, error) {
+func (w *watchedCache) latest() knownCache {
 	w.mu.Lock()
-	known := w.known
-	w.mu.Unlock()
-	if !known.current() {
-		var err error
-		if known, err = w.ask(ctx, cache); err != nil {
-			return store.Facts{}, fmt.Errorf("asking cache %q what it is: %w", w.label, err)
-		}
-	}
-	return known.stated.Facts, known.unfit
+	defer w.mu.Unlock()
+	return w.known
 }
 
-// ask learns what the cache is, and reports that it is another one than before.
+// look makes sure of what the cache is.
+func (w *watchedCache) look(ctx context.Context, cache store.Store, rest time.Duration) (knownCache, error) {
+	known := w.latest()
+	if same, err := w.same(ctx, cache, known, rest); err != nil || same {
+		return known, err
+	}
+	select {
+	case w.asking <- struct{}{}:
+	case <-ctx.Done():
+		return knownCache{}, context.Cause(ctx)
+	}
+	defer func() { <-w.asking }()
+	// Whoever has asked meanwhile has asked this cache: none is swapped while one of us uses it.
+	if now := w.latest(); now.asked != known.asked && now.current() {
+		return now, nil
+	}
+	return w.ask(ctx, cache)
+}
+
+// same reports whether the cache is the known one.
+func (w *watchedCache) same(ctx context.Context, cache store.Store, known knownCache, rest time.Duration) (bool, error) {
+	if !known.current() {
+		return false, nil
+	}
+	now := time.Now()
+	if known.ours || known.unfit != nil || now.Sub(known.seen) < rest {
+		return true, nil
+	}
+	mark, err := store.Mark(ctx, cache)
+	if err != nil {
+		return false, err
+	}
+	if mark != known.mark {
+		return false, nil
+	}
+	keep := now.Sub(known.kept) >= markKept
+	w.mu.Lock()
+	if w.known.asked == known.asked {
+		w.known.seen = now
+		if keep {
+			w.known.kept = now
+		}
+	}
+	w.mu.Unlock()
+	if keep {
+		_ = store.KeepMark(ctx, cache, mark) // or in an hour
+	}
+	return true, nil
+}
+
+// ask learns what the cache is, and reports that it is another one than before. Only one
+// of us does so at a time.
 func (w *watchedCache) ask(ctx context.Context, cache store.Store) (now knownCache, err error) {
-	now = knownCache{asked: true, made: store.StatementsMade()}
+	w.mu.Lock()
+	known, before := w.known, w.held
+	w.mu.Unlock()
+	now = knownCache{asked: known.asked + 1, made: store.StatementsMade()}
 	if now.stated, now.ours, err = store.Ask(ctx, cache); err != nil {
 		return now, err
 	}
 	var unfit error
-	if why := w.role.unfit(now.stated.Facts); now.ours && why != "" {
-		unfit = &unfitError{label: w.label, why: why}
-	}
-	if !w.role.warns {
-		now.unfit = unfit
+	if now.ours {
+		if why := w.role.unfit(now.stated.Facts); why != "" {
+			unfit = &unfitError{label: w.label, why: why}
+		}
+		if !w.role.warns {
+			now.unfit = unfit
+		}
+	} else if err = w.tryOut(ctx, cache, known, &now); err != nil {
+		return now, err
 	}
 	w.mu.Lock()
-	before := w.known
 	w.known = now
+	if now.ours || now.unfit == nil {
+		w.held = now
+	}
 	w.mu.Unlock()
-	w.report(before, now)
+	if now.ours || now.unfit == nil {
+		w.report(before, now)
+	}
 	if w.role.warns && unfit != nil && before.stated.Instance != now.stated.Instance {
 		w.log.Warnf("%s warning: %v.", w.role.is, unfit)
 	}
 	return now, nil
 }
 
+// tryOut reads the mark of a foreign cache. One that was not there before is tried out.
+func (w *watchedCache) tryOut(ctx context.Context, cache store.Store, known knownCache, now *knownCache) (err error) {
+	if now.mark, err = store.Mark(ctx, cache); err != nil {
+		return err
+	}
+	now.seen, now.kept, now.flat = time.Now(), known.kept, known.flat
+	if known.asked > 0 && !known.ours && known.unfit == nil && now.mark == known.mark {
+		return nil
+	}
+	found, err := w.role.trial.Run(ctx, cache)
+	if err != nil {
+		return err
+	}
+	now.flat, now.kept = found.Flat, time.Time{}
+	if found.Unfit != "" {
+		now.unfit = &unfitError{label: w.label, why: fmt.Sprintf(w.role.failed, found.Unfit)}
+	}
+	return nil
+}
+
 func (w *watchedCache) report(before, now knownCache) {
+	foreign := !before.ours && !now.ours
 	switch {
-	case !before.asked || before.stated.Instance == now.stated.Instance:
+	case before.asked == 0:
+	case foreign && before.mark == now.mark, foreign && now.seen.Sub(before.seen) > store.MarkTTL/2: // or it has expired
+	case foreign:
+		w.log.Warnf("%s replaced: cache %q does not have the mark that it had. So its contents are others, or it forgets some before their time. %s",
+			w.role.is, w.label, w.role.replaced)
+	case before.stated.Instance == now.stated.Instance:
 	case before.ours && now.ours && before.stated.Data == now.stated.Data:
 		w.log.Infof("%s reopened: cache %q has the same contents as before.", w.role.is, w.label)
 	case now.ours:
@@ -184,57 +245,4 @@ func (w *watchedCache) report(before, now knownCache) {
 }
 
 // exclusive reports whether no other process can use the cache that was used last.
-func (w *watchedCache) exclusive() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.known.stated.Exclusive
-}
-
-// Get implements store.Store.
-func (w *watchedCache) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = w.with(ctx, func(cache store.Store, _ store.Facts) error {
-		value, err = cache.Get(ctx, key)
-		return err
-	})
-	return value, err
-}
-
-// Set implements store.Store.
-func (w *watchedCache) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return w.with(ctx, func(cache store.Store, _ store.Facts) error { return cache.Set(ctx, key, value, ttl) })
-}
-
-// Add implements store.Store.
-func (w *watchedCache) Add(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
-	return w.with(ctx, func(cache store.Store, _ store.Facts) error { return cache.Add(ctx, key, value, ttl) })
-}
-
-// Delete implements store.Store.
-func (w *watchedCache) Delete(ctx context.Context, key string) error {
-	return w.with(ctx, func(cache store.Store, _ store.Facts) error { return cache.Delete(ctx, key) })
-}
-
-// AddAll implements store.Batcher, for a cache that has one.
-func (w *watchedCache) AddAll(ctx context.Context, items []store.Item) (errs []error) {
-	err := w.with(ctx, func(_ store.Store, facts store.Facts) error {
-		if facts.Batcher == nil {
-			return store.ErrAlone
-		}
-		errs = facts.Batcher.AddAll(ctx, items)
-		return nil
-	})
-	if err != nil {
-		return slices.Repeat([]error{err}, len(items))
-	}
-	return errs
-}
-
-// SetAll implements store.Batcher, for a cache that has one.
-func (w *watchedCache) SetAll(ctx context.Context, items []store.Item) error {
-	return w.with(ctx, func(_ store.Store, facts store.Facts) error {
-		if facts.Batcher == nil {
-			return store.ErrAlone
-		}
-		return facts.Batcher.SetAll(ctx, items)
-	})
-}
+func (w *watchedCache) exclusive() bool { return w.latest().stated.Exclusive }

@@ -200,7 +200,7 @@ func failedLookup(err error) *enrichment {
 func (l *callLookup) key(id string) string {
 	parts := slices.DeleteFunc(slices.Clone(l.include), func(p string) bool { return p == partRecording })
 	slices.Sort(parts)
-	return "happyrobot_call/1/" + strings.Join(slices.Compact(parts), "+") + "/" + id
+	return store.FlatName("happyrobot_call/1/" + strings.Join(slices.Compact(parts), "+") + "/" + id)
 }
 
 // kept gets a finished call from the cache.

@@ -138,7 +138,7 @@ func TestWhatIsKeptOfAnotherCallIsIgnored(t *testing.T) {
 		before := srv.Sim.RequestsOf("getCall")
 		s := run(t, parts{
 			processors: []string{callYAML(srv.URL, "cache: calls")},
-			resources:  fmt.Sprintf("cache_resources:\n  - label: calls\n    memory: {init_values: {%q: %q}}\n", "happyrobot_call/1/transcript/"+id, tc.kept),
+			resources:  fmt.Sprintf("cache_resources:\n  - label: calls\n    memory: {init_values: {%q: %q}}\n", "happyrobot_call.1.transcript."+id, tc.kept),
 		})
 		require.NoError(t, s.deliver(ask(id)))
 		out := s.out.all()

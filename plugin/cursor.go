@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -18,9 +17,8 @@ type cursor struct {
 	key   string
 }
 
-// cursorTTL keeps a cache's default from forgetting the cursor. It is the longest
-// that every cache understands: memcached takes more for a date.
-const cursorTTL = 30 * 24 * time.Hour
+// cursorTTL keeps a cache's default from forgetting the cursor.
+const cursorTTL = store.MarkTTL
 
 // newCursor is the cursor of one input in the cache with this label. Inputs of one
 // component that share a cache need a label each: it is part of the key.
@@ -29,7 +27,7 @@ const cursorTTL = 30 * 24 * time.Hour
 // Save, which follows the next acknowledgement and comes once an hour at least. What is
 // saved is the whole state, so nothing of the other cache is missed.
 func newCursor(res *service.Resources, cacheLabel, component string) (cursor, error) {
-	cache := newWatchedCache(res, cacheLabel, cursorRole)
+	cache := newWatchedCache(res, cacheLabel, cursorRole(component))
 	return cursor{cache: cache, key: component + "/" + cmp.Or(res.Label(), "default")}, cache.check()
 }
 

@@ -16,6 +16,7 @@ import (
 const ( // df: dial fields, of the output and the processor
 	dfFieldOnUnknown = "on_unknown"
 	dfFieldSettle    = "settle"
+	dfFieldRedials   = "max_redials"
 	dfFieldMaxCalls  = "max_calls_per_request"
 	dfFieldRefSalt   = "dial_ref_salt"
 	dfFieldDryRun    = "dry_run"
@@ -35,8 +36,13 @@ func dialFields() []*service.ConfigField {
 		}).Description("What to do with a call that may have been placed, and that the API does not list.").
 			Default(string(dialer.Hold)),
 		service.NewDurationField(dfFieldSettle).
-			Description("How long after a request a created call may take to be listed by the API.").
+			Description("How long after a request a created call may take to be listed by the API. It doubles each time a lead is sent again.").
 			Default("30s"),
+		service.NewIntField(dfFieldRedials).
+			Description("With `on_unknown: redial_absent`, how many times a lead may be sent again after a request left, across restarts. Beyond that the message is `held`. `0` never sends one again. Requests that the API answered with 5xx while it accepted no other call do not count.").
+			Default(3).
+			LintRule(`root = if this < 0 { [ "` + "`max_redials`" + ` must not be negative; 0 never sends a lead again" ] }`).
+			Advanced(),
 		service.NewIntField(dfFieldMaxCalls).
 			Description("The most calls in one request. A larger batch is split.").
 			Default(20).
@@ -132,10 +138,19 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 		return o, err
 	}
 	o.OnUnknown = dialer.OnUnknown(onUnknown)
+	if o.MaxRedials, err = conf.FieldInt(dfFieldRedials); err != nil {
+		return o, err
+	}
+	if o.MaxRedials < 0 {
+		return o, fmt.Errorf("%s: must not be negative", dfFieldRedials)
+	}
 	if o.DryRun, err = conf.FieldBool(dfFieldDryRun); err != nil {
 		return o, err
 	}
 	o.Timeout = client.options.Timeout
+	if open := o.LongestClaim(); o.Window <= open {
+		return o, fmt.Errorf("%s: %v is too short: a claim may stay open for %v, which is %s, doubled with each of %s, and more", dfFieldDedupeWindow, o.Window, open, dfFieldSettle, dfFieldRedials)
+	}
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime

@@ -23,7 +23,8 @@
 //	dedupe_key*.go       the key that names a lead; of what it is made, and what names none
 //	dial_numbers.go      which numbers are called
 //	ledger_open.go       the ledger that a config names
-//	cache.go             a Benthos cache as a store; cache_facts.go learns what it is, and that it was replaced
+//	cache.go             a Benthos cache as a store; cache_watched.go the same for one that must be fit for its role
+//	cache_facts.go       learns what a cache is, and that it was replaced; cache_roles.go says what must be known of it
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text

@@ -42,7 +42,7 @@ func openLedger(conf *service.ParsedConfig, res *service.Resources, o dialer.Opt
 		if err := res.AccessCache(context.Background(), label, func(service.Cache) {}); err != nil {
 			return nil, fmt.Errorf("%s: opening cache %q: %w", dfFieldLedger, label, err)
 		}
-		cache := newWatchedCache(res, label, ledgerRole)
+		cache := newWatchedCache(res, label, ledgerRole(o.Window))
 		if err := cache.check(); err != nil {
 			return nil, err
 		}

@@ -31,6 +31,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, refuse_types: [satellite, toll_free]}`, `happyrobot_dial: {api_key: k, refuse_types: [Satellite]}`, "refuse_types"},
 		{"output", `happyrobot_dial: {api_key: k, on_unknown: hold}`, `happyrobot_dial: {api_key: k, on_unknown: guess}`, "guess"},
 		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
+		{"output", `happyrobot_dial: {api_key: k, max_redials: 0}`, `happyrobot_dial: {api_key: k, max_redials: -1}`, "max_redials"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
 		{"output", `happyrobot_dial: {api_key: k, batching: {count: 5, processors: []}, failures: {drop: {}}}`, `happyrobot_dial: {api_key: k, batching: {count: 5, processors: [{mapping: root = this}]}}`, "batching.processors: not supported"},

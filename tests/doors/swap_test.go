@@ -135,3 +135,62 @@ func TestALedgerWhoseSwapFailedIsWaitedFor(t *testing.T) {
 	s.logs(`Ledger reopened: cache \"ledger\" has the same contents as before.`, 1)
 	assert.Equal(t, map[string]int{"a": 1, "b": 1}, s.sim.CallsByLead(t))
 }
+
+const lostItsMark = `Ledger replaced: cache \"ledger\" does not have the mark that it had.`
+
+func TestALedgerOfAnothersIsSwappedAndThatIsNoticed(t *testing.T) {
+	folder := t.TempDir()
+	files := fmt.Sprintf("file: { directory: %q }", folder)
+	s := startSwapped(t, files)
+	s.dialed("a")
+	s.dialed("a")
+
+	require.Equal(t, http.StatusOK, s.swap(files))
+	s.dialed("a")
+	assert.NotContains(t, s.Log(), "replaced", "the contents are the same")
+	assert.Equal(t, map[string]int{"a": 1}, s.sim.CallsByLead(t))
+
+	for n := range 2 {
+		require.Equal(t, http.StatusOK, s.swap("memory: {}"))
+		s.dialed("a")
+		s.dialed("a")
+		s.logs(lostItsMark, n+1)
+		assert.Equal(t, map[string]int{"a": 2 + n}, s.sim.CallsByLead(t), "as the warning says")
+	}
+
+	require.Equal(t, http.StatusOK, s.swap(files))
+	s.dialed("a")
+	s.dialed("b")
+	s.logs(lostItsMark, 3)
+	assert.Equal(t, map[string]int{"a": 3, "b": 1}, s.sim.CallsByLead(t))
+
+	require.Equal(t, http.StatusOK, s.swap(fmt.Sprintf("bbolt: { path: %q }", filepath.Join(t.TempDir(), "one.db"))))
+	s.dialed("c")
+	s.dialed("c")
+	s.logs(`Ledger replaced: cache \"ledger\" has other contents now.`, 1)
+	assert.Equal(t, map[string]int{"a": 3, "b": 1, "c": 1}, s.sim.CallsByLead(t))
+}
+
+// What cannot record a call gets none, whatever was there before.
+func TestALedgerThatIsSwappedForNothingPlacesNoCalls(t *testing.T) {
+	for was, kind := range map[string]string{
+		"ours":     fmt.Sprintf("bbolt: { path: %q }", filepath.Join(t.TempDir(), "one.db")),
+		"anothers": fmt.Sprintf("file: { directory: %q }", t.TempDir()),
+	} {
+		t.Run(was, func(t *testing.T) {
+			s := startSwapped(t, kind)
+			s.dialed("a")
+			require.Equal(t, http.StatusOK, s.swap("noop: {}"))
+			waits := s.dial("b")
+			s.logs("Dialing paused (ledger): ", 1)
+			s.logs("cannot hold a ledger, because it adds a key that it has already", 1)
+			assert.Equal(t, map[string]int{"a": 1}, s.sim.CallsByLead(t))
+
+			require.Equal(t, http.StatusOK, s.swap(kind))
+			assert.Equal(t, http.StatusOK, <-waits)
+			s.dialed("a")
+			assert.Equal(t, map[string]int{"a": 1, "b": 1}, s.sim.CallsByLead(t))
+			assert.NotContains(t, s.Log(), "Ledger replaced", "it is the same again")
+		})
+	}
+}

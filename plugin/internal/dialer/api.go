@@ -33,7 +33,7 @@ type API interface {
 // PlacedCall is a call that the API has, as a reply or a list shows it. Members that
 // are missing there are zero.
 type PlacedCall struct {
-	ID      string          // without one it cannot be recorded, and stands for no call
+	ID      string          // "" if it cannot be read: the call exists, and cannot be recorded
 	Ref     string          // Call.Ref; "" if the API did not hand it back
 	Number  string          // that is called, in any punctuation
 	Created time.Time       // by the API's clock

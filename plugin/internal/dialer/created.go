@@ -70,6 +70,7 @@ type evidence struct {
 //
 //	the reply shows it                          created
 //	the list shows it                           created
+//	the reply or the list does, without an id   doubtful: created, and cannot be recorded
 //	the answer leaves no doubt                  absent
 //	a refusal of several, and no list shows it  absent
 //	a list shows its number, but no reference   doubtful
@@ -87,7 +88,13 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 	}
 	open := jobs
 	if len(e.reply) > 0 {
-		hits := slices.DeleteFunc(match(jobs, e.reply), func(h hit) bool { return !h.found() })
+		var hits []hit
+		for _, h := range match(jobs, e.reply) {
+			h.job.shown = h.job.shown || h.call != nil
+			if h.found() {
+				hits = append(hits, h)
+			}
+		}
 		e.keep(hits)
 		if len(hits) == len(jobs) {
 			return nil, nil, nil
@@ -99,13 +106,14 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 }
 
 // mayBeListed asks once whether any of these calls was created. A limit or a wrong setup
-// may be met in the middle of a batch. If listing is refused, too, the API let nothing
-// in, so nothing was created. More looks would keep these calls in doubt for settle, and
-// a shutdown meanwhile would fail them for a trouble that is not theirs.
+// may be met in the middle of a batch. If listing meets a wrong setup, too, the API let
+// nothing in, so nothing was created: more looks would keep these calls in doubt for
+// settle, for a trouble that is not theirs. Any other answer but a list proves nothing: a
+// limit, say, may be met by a list and not by the calls before it.
 func (r *run) mayBeListed(ctx context.Context, jobs []*job, since time.Time) bool {
 	hits, began, err := r.listed(ctx, jobs, since, true)
 	if err != nil {
-		return began || !happyrobot.ClassOf(err).Declined()
+		return began || happyrobot.ClassOf(err) != happyrobot.ClassSetup
 	}
 	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
 }
@@ -123,7 +131,7 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 	switch {
 	case err != nil:
 		return nil, open, err
-	case len(open) == len(jobs):
+	case len(open) == len(jobs) && !slices.ContainsFunc(jobs, func(j *job) bool { return j.shown }):
 		if settled.After(e.ended) && !slices.ContainsFunc(jobs, (*job).unclear) {
 			r.wholeRefusals.Store(e.status, nil)
 		}
@@ -149,11 +157,16 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 }
 
 // unclear says whether being absent from the list proves nothing about a call.
-func (j *job) unclear() bool { return j.unmarked || j.notLookedUp }
+func (j *job) unclear() bool {
+	return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp || j.unnamed()
+}
 
 // accept records calls that the API has. A call that cannot be recorded before
 // the shutdown's grace ends stays undecided, and its claim in doubt.
 func (r *run) accept(ctx context.Context, hits []hit) {
+	if len(hits) > 0 {
+		r.tookCalls.Store(time.Now().UnixNano())
+	}
 	ctx, cancel := r.afterwards(ctx)
 	defer cancel()
 	claims, ids := make([]ledger.Claim, len(hits)), make([]string, len(hits))

@@ -59,7 +59,7 @@ func TestEachClassHasItsAction(t *testing.T) {
 
 const (
 	notListed   = "held: unknown: the call may have been placed, and 20s later the API did not list it; it is not dialed again"
-	notAsked    = "held: not_looked_up: the call may have been placed, and the list of calls could not be read within 2m30s; it is not dialed again"
+	notAsked    = "held: not_looked_up: the call may have been placed, and the API could not be asked within 2m30s; it is not dialed again"
 	maybeOthers = "held: claimed_elsewhere: another process (PROCESS) may have placed the call; it is not dialed again"
 )
 

@@ -27,6 +27,7 @@ type Options struct {
 	Settle             time.Duration // until a created call is sure to be listed
 	Window             time.Duration // the ledger's memory
 	OnUnknown          OnUnknown
+	MaxRedials         int // how often RedialAbsent sends a call again, see mayRedial
 	MaxCallsPerRequest int
 
 	// Pauses while the API is in trouble. MaxElapsedTime 0 waits for ever; else
@@ -60,9 +61,10 @@ type Dialer struct {
 	opts   Options
 	gate   *gate
 
-	echoMissing     atomic.Bool // a reply came back without our reference: lists prove nothing
-	partialRefusals atomic.Bool // a refusal does not mean that nothing was created
-	wholeRefusals   sync.Map    // statuses that were seen to mean it: int to nothing
+	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
+	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
+	wholeRefusals   sync.Map     // statuses that were seen to mean it: int to nothing
+	tookCalls       atomic.Int64 // when the API last said that it took calls, in Unix nanoseconds
 }
 
 // New makes a dialer.
@@ -78,9 +80,12 @@ type job struct {
 
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
+	sent     int             // how often the call was sent, of the attempts that are ruled out
 
 	unmarked    bool // the API lists a call to this number without a reference
+	shown       bool // the API shows it, without an id that can be read
 	notLookedUp bool // the list could not be read in time
+	tooOften    bool // it was sent again as often as may be
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
 	later   *postponement // nil: it was never put off

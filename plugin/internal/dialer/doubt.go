@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 		if since.Before(e.began) {
 			e.began = since
 		}
-		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.Settle); s.After(e.settled) {
+		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.settleOf(j.doubt.Sent)); s.After(e.settled) {
 			e.settled = s
 		}
 	}
@@ -35,6 +36,14 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	_, doubtful, err := r.created(ctx, doubts, e)
 	if err != nil {
 		return nil, err
+	}
+	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() })
+	for _, j := range refused {
+		j.ruleOut(j.doubt.Attempt, j.doubt.Sent-1)
+	}
+	again = append(again, refused...)
+	for _, j := range doubtful {
+		j.sent = j.doubt.Sent
 	}
 	again = append(again, r.onUnknown(doubtful, func(j *job) int { return j.doubt.Attempt })...)
 	return again, ctx.Err()
@@ -74,9 +83,8 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 // attempt is the number of the attempt that is in doubt.
 func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job) {
 	for _, j := range doubtful {
-		// Where the API drops our reference, being absent proves nothing.
-		if r.opts.OnUnknown == RedialAbsent && !j.unclear() && !r.echoMissing.Load() && !j.unnamed() && !j.conflicts(j.doubt) {
-			j.ruledOut = attempt(j)
+		if r.mayRedial(j) {
+			j.ruleOut(attempt(j), j.sent)
 			redial = append(redial, j)
 			continue
 		}
@@ -95,18 +103,37 @@ func (j *job) unnamed() bool {
 	return j.doubt.Kind == ledger.InDoubt && j.doubt.Since.IsZero() && j.call.Ref != j.call.key()
 }
 
+// mayRedial says whether a call that is not listed may be sent again. Where the API drops
+// our reference, being absent proves nothing. And an API that never lists what it creates
+// must not be sent a call again and again, so MaxRedials is the end. An attempt that does
+// not count, since the API took no call at all, is not limited by it: j.sent is without it.
+func (r *run) mayRedial(j *job) bool {
+	if r.opts.OnUnknown != RedialAbsent || j.unclear() || r.echoMissing.Load() || j.conflicts(j.doubt) {
+		return false
+	}
+	j.tooOften = r.opts.MaxRedials == 0 || j.sent > r.opts.MaxRedials
+	return !j.tooOften
+}
+
+// ruleOut notes that attempts up to a number created no call. sent is how many of them count.
+func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
+
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {
-	const notAgain = "the call may have been placed, and %s; it is not dialed again"
+	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
 	switch {
 	case j.conflicts(j.doubt):
 		return conflict("", "a call with other contents, which may have been placed and was not found")
+	case j.shown || j.doubt.Shown:
+		why = "the API has the call, and gives no id of it that can be read; it is not dialed again"
 	case j.notLookedUp:
-		return Fail(Held, ReasonNotLookedUp, fmt.Errorf(notAgain, fmt.Sprintf("the list of calls could not be read within %v", r.opts.MaxElapsedTime)))
+		reason, why = ReasonNotLookedUp, fmt.Sprintf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
 	case j.unnamed():
-		return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, "the ledger's record of it cannot be read, so its dial_ref is not known"))
+		why = "the call may have been placed: its record in the ledger cannot be read, so its dial_ref is not known; it is not dialed again"
 	case j.unmarked:
-		return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, "the API lists a call to its number without a dial_ref"))
+		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
+	case j.tooOften:
+		why = fmt.Sprintf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
 	}
-	return Fail(Held, ReasonUnknown, fmt.Errorf(notAgain, fmt.Sprintf("%v later the API did not list it", r.opts.Settle)))
+	return Fail(Held, reason, errors.New(why))
 }

@@ -37,6 +37,7 @@ type answer struct {
 	listedIn  time.Duration
 	dropsEcho bool // from the reply and the list
 	dropsTime bool // likewise
+	dropsID   bool // likewise
 
 	clockBehind time.Duration
 }
@@ -100,6 +101,9 @@ func (f *fakeAPI) create(calls []*Call, a answer) (reply []PlacedCall) {
 		}
 		if a.dropsTime {
 			call.Created = time.Time{}
+		}
+		if a.dropsID {
+			call.ID = ""
 		}
 		f.placed = append(f.placed, placed{PlacedCall: call, ref: c.Ref, listed: time.Now().Add(a.takes + a.listedIn)})
 		if a.omits == nil || !a.omits(c) {
@@ -215,7 +219,7 @@ func leads(t *testing.T, count int) []Call {
 func open(t *testing.T, api API, mem store.Store, change ...func(*Options)) *Dialer {
 	t.Helper()
 	opts := Options{
-		Timeout: timeout, Settle: settle, Window: window, OnUnknown: Hold, MaxCallsPerRequest: 20,
+		Timeout: timeout, Settle: settle, Window: window, OnUnknown: Hold, MaxRedials: 3, MaxCallsPerRequest: 20,
 		InitialInterval: 500 * time.Millisecond, MaxInterval: 30 * time.Second,
 	}
 	for _, c := range change {

@@ -86,13 +86,16 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 			return nil, began, fmt.Errorf("looking up calls: %w", err)
 		}
 		began = true
-		if j := open[call.Ref]; j != nil && call.ID != "" {
+		if j := open[call.Ref]; j != nil {
 			found := call // not the loop's: that would put each listed call on the heap
-			hits = append(hits, hit{j, &found})
-			for _, ref := range j.refs() {
-				delete(open, ref)
+			if j.shown = true; found.named() {
+				hits = append(hits, hit{j, &found})
+				for _, ref := range j.refs() {
+					delete(open, ref)
+				}
+				missing--
 			}
-			if missing--; missing == 0 {
+			if missing == 0 {
 				break
 			}
 		}

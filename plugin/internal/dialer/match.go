@@ -5,13 +5,19 @@ import "strings"
 // hit is a job with the call that was found for it, if any.
 type hit struct {
 	job  *job
-	call *PlacedCall // nil, or without an ID: not found
+	call *PlacedCall // nil: not found; nameless: shown, and cannot be recorded
 }
 
-func (h hit) found() bool { return h.call != nil && h.call.ID != "" }
+// found says whether the call can be recorded.
+func (h hit) found() bool { return h.call != nil && h.call.named() }
 
-// ownerless stands for a call whose id the reply gives to several: it is none of theirs.
-var ownerless = &PlacedCall{}
+// named says whether a call has an id under which it can be recorded. The API documents
+// ids as text, and whatever reads calls by their id takes nothing else.
+func (c *PlacedCall) named() bool { return strings.TrimSpace(c.ID) != "" }
+
+// nameless stands for a call that carries a reference and no id of its own: the id is
+// missing, cannot be read, or the reply gives it to several. It was created all the same.
+var nameless = &PlacedCall{}
 
 // match finds each job's call in a reply: by our reference, and where a call
 // carries none, by a number that is unique on both sides. Never by position: the
@@ -39,29 +45,31 @@ func match(jobs []*job, reply []PlacedCall) []hit {
 	return hits
 }
 
-// echoed says whether each call of a reply carries a reference.
+// echoed says whether each call of a reply carries a reference. What has neither an id
+// nor a number is taken for no call.
 func echoed(reply []PlacedCall) bool {
 	for i := range reply {
-		if reply[i].ID != "" && reply[i].Ref == "" {
+		if c := &reply[i]; c.Ref == "" && (c.named() || digits(c.Number) != "") {
 			return false
 		}
 	}
 	return true
 }
 
-// byReference are the calls of a reply that carry a reference, the first of each.
+// byReference are the calls of a reply that carry a reference, the first of each that
+// has an id of its own.
 func byReference(reply []PlacedCall, ambiguous map[string]bool) map[string]*PlacedCall {
 	calls := make(map[string]*PlacedCall, len(reply))
 	for i := range reply {
 		c := &reply[i]
-		if c.ID == "" || c.Ref == "" {
+		if c.Ref == "" {
 			continue
 		}
 		before, ref := calls[c.Ref], c.Ref
-		if ambiguous[c.ID] {
-			c = ownerless
+		if !c.named() || ambiguous[c.ID] {
+			c = nameless
 		}
-		if before == nil || before == ownerless {
+		if before == nil || before == nameless {
 			calls[ref] = c
 		}
 	}
@@ -78,7 +86,7 @@ func byUniqueNumber(jobs []*job, reply []PlacedCall, ambiguous map[string]bool) 
 	calls, seen := map[string]*PlacedCall{}, map[string]bool{}
 	for i := range reply {
 		c := &reply[i]
-		if c.ID == "" || c.Ref != "" || ambiguous[c.ID] {
+		if !c.named() || c.Ref != "" || ambiguous[c.ID] {
 			continue
 		}
 		n := digits(c.Number)
@@ -100,6 +108,9 @@ func idsOfTwoNames(reply []PlacedCall) (ids map[string]bool) {
 	names := make(map[string]string, len(reply))
 	for i := range reply {
 		id, name := reply[i].ID, reply[i].Ref
+		if !reply[i].named() {
+			continue
+		}
 		if name == "" {
 			name = "to " + digits(reply[i].Number)
 		}

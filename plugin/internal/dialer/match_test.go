@@ -103,6 +103,21 @@ func TestRepliesAreMatchedByReferenceThenByUniqueNumber(t *testing.T) {
 			[]PlacedCall{made("X", "a", "+11"), made("X", "", "+12")},
 			[]string{"", ""}, false,
 		},
+		"a call with neither reference nor id": {
+			[]*job{asked("a", "+11")},
+			[]PlacedCall{made("", "", "+11")},
+			[]string{""}, false,
+		},
+		"what is no call": {
+			[]*job{asked("a", "+11")},
+			[]PlacedCall{made("", "", ""), made("A", "a", "+11")},
+			[]string{"A"}, true,
+		},
+		"a blank id": {
+			[]*job{asked("a", "+11")},
+			[]PlacedCall{made(" ", "a", "+11")},
+			[]string{""}, true,
+		},
 		"nothing": {[]*job{asked("a", "+11")}, nil, []string{""}, true},
 	}
 	for name, tt := range tests {
@@ -141,6 +156,7 @@ func FuzzMatch(f *testing.F) {
 		var created []PlacedCall
 		byID := map[string][]PlacedCall{}
 		byRef := map[string][]PlacedCall{} // of those with an id
+		marked := true
 		for pair := range slices.Chunk(reply, 2) {
 			if len(pair) < 2 {
 				break
@@ -154,6 +170,7 @@ func FuzzMatch(f *testing.F) {
 			}
 			c := made(id, ref, number(pair[0]))
 			created = append(created, c)
+			marked = marked && (ref != "" || id == "" && c.Number == "")
 			if id != "" {
 				byID[id] = append(byID[id], c)
 				byRef[ref] = append(byRef[ref], c)
@@ -161,7 +178,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		ids, echoed := matched(t, jobs, created)
 		require.Len(t, ids, len(jobs))
-		require.Equal(t, len(byRef[""]) == 0, echoed)
+		require.Equal(t, marked, echoed)
 		used := map[string]bool{}
 		for i, id := range ids {
 			ref := jobs[i].call.Ref

@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"context"
 	"fmt"
 	"math/bits"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
@@ -221,16 +223,64 @@ func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
 	}
 }
 
-func TestALimitThatHoldsForListsAsWellIsTakenAtItsWord(t *testing.T) {
+// Of a batch that met a limit, part was created. That the list is declined, too, says
+// nothing of it: it is asked again.
+func TestALimitIsNotTakenAtItsWordWhileListsAreDeclined(t *testing.T) {
+	for _, met := range []int{429, 402, 403, 404} {
+		for _, list := range []int{429, 400, 404, 408, 410, 422} {
+			t.Run(fmt.Sprintf("%d, list %d", met, list), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					began, calls := time.Now(), leads(t, 4)
+					api := &fakeAPI{onPost: first(answer{err: status(met), creates: func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 }})}
+					api.onList = func(int) error {
+						if time.Since(began) < time.Hour {
+							return &happyrobot.Error{Op: "listCalls", Status: list}
+						}
+						return nil
+					}
+					results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+					assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+					assertOneCallEach(t, api, calls)
+				})
+			})
+		}
+	}
+}
+
+// Whoever is not let in to list was not let in to dial.
+func TestASetupThatIsWrongForListsAsWellCreatedNothing(t *testing.T) {
+	for _, code := range []int{401, 402, 403} {
+		synctest.Test(t, func(t *testing.T) {
+			began, calls := time.Now(), leads(t, 4)
+			api := &fakeAPI{onPost: first(answer{creates: none, err: status(code)})}
+			api.onList = func(int) error { return &happyrobot.Error{Op: "listCalls", Status: code} }
+			results := dial(t, open(t, api, ledger.NewMemory()), calls...)
+			assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+			assertOneCallEach(t, api, calls)
+			assert.Len(t, api.lists(), 1)
+			assert.LessOrEqual(t, time.Since(began), time.Second)
+		})
+	}
+}
+
+// A stop in the middle of such a look leaves leads that were refused, not leads in doubt:
+// the next process looks them up, and then dials those that are not listed.
+func TestAShutdownWhileALimitIsLookedUpHoldsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began, calls := time.Now(), leads(t, 4)
-		api := &fakeAPI{onPost: first(answer{creates: none, err: tooMany})}
-		api.onList = func(int) error { return status(429) }
-		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
-		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
+		calls, mem, limited := leads(t, 4), ledger.NewMemory(), true
+		api := &fakeAPI{onPost: first(answer{err: tooMany, creates: func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 }})}
+		api.onList = func(int) error {
+			if limited {
+				return &happyrobot.Error{Op: "listCalls", Status: 429}
+			}
+			return nil
+		}
+		results, err := dialUntil(t, open(t, api, mem), time.Second, calls)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, []Outcome{"", "", "", ""}, outcomes(results))
+		limited = false
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem), calls...)))
 		assertOneCallEach(t, api, calls)
-		assert.Len(t, api.lists(), 1)
-		assert.LessOrEqual(t, time.Since(began), tooMany.RetryAfter+time.Second)
 	})
 }
 

@@ -287,7 +287,7 @@ func insist(t *testing.T, rng *rand.Rand, api API, mem store.Store, calls []Call
 			return said
 		}
 		require.Less(t, time.Since(began), window, "some calls are never decided")
-		d := open(t, api, mem, change, func(o *Options) { o.MaxCallsPerRequest = 1 + rng.IntN(8) })
+		d := open(t, api, mem, change, func(o *Options) { o.MaxCallsPerRequest, o.MaxRedials = 1+rng.IntN(8), 1000 })
 		ctx, stop := context.WithTimeout(t.Context(), upTo(rng, 10*time.Minute))
 		results, _ := d.Dial(ctx, todo)
 		stop()

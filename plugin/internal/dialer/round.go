@@ -190,6 +190,7 @@ func (r *run) takeOverRuledOut(ctx context.Context, group []*job, claimings []le
 		j, c := group[indexes[n]], &claimings[indexes[n]]
 		for c.Err == nil && c.Standing.Kind == ledger.InDoubt && c.Standing.Attempt == j.ruledOut {
 			var won bool
+			c.Standing.Sent = j.sent
 			c.Claim, won, c.Err = r.ledger.TakeOver(ctx, j.call.dial(), c.Standing)
 			if won {
 				c.Standing.Kind = ledger.Claimed

@@ -34,7 +34,7 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	absent, doubtful, err := r.created(ctx, jobs, e)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
 	// them need not wait for the claims to grow stale.
-	r.hold(ctx, doubtful)
+	r.hold(ctx, doubtful, e.doubt)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,11 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	if half := len(absent) / 2; e.then == narrow && half > 0 {
 		again = append(again, absent[:half])
 		absent = absent[half:]
+	}
+	for _, j := range doubtful {
+		if j.sent = j.claim.Sent(); e.status >= http.StatusInternalServerError && !r.tookCallsSince(e.began) {
+			j.sent-- // an outage of the API, not of this call
+		}
 	}
 	for _, group := range [...][]*job{absent, r.onUnknown(doubtful, func(j *job) int { return j.claim.Attempt() })} {
 		if len(group) > 0 {
@@ -82,7 +87,7 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 	ended := time.Now()
 	e = evidence{
 		action: actionOn(happyrobot.ClassOf(err)), reply: reply, status: http.StatusOK,
-		began: began, ended: ended, settled: ended.Add(r.opts.Settle),
+		began: began, ended: ended, settled: ended.Add(r.settle(jobs)),
 	}
 	var asked time.Duration
 	var failed *happyrobot.Error
@@ -100,6 +105,36 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 	return e, err
 }
 
+// tookCallsSince says whether the API took calls at a time or later.
+func (d *Dialer) tookCallsSince(at time.Time) bool { return d.tookCalls.Load() >= at.UnixNano() }
+
+// settle is how long after a request its calls may take to be listed: Options.Settle, and
+// twice as long each time a call is sent again.
+func (d *Dialer) settle(jobs []*job) time.Duration {
+	sent := 1
+	for _, j := range jobs {
+		sent = max(sent, j.claim.Sent())
+	}
+	return d.opts.settleOf(sent)
+}
+
+// mostDoublings keeps settle from growing without end.
+const mostDoublings = 8
+
+// settleOf is settle for a call that was sent so often.
+func (o *Options) settleOf(sent int) time.Duration {
+	return o.Settle << min(max(sent-1, 0), mostDoublings)
+}
+
+// LongestClaim is how long a claim may stay open: the ledger must remember longer.
+func (o *Options) LongestClaim() time.Duration {
+	sent := 1
+	if o.OnUnknown == RedialAbsent {
+		sent += o.MaxRedials
+	}
+	return o.Timeout + o.settleOf(sent) + ledger.Spare
+}
+
 func callsOf(jobs []*job) []*Call {
 	calls := make([]*Call, len(jobs))
 	for i, j := range jobs {
@@ -112,14 +147,18 @@ func oldestClaim(jobs []*job) ledger.Claim {
 	return slices.MinFunc(jobs, func(a, b *job) int { return a.claim.At().Compare(b.claim.At()) }).claim
 }
 
-// hold records that the outcome of these calls' requests is not known.
-func (r *run) hold(ctx context.Context, doubtful []*job) {
+// hold records that the outcome of these calls' requests is not known. What is known of
+// it goes with that: a refused call that no list shows later was not created.
+func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
 	if len(doubtful) == 0 {
 		return
 	}
 	ctx, cancel := r.afterwards(ctx)
 	defer cancel()
-	r.forEach(doubtful, func(_ int, j *job) { _ = r.ledger.Hold(ctx, j.claim) }) // else in doubt when the claim is stale
+	r.forEach(doubtful, func(_ int, j *job) {
+		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
+		_ = r.ledger.Hold(ctx, j.claim.Finding(found))
+	}) // else in doubt when the claim is stale
 }
 
 // release gives claims up whose requests certainly created no call. A claim that

@@ -20,9 +20,9 @@ var owner = rand.Text()
 // claims numbers the claims of this process, so that each has a token of its own.
 var claims atomic.Uint64
 
-// spare is added to a lease before another process' claim is stale: its owner may have
+// Spare is added to a lease before another process' claim is stale: its owner may have
 // been delayed between two looks at its own clock.
-const spare = time.Minute
+const Spare = time.Minute
 
 // Options of a Ledger.
 type Options struct {
@@ -54,10 +54,10 @@ type Ledger struct {
 
 // New makes a ledger in a store.
 func New(in store.Store, opts Options) (*Ledger, error) {
-	if opts.Window <= opts.Lease+spare {
-		return nil, fmt.Errorf("%v is too short: a claim may stay open for %v", opts.Window, opts.Lease+spare)
+	if opts.Window <= opts.Lease+Spare {
+		return nil, fmt.Errorf("%v is too short: a claim may stay open for %v", opts.Window, opts.Lease+Spare)
 	}
-	return &Ledger{store: in, opts: opts, seen: sightings{keep: opts.Lease + spare}}, nil
+	return &Ledger{store: in, opts: opts, seen: sightings{keep: opts.Lease + Spare}}, nil
 }
 
 // Claim is this process' right to send one dial request.
@@ -66,6 +66,8 @@ type Claim struct {
 	attempt int
 	token   string
 	at      time.Time
+	sent    int
+	finding Finding
 }
 
 // At is when the claim was made.
@@ -128,6 +130,7 @@ func (l *Ledger) TakeOver(ctx context.Context, d Dial, doubt Standing) (Claim, b
 		return Claim{}, false, err
 	}
 	c := newClaim(d, doubt.Attempt+1)
+	c.sent = doubt.Sent + 1
 	won, _, err := l.begin(ctx, c, false)
 	if won {
 		l.refresh(ctx, d.Key)
@@ -148,6 +151,7 @@ func newClaim(d Dial, attempt int) Claim {
 		dial: d, attempt: attempt,
 		token: owner + "-" + strconv.FormatUint(claims.Add(1), 36),
 		at:    time.Now(),
+		sent:  1,
 	}
 }
 
@@ -321,6 +325,12 @@ func (c Claim) record(s state, callID string) record {
 	r := record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.dial.Fingerprint, At: c.at, CallID: callID}
 	if c.dial.Ref != c.dial.Key {
 		r.Ref = c.dial.Ref // else as records were before there was a salt
+	}
+	if c.attempt > 1 {
+		r.Sent = c.sent
+	}
+	if s == stateHeld {
+		r.Refused, r.Shown = c.finding.Refused, c.finding.Shown
 	}
 	return r
 }

@@ -43,9 +43,9 @@ func TestADialIsForgottenAfterItsWindow(t *testing.T) {
 }
 
 func TestAWindowMustOutlastAClaim(t *testing.T) {
-	_, err := New(NewMemory(), Options{Window: lease + spare, Lease: lease})
+	_, err := New(NewMemory(), Options{Window: lease + Spare, Lease: lease})
 	require.Error(t, err)
-	_, err = New(NewMemory(), Options{Window: lease + spare + 1, Lease: lease})
+	_, err = New(NewMemory(), Options{Window: lease + Spare + 1, Lease: lease})
 	assert.NoError(t, err)
 }
 
@@ -81,9 +81,9 @@ func TestALiveClaimOfSomebodyElseIsBusyAndAStaleOneInDoubt(t *testing.T) {
 		l := open(t, mem)
 
 		_, standing := ask(t, l, "ref")
-		until := began.Add(lease + spare)
+		until := began.Add(lease + Spare)
 		assert.Equal(t, Owner{Process: "elsewher", Claimed: began.UTC(), Until: until}, Owner{standing.Owner.Process, standing.Owner.Claimed.UTC(), standing.Owner.Until.Round(0)})
-		time.Sleep(lease + spare - time.Nanosecond)
+		time.Sleep(lease + Spare - time.Nanosecond)
 		_, standing = ask(t, l, "ref")
 		assert.Equal(t, Busy, standing.Kind)
 		_, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
@@ -109,7 +109,7 @@ func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 			ledgers[i] = open(t, mem)
 			ask(t, ledgers[i], "ref")
 		}
-		time.Sleep(lease + spare)
+		time.Sleep(lease + Spare)
 
 		var winners []Claim
 		var mu sync.Mutex

@@ -29,6 +29,11 @@ type record struct {
 	Ref         string    `json:"ref,omitempty"` // that the API was sent; "" is the key of the dial
 	At          time.Time `json:"at"`            // when it was claimed
 	CallID      string    `json:"call_id,omitempty"`
+
+	// Versions that do not know these leave them out, and read the rest.
+	Sent    int  `json:"sent,omitempty"`    // of a second attempt or a later one, see Standing; 0 if its writer did not know
+	Refused bool `json:"refused,omitempty"` // held: the answer was a refusal
+	Shown   bool `json:"shown,omitempty"`   // held: the API showed the call, without an id
 }
 
 // sent is the reference that the API was sent with an attempt of a dial.
@@ -62,6 +67,15 @@ func (r record) encode() []byte {
 	b = append(r.At.AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano), '"')
 	if r.CallID != "" {
 		b = appendMember(b, "call_id", r.CallID)
+	}
+	if r.Sent > 0 {
+		b = strconv.AppendInt(append(b, `,"sent":`...), int64(r.Sent), 10)
+	}
+	if r.Refused {
+		b = append(b, `,"refused":true`...)
+	}
+	if r.Shown {
+		b = append(b, `,"shown":true`...)
 	}
 	return append(b, '}')
 }
@@ -98,6 +112,8 @@ func decodeRecord(b []byte) (record, error) {
 		return record{}, fmt.Errorf("%w: unknown state", errUnreadable)
 	case r.At.IsZero():
 		return record{}, fmt.Errorf("%w: no time", errUnreadable)
+	case r.Sent < 0:
+		return record{}, fmt.Errorf("%w: sent a negative number of times", errUnreadable)
 	}
 	return r, nil
 }

@@ -25,6 +25,12 @@ type Standing struct {
 	// show. Since is zero when an unresolved record could not be read.
 	Since, Last time.Time
 
+	// InDoubt: how often the dial has been sent, as far as that counts. TakeOver counts
+	// from here; who knows that the newest attempt does not count takes it off.
+	Sent int
+	// InDoubt: Refused holds of each unresolved attempt, Shown of at least one.
+	Finding
+
 	Owner Owner // Busy
 }
 
@@ -56,6 +62,7 @@ func (l *Ledger) Known(ctx context.Context, dial string) (Standing, error) {
 func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standing, err error) {
 	var unresolved, unreadable bool
 	var newest attempt
+	s.Refused = true
 	for n := 1; ; n++ {
 		stored, exists := first, n == 1 && first != nil
 		if !exists {
@@ -82,8 +89,13 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 		newest.seen = l.seen.first(key(dial, n), stored, time.Now())
 		if derr != nil {
 			unreadable, s.Last = true, newest.seen
+			s.Sent, s.Refused = s.Sent+1, false
 			continue
 		}
+		if s.Sent++; r.Sent > 0 {
+			s.Sent = r.Sent
+		}
+		s.Refused, s.Shown = s.Refused && r.Refused, s.Shown || r.Shown
 		s.Fingerprint = r.Fingerprint
 		s.Refs = append(s.Refs, r.sent(dial))
 		since, last := newest.began()
@@ -97,10 +109,10 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 	}
 	switch {
 	case !unresolved:
-		s.Kind = Free
+		s.Kind, s.Refused = Free, false
 	case newest.State == stateClaimed && l.alive(newest):
 		s.Kind = Busy
-		s.Owner = Owner{Process: newest.process(), Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + spare)}
+		s.Owner = Owner{Process: newest.process(), Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
 	default:
 		s.Kind = InDoubt
 	}
@@ -133,7 +145,7 @@ func (a attempt) began() (since, last time.Time) {
 // the claim for a lease. Its date does not count, as it is of another clock, unless it is
 // so far ahead that the clock must be wrong: then it is in doubt, which is as safe.
 func (l *Ledger) alive(a attempt) bool {
-	lease := l.opts.Lease + spare
+	lease := l.opts.Lease + Spare
 	switch {
 	case a.ours():
 	case l.opts.Exclusive != nil && l.opts.Exclusive():

@@ -14,6 +14,9 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
+// KeyPrefix begins the keys of events that were taken.
+const KeyPrefix = "happyrobot_webhook/1/"
+
 // Delivery is one event on its way through the pipeline. It lives until the pipeline
 // says what became of it, even if nobody waits for the answer any more.
 type Delivery struct {
@@ -91,7 +94,7 @@ func (s *Deliveries) Take(ctx context.Context, event happyrobot.Event) Result {
 // join finds the delivery of the same event, or begins one.
 func (s *Deliveries) join(event happyrobot.Event) (d *Delivery, first bool) {
 	sum := sha256.Sum256([]byte(strings.Join([]string{s.scope, string(event.Kind), event.Source, event.ID}, "\x00")))
-	key := "happyrobot_webhook/1/" + hex.EncodeToString(sum[:16])
+	key := KeyPrefix + hex.EncodeToString(sum[:16])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d := s.running[key]; d != nil {
