@@ -20,6 +20,7 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldMaxCalls  = "max_calls_per_request"
 	dfFieldRefSalt   = "dial_ref_salt"
 	dfFieldDryRun    = "dry_run"
+	dfFieldCallLimit = "call_rate_limit"
 )
 
 func dialFields() []*service.ConfigField {
@@ -53,6 +54,11 @@ func dialFields() []*service.ConfigField {
 			Secret().
 			Default("").
 			Advanced(),
+		service.NewStringField(dfFieldCallLimit).
+			Description("The label of a `rate_limit` resource that limits calls, where `rate_limit` limits requests. It is asked once for each call that is about to be placed, and not for calls that the ledger knows. A request holds only as many calls as it lets through at once: with one call per second, each request has one. Components that name the same resource share it. Empty is no limit.").
+			Example("calls_per_second").
+			LintRule(`root = if this.trim() != this { [ "` + "`call_rate_limit`" + ` must be the label of a rate_limit resource, without blanks around it" ] }`).
+			Default(""),
 		service.NewBoolField(dfFieldDryRun).
 			Description("Check messages and log what would be dialed, but place no calls. The ledger is not touched.").
 			Default(false),
@@ -95,6 +101,12 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
+	if client.limit != nil {
+		client.limit.reportTo(e.pauses.notice(words.CauseRateLimited))
+	}
+	if opts.Calls, err = callLimit(conf, res, e.pauses); err != nil {
+		return nil, err
+	}
 	l, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
@@ -115,6 +127,21 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 func (e *dialEngine) close() {
 	e.pauses.close()
 	e.client.close()
+}
+
+// callLimit is the limit of calls that the config names, nil for none.
+func callLimit(conf *service.ParsedConfig, res *service.Resources, why *pauses) (*dialer.CallLimit, error) {
+	limit, err := rateLimitFromParsed(conf, res, dfFieldCallLimit)
+	if err != nil || limit == nil {
+		return nil, err
+	}
+	if requests, err := conf.FieldString(cfFieldRateLimit); err != nil {
+		return nil, err
+	} else if requests == limit.label {
+		return nil, fmt.Errorf("%s: %q is the %s of requests already: a call would count twice, once with its request; use two resources", dfFieldCallLimit, requests, cfFieldRateLimit)
+	}
+	limit.reportTo(why.notice(words.CauseCallRateLimit))
+	return &dialer.CallLimit{Ask: limit.ask, Waits: limit.waits}, nil
 }
 
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
@@ -154,7 +181,9 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
-	o.Wait = client.wait
+	if client.limit != nil {
+		o.Wait = client.limit.wait
+	}
 
 	log := res.Logger()
 	o.OnEchoMissing = func() {

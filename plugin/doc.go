@@ -16,7 +16,8 @@
 //
 // What they share:
 //
-//	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced
+//	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced, secret.go any secret
+//	rate_limit.go        a rate limit resource that is waited for
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones

@@ -25,6 +25,7 @@ const ( // iw: input webhook
 	iwFieldReadTimeout  = "read_timeout"
 	iwFieldMaxBody      = "max_body_bytes"
 	iwFieldMaxInFlight  = "max_in_flight"
+	iwFieldMaxConns     = "max_connections"
 	iwFieldTLS          = "tls"
 	iwFieldCertFile     = "cert_file"
 	iwFieldKeyFile      = "key_file"
@@ -45,7 +46,7 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Default("127.0.0.1:8080").
 				Example("0.0.0.0:8443"),
 			service.NewStringField(iwFieldPath).
-				Description("The path that events are posted to.").
+				Description("The path that events are posted to, with or without a slash at its end.").
 				Default("/happyrobot").
 				LintRule(`root = if !this.re_match("^/[^?#\\s]*$") { [ "`+"`path`"+` must begin with a slash, and have no blanks, query or fragment" ] }`),
 			service.NewStringField(iwFieldSecret).
@@ -80,7 +81,7 @@ func inputWebhookSpec() *service.ConfigSpec {
 			).Description("The server's certificate. Without one, events and secret travel in the clear.").
 				LintRule(`root = if ((this.cert_file | "") == "") != ((this.key_file | "") == "") { [ "`+"`tls`"+` needs both cert_file and key_file" ] }`),
 			service.NewIntField(iwFieldMaxBody).
-				Description("The largest body that is accepted, in bytes.").
+				Description("The largest body that is accepted, in bytes: as it is sent, and, of one that is compressed, also what comes of it.").
 				Default(1<<20).
 				Advanced().
 				LintRule(`root = if this < 1 { [ "`+"`max_body_bytes`"+` must be at least 1" ] }`),
@@ -89,6 +90,11 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Default(64).
 				Advanced().
 				LintRule(`root = if this < 1 { [ "`+"`max_in_flight`"+` must be at least 1" ] }`),
+			service.NewIntField(iwFieldMaxConns).
+				Description("The most connections that are open at the same time. Where all are taken, a new one takes the place of the one that has waited longest without a request, of a stranger first; only while all of them serve senders who know the secret is a new one refused. The log says so, every five minutes at most.").
+				Default(512).
+				Advanced().
+				LintRule(`root = if this < 1 { [ "`+"`max_connections`"+` must be at least 1" ] }`),
 			service.NewDurationField(iwFieldReadTimeout).
 				Description("The longest that a request may take to arrive, to the end of its body.").
 				Default("10s").
@@ -116,9 +122,10 @@ cache_resources:
 `)
 }
 
-// secretLint refuses a secret that no header can carry, but for what passes.
+// secretLint refuses a secret that no header can carry, but for what passes, and for a
+// line break at its end, which the start removes.
 func secretLint(field, passes string) string {
-	return `root = if !(` + passes + `) && (this.trim() != this || !this.re_match("^[ -~]+$")) { [ "` + "`" + field + "`" + ` must be printable ASCII without blanks around it, as a header can carry it" ] }`
+	return `root = if !(` + passes + `) && !this.re_match("^[!-~]([ -~]*[!-~])?[ \\t]*([\\r\\n]\\s*)?$") { [ "` + "`" + field + "`" + ` must be printable ASCII without blanks around it, as a header can carry it" ] }`
 }
 
 var (
@@ -134,10 +141,10 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		closed: make(chan struct{}),
 	}
 	requests := fromZero(res.Metrics().NewCounter(words.MetricWebhookRequests, "result"), webhook.Results()...)
-	options := webhook.Options{OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
+	options := webhook.Options{Log: in.log, OnResult: func(r webhook.Result) { requests.Incr(1, string(r)) }}
 	var label string
 	var err error
-	if options.Secrets, err = webhookSecrets(conf); err != nil {
+	if options.Secrets, err = webhookSecrets(conf, in.log); err != nil {
 		return nil, err
 	}
 	for _, text := range []struct {
@@ -175,7 +182,9 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 	if in.listen.ReadTimeout, err = positiveDuration(conf, iwFieldReadTimeout); err != nil {
 		return nil, err
 	}
-	for field, into := range map[string]*int{iwFieldMaxBody: &options.MaxBody, iwFieldMaxInFlight: &options.MaxInFlight} {
+	for field, into := range map[string]*int{
+		iwFieldMaxBody: &options.MaxBody, iwFieldMaxInFlight: &options.MaxInFlight, iwFieldMaxConns: &in.listen.Connections,
+	} {
 		if *into, err = conf.FieldInt(field); err != nil {
 			return nil, err
 		}
@@ -196,29 +205,32 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 }
 
 // webhookSecrets are the values that the secret's header may have.
-func webhookSecrets(conf *service.ParsedConfig) ([]string, error) {
+func webhookSecrets(conf *service.ParsedConfig, log pause.Logger) (secrets []string, err error) {
 	secret, err := conf.FieldString(iwFieldSecret)
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := conf.FieldStringList(iwFieldSecrets)
+	given, err := conf.FieldStringList(iwFieldSecrets)
 	if err != nil {
 		return nil, err
 	}
-	const must = "must be printable ASCII, not empty, without blanks around it"
+	field, must := iwFieldSecrets, "each must"
 	switch {
-	case secret != "" && len(secrets) > 0:
+	case secret != "" && len(given) > 0:
 		return nil, fmt.Errorf("%s and %s: only one of them may be set", iwFieldSecret, iwFieldSecrets)
-	case len(secrets) == 0 && secret == "":
+	case len(given) == 0 && secret == "":
 		return nil, fmt.Errorf("%s: must not be empty, unless %s is set: without a secret anybody could make up events", iwFieldSecret, iwFieldSecrets)
-	case len(secrets) == 0 && !webhookSecret.MatchString(secret):
-		return nil, fmt.Errorf("%s: %s", iwFieldSecret, must)
-	case len(secrets) == 0:
-		return []string{secret}, nil
+	case len(given) == 0:
+		field, must, given = iwFieldSecret, "it must", []string{secret}
 	}
-	for i, secret := range secrets {
+	for i, written := range given {
+		secret := withoutLineEnd(field, written, log)
 		if !webhookSecret.MatchString(secret) {
-			return nil, fmt.Errorf("%s: each %s; number %d is not", iwFieldSecrets, must, i+1)
+			return nil, fmt.Errorf("%s: %s be printable ASCII, not empty, without blanks around it; number %d is not", field, must, i+1)
+		}
+		secrets = append(secrets, secret)
+		if secret != written && webhookSecret.MatchString(written) {
+			secrets = append(secrets, written) // who really ends a secret in these characters is let in, too
 		}
 	}
 	return secrets, nil
@@ -338,6 +350,7 @@ func (in *webhookInput) Close(ctx context.Context) error {
 	if server != nil {
 		server.Close(ctx)
 	}
+	in.handler.Stop()
 	if in.certificate != nil {
 		in.certificate.Stop()
 	}

@@ -382,7 +382,10 @@ func TestStrangersAndNonsenseAreRefused(t *testing.T) {
 	a.ack()
 	assert.Equal(t, endOf("z"), a.content, "nothing of the rest entered")
 	assert.NotContains(t, h.logs.String(), "level=ERROR")
-	assert.NotContains(t, h.logs.String(), "level=WARN", "strangers cannot fill the log")
+	assert.Equal(t, 2, strings.Count(h.logs.String(), "level=WARN"), "strangers cannot fill the log: one line for each kind of refusal")
+	assert.Contains(t, h.logs.String(), "A request was refused (401): it has no header X-Secret")
+	assert.Contains(t, h.logs.String(), "A request was refused (401): the secret in its header X-Secret is not the right one.")
+	assert.NotContains(t, h.logs.String(), hookSecret[:8])
 }
 
 // raw talks to the webhook below HTTP.

@@ -31,6 +31,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, refuse_types: [satellite, toll_free]}`, `happyrobot_dial: {api_key: k, refuse_types: [Satellite]}`, "refuse_types"},
 		{"output", `happyrobot_dial: {api_key: k, on_unknown: hold}`, `happyrobot_dial: {api_key: k, on_unknown: guess}`, "guess"},
 		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
+		{"output", `happyrobot_dial: {api_key: k, call_rate_limit: calls}`, `happyrobot_dial: {api_key: k, call_rate_limit: " calls"}`, "call_rate_limit"},
 		{"output", `happyrobot_dial: {api_key: k, max_redials: 0}`, `happyrobot_dial: {api_key: k, max_redials: -1}`, "max_redials"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
@@ -58,6 +59,9 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_webhook: {secret: s, path: /a/b}`, `happyrobot_webhook: {secret: s, path: "/a?b"}`, "path"},
 		{"input", `happyrobot_webhook: {secret: s, max_body_bytes: 1}`, `happyrobot_webhook: {secret: s, max_body_bytes: 0}`, "max_body_bytes"},
 		{"input", `happyrobot_webhook: {secret: s, max_in_flight: 1}`, `happyrobot_webhook: {secret: s, max_in_flight: 0}`, "max_in_flight"},
+		{"input", `happyrobot_webhook: {secret: "s\n"}`, `happyrobot_webhook: {secret: "s\nt"}`, "`secret`"},
+		{"input", `happyrobot_webhook: {secrets: ["s\r\n", t]}`, `happyrobot_webhook: {secrets: [s, "\n"]}`, "`secrets`"},
+		{"input", `happyrobot_webhook: {secret: s, max_connections: 1}`, `happyrobot_webhook: {secret: s, max_connections: 0}`, "max_connections"},
 		{"input", `happyrobot_webhook: {secret: s, tls: {cert_file: a, key_file: b}}`, `happyrobot_webhook: {secret: s, tls: {cert_file: a}}`, "tls"},
 		{"input", `happyrobot_webhook: {secret: s, tls: {}}`, `happyrobot_webhook: {secret: s, tls: {key_file: a}}`, "tls"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c}`, `happyrobot_calls: {api_key: k}`, "cache"},
@@ -115,10 +119,10 @@ func TestExamplesLint(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]int{
-		"happyrobot_dial output": 2, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
+		"happyrobot_dial output": 3, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
 		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
-	assert.Equal(t, 3, dialing)
+	assert.Equal(t, 4, dialing)
 }
 
 func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
@@ -165,6 +169,7 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 	for config, names := range map[string]string{
 		`happyrobot_dial: {api_key: k, ledger: nowhere}`:                           "ledger",
 		`happyrobot_dial: {api_key: k, rate_limit: nowhere}`:                       "rate_limit",
+		`happyrobot_dial: {api_key: k, call_rate_limit: nowhere}`:                  `call_rate_limit: no rate_limit resource is labelled "nowhere"`,
 		`happyrobot_dial: {api_key: "", ledger: ""}`:                               "api_key: must not be empty, unless api_key_file is set",
 		`happyrobot_dial: {ledger: ""}`:                                            "api_key: must not be empty, unless api_key_file is set",
 		`happyrobot_dial: {api_key: " "}`:                                          "api_key: must not contain blanks",

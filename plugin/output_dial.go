@@ -73,6 +73,30 @@ cache_resources:
     bbolt:
       path: ./ledger.db
 `).
+		Example("Limit how many calls begin", "`rate_limit` counts requests, each of which may carry many calls; `call_rate_limit` counts calls. Here one call begins per second, in a request of its own. Leads that were called already do not wait for it.", `
+output:
+  happyrobot_dial:
+    api_key: ${HAPPYROBOT_API_KEY}
+    ledger: ledger
+    rate_limit: requests
+    call_rate_limit: calls
+    dedupe_key: ${! json("id") }
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    call_mapping: root.phone_number = this.phone
+    failures:
+      file: { path: ./failed.jsonl }
+
+rate_limit_resources:
+  - label: requests
+    local: { count: 10, interval: 1s }
+  - label: calls
+    local: { count: 1, interval: 1s }
+
+cache_resources:
+  - label: ledger
+    bbolt:
+      path: ./ledger.db
+`).
 		Example("Decide what a lead may ask for", "The config decides which number calls, with which use case, and for how long. A lead chooses who is called and what is said.", callExample)
 }
 

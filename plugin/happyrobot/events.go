@@ -2,6 +2,7 @@ package happyrobot
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,7 +25,7 @@ type Event struct {
 	Kind       EventKind
 	ID         string // of the sender; of a hook, which has none, made from its contents
 	Source     string // of a CloudEvent
-	Type       string // such as session.status_changed, start, end
+	Type       string // such as session.status_changed, start, end: documented ones in the documented spelling
 	Status     string
 	Previous   string // status of a CloudEvent
 	CallID     string // of a hook
@@ -40,10 +41,23 @@ var (
 	ErrNoEvent = errors.New("the body is neither a CloudEvent with id and type, nor a call hook with type and call.id")
 )
 
+// eventTypes finds a documented type by its folded word.
+var eventTypes = func() map[string]string {
+	found := map[string]string{}
+	for _, documented := range []string{"start", "end", "session.status_changed"} {
+		found[fold(documented)] = documented
+	}
+	return found
+}()
+
+// byteOrderMark may stand in front of a body. It is no part of the JSON.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 // ParseEvent reads the body of a webhook, whatever the event's type. It fails with
 // ErrNoJSON or ErrNoEvent, and for nothing else: a member of another type than documented
 // is left zero.
 func ParseEvent(body []byte) (Event, error) {
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	if !json.Valid(body) {
 		return Event{}, ErrNoJSON
 	}
@@ -69,7 +83,7 @@ func ParseEvent(body []byte) (Event, error) {
 		return Event{}, ErrNoJSON
 	}
 	call := m.Call.v
-	e := Event{Type: m.Type.v, Raw: Redact(bytes.Clone(body))}
+	e := Event{Type: cmp.Or(eventTypes[fold(m.Type.v)], m.Type.v), Raw: Redact(bytes.Clone(body))}
 	switch {
 	case e.Type != "" && m.SpecVersion.v != "" && m.ID.v != "":
 		e.Kind, e.ID, e.Source = CloudEvent, m.ID.v, m.Source.v
@@ -78,7 +92,8 @@ func ParseEvent(body []byte) (Event, error) {
 		e.Status, e.Previous = data.Status.v.Current.v, data.Status.v.Previous.v
 	case e.Type != "" && call.ID.v != "":
 		e.Kind, e.CallID, e.Status = CallHook, call.ID.v, call.Status.v
-		e.ID = call.ID.v + ":" + e.Type + ":" + e.Status
+		// Of the type as it was written: an event keeps the id that it had before types were folded.
+		e.ID = call.ID.v + ":" + m.Type.v + ":" + e.Status
 		if found := call.found(); found != "" {
 			e.ID += ":" + found
 		}

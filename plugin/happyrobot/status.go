@@ -60,18 +60,20 @@ var byFold = func() map[string]Status {
 
 const minusSign = '\u2212' // which stands for a hyphen, and is no punctuation
 
-// fold drops what the spellings of one status differ in: case, width, and the blanks,
-// punctuation and invisible characters in and around it. A status of nothing else
+// fold drops what the spellings of one word of the API differ in: case, width, and the
+// blanks, punctuation and invisible characters in and around it. A word of nothing else
 // stays, so that it is no spelling of an empty one.
-func (s Status) fold() string {
+func fold(word string) string {
 	folded := strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsPunct(r) || unicode.Is(unicode.Cf, r) || r == minusSign {
 			return -1
 		}
 		return r
-	}, norm.NFKC.String(string(s))))
-	return cmp.Or(folded, strings.TrimSpace(string(s)))
+	}, norm.NFKC.String(word)))
+	return cmp.Or(folded, strings.TrimSpace(word))
 }
+
+func (s Status) fold() string { return fold(string(s)) }
 
 // Canonical returns the documented spelling of a status, however it is written, or
 // the status itself when no documentation lists it.

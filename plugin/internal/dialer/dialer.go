@@ -35,6 +35,7 @@ type Options struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
 
@@ -61,6 +62,8 @@ type Dialer struct {
 	opts   Options
 	gate   *gate
 
+	permits *permits // nil: calls need none
+
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
 	wholeRefusals   sync.Map     // statuses that were seen to mean it: int to nothing
@@ -69,7 +72,11 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	if opts.Calls != nil {
+		d.permits = &permits{limit: *opts.Calls}
+	}
+	return d
 }
 
 // job is one call on its way through the rounds.
@@ -87,6 +94,9 @@ type job struct {
 	notLookedUp bool // the list could not be read in time
 	tooOften    bool // it was sent again as often as may be
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
+
+	asked  bool // the ledger was asked about it before a permit was
+	permit bool // it may be placed, as far as the limit of calls goes
 
 	later   *postponement // nil: it was never put off
 	verdict *Verdict      // of the guards, when they were last asked; nil: allowed

@@ -32,6 +32,7 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	e, why := r.place(ctx, t, jobs, oldest.At())
 	e.keep = func(hits []hit) { r.accept(ctx, hits) }
 	absent, doubtful, err := r.created(ctx, jobs, e)
+	spend(jobs, absent)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
 	// them need not wait for the claims to grow stale.
 	r.hold(ctx, doubtful, e.doubt)

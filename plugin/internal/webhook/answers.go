@@ -31,6 +31,9 @@ const (
 	Cut         Result = "cut"  // the body ended before its end
 	NoJSON      Result = "no_json"
 	NoEvent     Result = "no_event"
+
+	WrongEncoding Result = "wrong_encoding" // the body is compressed in a way that is not read
+	BadEncoding   Result = "bad_encoding"   // it is not compressed as it says
 )
 
 // answer is what the sender is told: a status, and a few words.
@@ -56,6 +59,9 @@ var answers = map[Result]answer{
 	Cut:         {http.StatusBadRequest, "cut short"},
 	NoJSON:      {http.StatusBadRequest, happyrobot.ErrNoJSON.Error()},
 	NoEvent:     {http.StatusBadRequest, happyrobot.ErrNoEvent.Error()},
+
+	WrongEncoding: {http.StatusUnsupportedMediaType, "only gzip"},
+	BadEncoding:   {http.StatusBadRequest, "not gzip"},
 }
 
 // Results are the names of all results, in alphabetical order.

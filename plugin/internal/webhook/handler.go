@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"io"
 	"net/http"
-	"os"
+	"strings"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // retryAfter is what senders are asked to wait, in seconds.
@@ -27,6 +27,8 @@ type Options struct {
 
 	// OnResult is called for each request, before it is answered.
 	OnResult func(Result)
+	// Log is told of requests without a right secret, at a bounded rate.
+	Log pause.Logger
 }
 
 // Handler turns requests into events. Whoever does not know a secret is turned away
@@ -36,15 +38,30 @@ type Handler struct {
 	secrets [][sha256.Size]byte
 	slots   chan struct{}
 	events  *Deliveries
+
+	missing, wrong *pause.Tally // of secrets
 }
 
-// NewHandler makes the handler of the requests whose events enter by deliveries.
+// NewHandler makes the handler of the requests whose events enter by deliveries. Whoever
+// makes one calls Stop at the end.
 func NewHandler(o Options, events *Deliveries) *Handler {
 	h := &Handler{o: o, slots: make(chan struct{}, o.MaxInFlight), events: events}
+	h.missing = pause.NewTally(o.Log,
+		"A request was refused (401): it has no header "+o.SecretHeader+", which must carry the secret.",
+		"Refused %d more requests without the header "+o.SecretHeader+" (401) in the last %s.")
+	h.wrong = pause.NewTally(o.Log,
+		"A request was refused (401): the secret in its header "+o.SecretHeader+" is not the right one.",
+		"Refused %d more requests with a wrong secret in the header "+o.SecretHeader+" (401) in the last %s.")
 	for _, secret := range o.Secrets {
 		h.secrets = append(h.secrets, sha256.Sum256([]byte(secret)))
 	}
 	return h
+}
+
+// Stop ends what the handler reports by itself.
+func (h *Handler) Stop() {
+	h.missing.Stop()
+	h.wrong.Stop()
 }
 
 // ServeHTTP answers a request.
@@ -61,6 +78,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case result == WrongMethod:
 		w.Header().Set("Allow", http.MethodPost)
 		fallthrough
+	case result == WrongEncoding:
+		w.Header().Set("Accept-Encoding", "gzip")
+		fallthrough
 	default:
 		w.Header().Set("Connection", "close") // and do not read the rest of the body
 	}
@@ -69,12 +89,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 	switch {
-	case req.URL.Path != h.o.Path:
+	case strings.TrimSuffix(req.URL.Path, "/") != strings.TrimSuffix(h.o.Path, "/"):
 		return WrongPath
 	case req.Method != http.MethodPost:
 		return WrongMethod
 	case !h.knows(req.Header.Get(h.o.SecretHeader)):
+		if req.Header.Get(h.o.SecretHeader) == "" {
+			h.missing.Count()
+		} else {
+			h.wrong.Count()
+		}
 		return Stranger
+	}
+	defer serve(req.Context())()
+	switch {
+	case encoding(req) == encodingOther:
+		return WrongEncoding
 	case req.ContentLength > int64(h.o.MaxBody):
 		return TooLarge
 	case h.events.Stopped():
@@ -86,9 +116,9 @@ func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 	default:
 		return Busy
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, int64(h.o.MaxBody)))
-	if err != nil {
-		return unreadBody(err)
+	body, unread := readBody(w, req, h.o.MaxBody)
+	if unread != "" {
+		return unread
 	}
 	// The time to read ends here: a deadline that passed later would end the
 	// request's context, and look like a sender that left.
@@ -105,17 +135,6 @@ func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 	ctx, cancel := context.WithTimeout(req.Context(), h.o.Timeout)
 	defer cancel()
 	return h.events.Take(ctx, event)
-}
-
-func unreadBody(err error) Result {
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return TooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return Slow
-	}
-	return Cut
 }
 
 // knows compares digests with all secrets: the time it takes reveals neither how much of

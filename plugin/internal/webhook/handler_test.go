@@ -21,6 +21,7 @@ func TestEveryResultHasAnAnswer(t *testing.T) {
 	assert.Equal(t, map[string]int{
 		"taken": 200, "known": 200, "failed": 503, "late": 503, "busy": 503, "cache_failed": 503, "stopping": 503,
 		"wrong_path": 404, "wrong_method": 405, "stranger": 401, "too_large": 413, "slow": 408, "cut": 400, "no_json": 400, "no_event": 400,
+		"wrong_encoding": 415, "bad_encoding": 400,
 	}, statuses)
 }
 
@@ -29,8 +30,9 @@ func TestARequestIsCountedOnceAndAnswered(t *testing.T) {
 	s := NewDeliveries("/events", nil, time.Second, &told{})
 	h := NewHandler(Options{
 		Path: "/events", Secrets: []string{"open sesame"}, SecretHeader: "X-Secret", Timeout: time.Millisecond, MaxBody: 100, MaxInFlight: 1,
-		OnResult: func(r Result) { counted = append(counted, r) },
+		OnResult: func(r Result) { counted = append(counted, r) }, Log: &told{},
 	}, s)
+	defer h.Stop()
 	server := httptest.NewServer(h)
 	defer server.Close()
 	post := func(path, secret, body string) *http.Response {

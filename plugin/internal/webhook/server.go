@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const (
@@ -19,6 +22,7 @@ const (
 
 // Logger is told what happens to the server.
 type Logger interface {
+	pause.Logger
 	Debugf(format string, args ...any)
 	Errorf(format string, args ...any)
 }
@@ -29,6 +33,7 @@ type ServerOptions struct {
 	TLS         *tls.Config   // nil for none
 	ReadTimeout time.Duration // for a request to arrive
 	Timeout     time.Duration // for the handler to answer it
+	Connections int           // the most at once
 	Log         Logger
 }
 
@@ -37,6 +42,8 @@ type Server struct {
 	url   string
 	http  *http.Server
 	ended chan struct{}
+
+	crowded *pause.Tally
 }
 
 // Listen begins to listen. ctx ends only the attempt to.
@@ -61,9 +68,14 @@ func Listen(ctx context.Context, o ServerOptions, handler http.Handler) (*Server
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          log.New(debugLog{o.Log}, "", 0),
+			ConnContext:       withConnection,
 		},
 		ended: make(chan struct{}),
+		crowded: pause.NewTally(o.Log,
+			fmt.Sprintf("A connection was closed to make room for another: all %d (`max_connections`) are taken. Those that wait without a request are closed first.", o.Connections),
+			"Closed %d more connections to make room for others (`max_connections`) in the last %s."),
 	}
+	listener = bounded{listener, newConnections(o.Connections, s.crowded.Count)}
 	serve := s.http.Serve
 	if o.TLS != nil {
 		s.url = "https://" + listener.Addr().String()
@@ -71,6 +83,7 @@ func Listen(ctx context.Context, o ServerOptions, handler http.Handler) (*Server
 	}
 	go func() {
 		defer close(s.ended)
+		defer s.crowded.Stop()
 		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Errorf("Listening for events ended: %v", err)
 		}

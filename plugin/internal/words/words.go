@@ -148,6 +148,7 @@ const (
 	CauseClaimedElsewhere = ClaimedElsewhere
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
+	CauseCallRateLimit    = "call_rate_limit"
 )
 
 // Cause is a cause of a pause.
@@ -156,12 +157,13 @@ type Cause struct{ Name, Meaning string }
 // Causes of a pause. None of them fails a message.
 var Causes = []Cause{
 	{CauseSetup, "the API refuses the key, or the URL is wrong"},
-	{CauseRateLimited, "the API asks to slow down, or the account is used up"},
+	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
 	{CauseLedger, "the ledger cannot be read or written"},
 	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
 	{CauseFailures, "the output `failures` takes nothing"},
+	{CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
 }
 
 // Names of metadata.
@@ -207,7 +209,7 @@ var Metadata = []Meta{
 	{calls, MetaDialRef, "the reference of `happyrobot_dial`, on calls that it placed"},
 
 	{webhook, MetaEventKind, "`call_hook` or `cloudevent`"},
-	{webhook, MetaEventType, "the event's type, an open word"},
+	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`"},
 	{webhook, MetaEventID, "the event's id, under which it is remembered"},
 	{webhook, MetaCallStatus, "the status that the event reports: of a hook's call in the documented spelling, such as `No answer`; of a CloudEvent's session in the platform's words"},
 	{webhook, MetaPreviousStatus, "the status before, of a CloudEvent"},
@@ -263,5 +265,5 @@ var Metrics = []Metric{
 	{[]string{calls}, MetricCallsWatched, Gauge, nil, "open and unacknowledged calls"},
 	{[]string{calls}, MetricCallsLag, Gauge, nil, "seconds since the list was last read to its end; during a backfill, the age of the newest call that was read"},
 	{[]string{call, calls, webhook}, MetricTranscriptsWithoutText, Counter, nil, "transcripts in which nobody says a line"},
-	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`"},
+	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`, `wrong_encoding`, `bad_encoding`"},
 }
