@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldRedials   = "max_redials"
 	dfFieldMaxCalls  = "max_calls_per_request"
 	dfFieldRefSalt   = "dial_ref_salt"
+	dfFieldMaxReject = "max_rejects_in_a_row"
 	dfFieldDryRun    = "dry_run"
 	dfFieldCallLimit = "call_rate_limit"
 )
@@ -54,6 +56,11 @@ func dialFields() []*service.ConfigField {
 			Secret().
 			Default("").
 			Advanced(),
+		service.NewIntField(dfFieldMaxReject).
+			Description("How many messages in a row may be rejected for what they or this config hold, before the stream pauses with the cause `refusals`: a wrong column or id would otherwise send a whole topic to the failures. Set more than the longest run of bad leads that is usual. `0` never pauses for rejected messages. See [When everything is refused](#when-everything-is-refused).").
+			Default(0).
+			Example(100).
+			LintRule(`root = if this < 0 { [ "` + "`max_rejects_in_a_row`" + ` must be at least 1, or 0 for any number" ] }`),
 		service.NewStringField(dfFieldCallLimit).
 			Description("The label of a `rate_limit` resource that limits calls, where `rate_limit` limits requests. It is asked once for each call that is about to be placed, and not for calls that the ledger knows. A request holds only as many calls as it lets through at once: with one call per second, each request has one. Components that name the same resource share it. Empty is no limit.").
 			Example("calls_per_second").
@@ -160,6 +167,12 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	if o.MaxCallsPerRequest < 1 {
 		return o, fmt.Errorf("%s: must be at least 1", dfFieldMaxCalls)
 	}
+	if o.MaxRejectsInARow, err = conf.FieldInt(dfFieldMaxReject); err != nil {
+		return o, err
+	}
+	if o.MaxRejectsInARow < 0 {
+		return o, fmt.Errorf("%s: must be at least 1, or 0 for any number", dfFieldMaxReject)
+	}
 	onUnknown, err := choice(conf, dfFieldOnUnknown, string(dialer.Hold), string(dialer.RedialAbsent))
 	if err != nil {
 		return o, err
@@ -200,27 +213,22 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 // again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
 	fates := make([]fate, len(batch))
-	calls := make([]dialer.Call, 0, len(batch))
-	origin := make([]int, 0, len(batch)) // calls[j] came from batch[origin[j]]
+	calls := make([]dialer.Call, len(batch))
 	builder := e.calls.of(batch)
 	for i := range batch {
 		call, err := builder.build(i)
 		if err != nil {
-			fates[i].Result = inputFailure(err)
-			continue
+			rejection := inputFailure(err)
+			call = dialer.Call{Rejection: &rejection}
 		}
-		fates[i].ref = call.Ref
-		calls, origin = append(calls, call), append(origin, i)
+		calls[i] = call
 	}
 	results, err := e.dialer.Dial(ctx, calls)
-	for j, r := range results {
+	for i, r := range results {
 		if r.Outcome == dialer.DryRun {
-			r = e.dryRunResult(calls[j], r)
+			r = e.dryRunResult(calls[i], r)
 		}
-		f := &fates[origin[j]]
-		if f.Result = r; r.Ref != "" {
-			f.ref = r.Ref
-		}
+		fates[i] = fate{cmp.Or(r.Ref, calls[i].Ref), r}
 	}
 	for i, f := range fates {
 		if f.Outcome == "" {

@@ -31,6 +31,9 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, refuse_types: [satellite, toll_free]}`, `happyrobot_dial: {api_key: k, refuse_types: [Satellite]}`, "refuse_types"},
 		{"output", `happyrobot_dial: {api_key: k, on_unknown: hold}`, `happyrobot_dial: {api_key: k, on_unknown: guess}`, "guess"},
 		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
+		{"output", `happyrobot_dial: {api_key: k, max_rejects_in_a_row: 100}`, `happyrobot_dial: {api_key: k, max_rejects_in_a_row: -1}`, "max_rejects_in_a_row"},
+		{"processor", `happyrobot_dial: {api_key: k, max_rejects_in_a_row: 0}`, `happyrobot_dial: {api_key: k, max_rejects_in_a_row: -100}`, "max_rejects_in_a_row"},
+		{"output", `happyrobot_dial: {api_key: k, max_call_bytes: 1}`, `happyrobot_dial: {api_key: k, max_call_bytes: 0}`, "max_call_bytes"},
 		{"output", `happyrobot_dial: {api_key: k, call_rate_limit: calls}`, `happyrobot_dial: {api_key: k, call_rate_limit: " calls"}`, "call_rate_limit"},
 		{"output", `happyrobot_dial: {api_key: k, max_redials: 0}`, `happyrobot_dial: {api_key: k, max_redials: -1}`, "max_redials"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
@@ -114,6 +117,7 @@ func TestExamplesLint(t *testing.T) {
 			// Without an output for them, a failed lead is lost behind a filter.
 			if _, dial, dials := strings.Cut(e.Config, "\noutput:\n  happyrobot_dial:\n"); dials {
 				assert.Contains(t, dial, "\n    failures:\n", "%s: %s", data.Name, e.Title)
+				assert.Contains(t, dial, "\n    max_rejects_in_a_row: 100\n", "%s: %s", data.Name, e.Title)
 				dialing++
 			}
 		}
@@ -179,6 +183,8 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 		`happyrobot_dial: {api_key: k, timeout: 0s}`:                               "timeout",
 		`happyrobot_dial: {api_key: k, default_region: XX}`:                        "default_region",
 		`happyrobot_dial: {api_key: k, retry: {max_elapsed_time: -1s}}`:            "max_elapsed_time: must not be negative",
+		`happyrobot_dial: {api_key: k, max_rejects_in_a_row: -1}`:                  "max_rejects_in_a_row",
+		`happyrobot_dial: {api_key: k, max_call_bytes: 0}`:                         "max_call_bytes",
 		`happyrobot_dial: {api_key: k, dedupe_window: 1m}`:                         "dedupe_window",
 		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
 		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",

@@ -57,6 +57,7 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     default_region: US
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
@@ -81,6 +82,7 @@ output:
     rate_limit: requests
     call_rate_limit: calls
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
     failures:

@@ -12,6 +12,8 @@ import (
 
 // Call is one call to place.
 type Call struct {
+	Rejection *Result // of a message that makes no valid call: nothing else of it is set, and it is the result
+
 	Key         string // the call's name in the ledger; "" is Ref
 	Ref         string // its name at the API
 	Fingerprint string // of its contents: the same reference with another one is a conflict

@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type Options struct {
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
 
+	MaxRejectsInARow int // calls that come rejected before the stream pauses; 0 for any number
+
 	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
 	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
 	Notice  func(Cause) *pause.Notice
@@ -61,6 +64,7 @@ type Dialer struct {
 	ledger *ledger.Ledger
 	opts   Options
 	gate   *gate
+	brake  *brake
 
 	permits *permits // nil: calls need none
 
@@ -72,7 +76,7 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts)}
 	if opts.Calls != nil {
 		d.permits = &permits{limit: *opts.Calls}
 	}
@@ -110,6 +114,7 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
+	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
 	r := run{Dialer: d}
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
@@ -118,7 +123,10 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	if d.opts.DryRun {
 		decide = r.dryRun
 	}
-	err := decide(ctx, jobs)
+	err := decide(ctx, valid)
+	if err == nil {
+		err = r.reject(ctx, rejected)
+	}
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -160,9 +168,35 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(group, func(j *job) bool { return j.result.Outcome == Duplicate }) {
+			r.brake.knows()
+		}
 		q.update(next)
 	}
 	r.pauseOver()
+	return nil
+}
+
+// reject decides calls that came rejected: last, so that those of a batch that go through
+// count first. While the brake is on for them, they fail one by one, as it says.
+func (r *run) reject(ctx context.Context, rejected []*job) error {
+	ctx, cancel := r.inTime(ctx)
+	defer cancel()
+	for _, j := range rejected {
+		for fails := r.opts.DryRun; !fails; {
+			try, err := r.brake.enter(ctx, false)
+			switch {
+			case err == nil:
+				fails = r.brake.rejects(try, j.call.Rejection.Err)
+				r.brake.leave(try)
+			case r.gaveUp():
+				fails = true
+			default:
+				return err
+			}
+		}
+		j.result = *j.call.Rejection
+	}
 	return nil
 }
 

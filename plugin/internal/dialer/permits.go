@@ -78,7 +78,7 @@ func (p *permits) giveBack(n int) {
 }
 
 // askFirst decides those of a group's calls that the ledger knows, or puts them on the
-// agenda: they need no permit. A call is asked for once, since its claim asks again.
+// agenda: they need no permit, and wait for no brake. A call is asked for once, since its claim asks again.
 func (r *run) askFirst(ctx context.Context, group []*job, next *agenda) (open []*job, err error) {
 	fresh, open := split(group, func(j *job) bool { return !j.asked })
 	standings, err := r.standings(ctx, fresh)

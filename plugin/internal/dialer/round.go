@@ -32,14 +32,18 @@ func (r *run) round(ctx context.Context, group []*job) (next agenda, err error) 
 
 // dial sends what may be sent of a group's calls.
 func (r *run) dial(ctx context.Context, group []*job, next *agenda) (err error) {
-	if r.permits != nil {
-		if group, err = r.askFirst(ctx, group, next); err != nil || len(group) == 0 {
+	if braked := r.brake.on(); braked || r.permits != nil {
+		open, err := r.askFirst(ctx, group, next)
+		if err != nil || len(open) == 0 {
 			return err
 		}
+		if braked && len(open) < len(group) { // what the ledger knows need not wait for the others
+			next.first(open)
+			return nil
+		}
+		group = open
 	}
-	inTime, cancel := r.inTime(ctx)
-	defer cancel()
-	t, err := r.gate.enter(inTime)
+	t, err := r.enter(ctx)
 	if err != nil {
 		if ctx.Err() == nil { // out of time, which the caller turns into a result
 			next.first(group)
@@ -47,6 +51,7 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) (err error) 
 		}
 		return err
 	}
+	defer r.brake.leave(t.try)
 	if t.limit < len(group) {
 		next.first(group[t.limit:])
 		group = group[:t.limit]
@@ -66,6 +71,25 @@ func (a *agenda) first(groups ...[]*job) {
 	if len(groups) > 0 && len(groups[0]) > 0 {
 		a.now = append(groups, a.now...)
 	}
+}
+
+// enter waits for the brake, and then at the gate.
+func (r *run) enter(ctx context.Context) (turn, error) {
+	ctx, cancel := r.inTime(ctx)
+	defer cancel()
+	try, err := r.brake.enter(ctx, true)
+	if err != nil {
+		return turn{}, err
+	}
+	t, err := r.gate.enter(ctx)
+	if err != nil {
+		r.brake.leave(try)
+		return turn{}, err
+	}
+	if t.try = try; try {
+		t.limit = 1
+	}
+	return t, nil
 }
 
 // inTime is a context for waits that end when the run gives up.

@@ -104,7 +104,7 @@ var Reasons = []Reason{
 	{dial, Rejected, InvalidField, "a member of the call has a value that it must not have"},
 	{dial, Rejected, UnknownMember, "the call has a member that the API does not document; see `extra_members`"},
 	{dial, Rejected, InvalidDate, "`scheduled_for` is not a date and time with a zone"},
-	{dial, Rejected, TooLarge, "the call is larger than a request can carry"},
+	{dial, Rejected, TooLarge, "the call is larger than `max_call_bytes`"},
 	{dial, Rejected, ProcessingFailed, "an earlier processor failed on the message; see `dial_errored`"},
 	{dial, Rejected, InvalidPhoneNumber, "the text is not a phone number, or no numbering plan has the number"},
 	{dial, Rejected, AmbiguousPhoneNumber, "the text has two readings"},
@@ -144,6 +144,7 @@ const (
 	CauseSetup            = "setup"
 	CauseRateLimited      = "rate_limited"
 	CauseUnanswered       = Unanswered
+	CauseRefusals         = "refusals"
 	CauseLedger           = "ledger"
 	CauseClaimedElsewhere = ClaimedElsewhere
 	CauseReceipts         = "receipts"
@@ -159,6 +160,7 @@ var Causes = []Cause{
 	{CauseSetup, "the API refuses the key, or the URL is wrong"},
 	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
 	{CauseLedger, "the ledger cannot be read or written"},
 	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
