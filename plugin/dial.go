@@ -127,6 +127,13 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, l, opts)
+	if label, err := conf.FieldString(dfFieldLedger); err != nil {
+		return nil, err
+	} else if label != "" {
+		e.pauses.waitFor(fmt.Sprintf("cache %q", label), words.CauseLedger)
+	}
+	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered)
+	e.pauses.count(func(cause string) int { return e.dialer.Waiting(dialer.Cause(cause)) })
 	return e, nil
 }
 

@@ -67,6 +67,7 @@ type Dialer struct {
 	brake  *brake
 
 	permits *permits // nil: calls need none
+	tally   tally
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -116,6 +117,7 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	}
 	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
 	r := run{Dialer: d}
+	defer r.uncount()
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
@@ -158,6 +160,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 			return r.outOfTime(ctx, q.all())
 		}
 		group := q.next()
+		r.count(group, &q)
 		if group == nil {
 			if err := r.awaitLater(ctx, &q); err != nil {
 				return err
@@ -182,7 +185,8 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 func (r *run) reject(ctx context.Context, rejected []*job) error {
 	ctx, cancel := r.inTime(ctx)
 	defer cancel()
-	for _, j := range rejected {
+	for i, j := range rejected {
+		r.count(rejected[i:], &queue{})
 		for fails := r.opts.DryRun; !fails; {
 			try, err := r.brake.enter(ctx, false)
 			switch {
@@ -229,18 +233,17 @@ func (r *run) gaveUp() bool {
 	return !r.giveUp.IsZero() && !time.Now().Before(r.giveUp)
 }
 
-// afterwards is for what must be finished once a request has left: it outlives
-// ctx by one timeout, so that a shutdown records what was dialed, but ends.
+// afterwards is for what must be recorded of a request that has left: it outlives ctx by
+// one timeout, so that a shutdown records what was dialed, but ends.
 func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(r.opts.Timeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-out.Done():
-		}
-	})
-	return out, func() { stop(); cancel() }
+	return pause.Afterwards(ctx, r.opts.Timeout)
+}
+
+// stopGrace is how long a shutdown waits for the ledger where no request is under way: what
+// is not written then leaves a claim in doubt, which is safe.
+const stopGrace = time.Second
+
+// shortly is for what had better be recorded, but need not be: it outlives ctx by a second.
+func (r *run) shortly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return pause.Afterwards(ctx, stopGrace)
 }

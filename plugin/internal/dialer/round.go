@@ -176,7 +176,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 	}
 	if len(cut) > 0 {
 		// All at once: the ledger may be down, and the shutdown waits for this.
-		ctx, cancel := r.afterwards(ctx)
+		ctx, cancel := r.shortly(ctx)
 		defer cancel()
 		r.forEach(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}

@@ -162,7 +162,7 @@ func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
 	if len(doubtful) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	r.forEach(doubtful, func(_ int, j *job) {
 		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
@@ -176,7 +176,7 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	for _, g := range r.opts.Guards { // before another process can take the claims
 		g.Release(ctx, callsOf(jobs))

@@ -301,23 +301,40 @@ func wrote(err error) error {
 	return nil
 }
 
-// until repeats a store operation until it succeeds or ctx ends.
+// silence is how long an operation may take before that is reported: a store that hangs
+// gives no error for long.
+const silence = 5 * time.Second
+
+var errSilent = errors.New("the ledger does not answer")
+
+// until repeats a store operation until it succeeds or ctx ends. All operations share one
+// notice, so the trouble of a batch is reported once.
 func (l *Ledger) until(ctx context.Context, op func() error) error {
-	err := op()
-	if err == nil {
-		return nil
+	waiter := l.opts.Notice.Waiter()
+	if _, memory := l.store.(*Memory); waiter != nil && !memory {
+		began := time.Now()
+		late := time.AfterFunc(silence, func() { waiter.Silence(began, errSilent) })
+		defer late.Stop()
 	}
-	waiter, between := l.opts.Notice.Waiter(), pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
-	for err != nil {
+	err := op()
+	for between := (*pause.Growing)(nil); err != nil; err = op() {
+		if ctx.Err() == nil {
+			waiter.Trouble(err)
+			if between == nil {
+				between = pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
+			}
+			_ = pause.Sleep(ctx, between.Next())
+		}
 		if ctx.Err() != nil {
 			waiter.Stop()
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
 		}
-		waiter.Trouble(err)
-		_ = pause.Sleep(ctx, between.Next()) // and once more, if ctx ends meanwhile
-		err = op()
 	}
-	waiter.Recovered()
+	if pause.Stopping(ctx) {
+		waiter.Stop() // nothing resumes
+	} else {
+		waiter.Recovered()
+	}
 	return nil
 }
 
