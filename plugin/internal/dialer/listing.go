@@ -39,21 +39,26 @@ type lane struct {
 
 // look is what somebody looks for, and then what the list says of it.
 type look struct {
-	refs    []string
-	numbers []string // in digits
-	from    time.Time
-	lead    chan struct{} // closed: it is your turn to list for all
-	done    chan struct{} // closed: the rest is known
-	gone    bool          // nobody waits for it any more
+	calls []sought
+	from  time.Time
+	lead  chan struct{} // closed: it is your turn to list for all
+	done  chan struct{} // closed: the rest is known
+	gone  bool          // nobody waits for it any more
 
-	began    time.Time              // the listing did not begin before
-	calls    int                    // it went through
-	found    map[string]*PlacedCall // by reference
-	shown    map[string]bool        // by reference: listed, without an id
-	unmarked map[string]bool        // by number: a call to it is listed without a reference
-	some     bool                   // a call is listed of which not even the number is known
-	partly   bool                   // with err: the list was given in part
-	err      error
+	began  time.Time // the listing did not begin before
+	listed int       // calls that it went through
+	partly bool      // with err: the list was given in part
+	err    error
+}
+
+// sought is a call that somebody looks for, and then what the list says of it.
+type sought struct {
+	refs   []string // that it may have at the API
+	number string   // in digits
+
+	found    *PlacedCall
+	shown    bool // it is listed, without an id
+	unmarked bool // a call to its number, or to none that can be read, is listed without a reference
 }
 
 const (
@@ -126,7 +131,7 @@ func (s *Shared) leadFor(ctx context.Context, api API, at *lane, leader *look, o
 	for _, l := range group {
 		switch {
 		case !left:
-			l.began, l.calls, l.err = began, calls, err
+			l.began, l.listed, l.err = began, calls, err
 			close(l.done)
 		case l != leader && !l.gone:
 			l.forget()
@@ -165,8 +170,12 @@ func (at *lane) leave(gone *look) {
 // spanOf is about how often a minute is to be multiplied by four to be a span.
 func spanOf(span time.Duration) int { return bits.Len64(uint64(max(span, 0)/time.Minute)) / 2 }
 
+// forget makes a look begin anew.
 func (l *look) forget() {
-	l.found, l.shown, l.unmarked, l.some, l.partly = nil, nil, nil, false, false
+	l.partly = false
+	for i := range l.calls {
+		l.calls[i].found, l.calls[i].shown, l.calls[i].unmarked = nil, false, false
+	}
 }
 
 var errNobodyLooks = errors.New("nobody looks for a call")
@@ -179,15 +188,17 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 		return 0, errNobodyLooks
 	}
 	open, from := 0, looks[0].from
-	byRef, byNumber := map[string][]*look{}, map[string][]*look{}
+	byRef, byNumber := map[string][]*sought{}, map[string][]*sought{}
 	for _, l := range looks {
 		if l.from.Before(from) {
 			from = l.from
 		}
-		l.found, l.shown, l.unmarked = map[string]*PlacedCall{}, map[string]bool{}, map[string]bool{}
-		for i, ref := range l.refs {
-			byRef[ref] = append(byRef[ref], l)
-			byNumber[l.numbers[i]] = append(byNumber[l.numbers[i]], l)
+		for i := range l.calls {
+			one := &l.calls[i]
+			for _, ref := range one.refs {
+				byRef[ref] = append(byRef[ref], one)
+			}
+			byNumber[one.number] = append(byNumber[one.number], one)
 			open++
 		}
 	}
@@ -209,24 +220,22 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 		}
 		if call.Ref == "" {
 			// Perhaps ours without its reference, perhaps somebody else's: from now on a
-			// call to this number cannot be ruled out.
+			// call to this number cannot be ruled out, nor any if there is no number.
 			number := digits(call.Number)
-			for _, l := range byNumber[number] {
-				l.unmarked[number] = true
-			}
+			unmark(byNumber[number])
 			if number == "" {
-				for _, l := range looks {
-					l.some = true
+				for _, all := range byNumber {
+					unmark(all)
 				}
 			}
 			continue
 		}
-		for _, l := range byRef[call.Ref] {
+		for _, one := range byRef[call.Ref] {
 			if !call.named() {
-				l.shown[call.Ref] = true
-			} else if l.found[call.Ref] == nil {
+				one.shown = true
+			} else if one.found == nil {
 				found := call // not the loop's: that would put each listed call on the heap
-				l.found[call.Ref] = &found
+				one.found = &found
 				open--
 			}
 		}
@@ -235,6 +244,13 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 		}
 	}
 	return calls, nil
+}
+
+// unmark notes that calls cannot be ruled out.
+func unmark(calls []*sought) {
+	for _, one := range calls {
+		one.unmarked = true
+	}
 }
 
 // since is from when on a list has every call that was created after a time of ours. What

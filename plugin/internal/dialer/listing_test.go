@@ -94,7 +94,7 @@ func TestAListingIsTakenOverFromWhoLeaves(t *testing.T) {
 		looks := make([]*look, 4)
 		var wg sync.WaitGroup
 		for i := range looks {
-			looks[i] = &look{refs: []string{c.Ref}, numbers: []string{"1"}, from: time.Now().Add(-time.Hour)}
+			looks[i] = &look{calls: []sought{{refs: []string{c.Ref}, number: "1"}}, from: time.Now().Add(-time.Hour)}
 			ctx := ctx
 			if i > 0 {
 				ctx = t.Context()
@@ -108,7 +108,7 @@ func TestAListingIsTakenOverFromWhoLeaves(t *testing.T) {
 		require.ErrorIs(t, errs[0], context.Canceled)
 		for i := 1; i < 4; i++ {
 			require.NoError(t, errs[i])
-			assert.NotNil(t, looks[i].found[c.Ref])
+			assert.NotNil(t, looks[i].calls[0].found)
 		}
 		assert.Equal(t, []string{"0", "1"}, began, "one for the first, and one for all others")
 		assert.False(t, s.lanes[laneKey{span: spanOf(time.Hour)}].busy)
@@ -142,14 +142,14 @@ func TestWhoStaysIsServedByAListingThatBeganLateEnough(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), stays)
 					defer cancel()
 					came := time.Now()
-					l := &look{refs: []string{c.Ref}, numbers: []string{digits(c.Number)}, from: came.Add(-time.Minute)}
+					l := &look{calls: []sought{{refs: []string{c.Ref}, number: digits(c.Number)}}, from: came.Add(-time.Minute)}
 					switch err := s.list(ctx, f, l, false); {
 					case ctx.Err() != nil:
 					case err != nil:
 						assert.ErrorIs(t, err, lost)
 					default:
 						assert.False(t, l.began.Before(came), "seed %d", seed)
-						assert.NotNil(t, l.found[c.Ref], "seed %d: it was created before the listing began", seed)
+						assert.NotNil(t, l.calls[0].found, "seed %d: it was created before the listing began", seed)
 					}
 					assert.Less(t, time.Since(came), stays+time.Minute)
 				})
@@ -168,11 +168,11 @@ func TestALookAtLongAgoKeepsUpNobody(t *testing.T) {
 		s, slow, quick := &Shared{}, &fakeAPI{listTakes: time.Hour}, &fakeAPI{}
 		done := make(chan error, 1)
 		go func() {
-			done <- s.list(t.Context(), slow, &look{from: time.Now().Add(-window), refs: []string{"a"}, numbers: []string{"1"}}, false)
+			done <- s.list(t.Context(), slow, &look{from: time.Now().Add(-window), calls: []sought{{refs: []string{"a"}, number: "1"}}}, false)
 		}()
 		synctest.Wait()
 		began := time.Now()
-		require.NoError(t, s.list(t.Context(), quick, &look{from: began.Add(-2 * time.Minute), refs: []string{"b"}, numbers: []string{"2"}}, false))
+		require.NoError(t, s.list(t.Context(), quick, &look{from: began.Add(-2 * time.Minute), calls: []sought{{refs: []string{"b"}, number: "2"}}}, false))
 		assert.Zero(t, time.Since(began))
 		require.NoError(t, <-done)
 	})

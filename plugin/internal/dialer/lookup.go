@@ -56,7 +56,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 		if err != nil {
 			waiter.Trouble(err)
 		} else {
-			next = l.began.Add(max(wait, time.Duration(l.calls)*time.Second/lookedAtMost))
+			next = l.began.Add(max(wait, time.Duration(l.listed)*time.Second/lookedAtMost))
 			wait = 2 * next.Sub(l.began)
 			if next.After(settled) {
 				next = settled
@@ -73,7 +73,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, l *look, err error) {
 	l = &look{from: since.Add(-lookBack - r.shared.Clock.behind(since))}
 	for _, j := range jobs {
-		l.refs, l.numbers = append(l.refs, j.call.Ref), append(l.numbers, digits(j.call.Number))
+		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}
 	if !r.giveUp.IsZero() {
 		var cancel context.CancelFunc
@@ -87,10 +87,10 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 		return nil, l, fmt.Errorf("looking up calls: %w", err)
 	}
 	for i, j := range jobs {
-		j.shown = j.shown || l.shown[j.call.Ref] || l.found[j.call.Ref] != nil
-		j.unmarked = j.unmarked || l.some || l.unmarked[l.numbers[i]]
-		if found := l.found[j.call.Ref]; found != nil {
-			hits = append(hits, hit{j, found})
+		one := &l.calls[i]
+		j.shown = j.shown || one.shown || one.found != nil
+		if j.unmarked = j.unmarked || one.unmarked; one.found != nil {
+			hits = append(hits, hit{j, one.found})
 		}
 	}
 	return hits, l, nil
