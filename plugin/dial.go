@@ -18,7 +18,9 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldSettle    = "settle"
 	dfFieldRedials   = "max_redials"
 	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldMaxReject = "max_rejects_in_a_row"
 	dfFieldDryRun    = "dry_run"
+	dfFieldCallLimit = "call_rate_limit"
 )
 
 func dialFields() []*service.ConfigField {
@@ -46,6 +48,16 @@ func dialFields() []*service.ConfigField {
 			Description("The most calls in one request. A larger batch is split.").
 			Default(20).
 			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
+		service.NewIntField(dfFieldMaxReject).
+			Description("How many messages in a row may be rejected for what they or this config hold, before the stream pauses with the cause `refusals`: a wrong column or id would otherwise send a whole topic to the failures. Set more than the longest run of bad leads that is usual. `0` never pauses for rejected messages. See [When everything is refused](#when-everything-is-refused).").
+			Default(0).
+			Example(100).
+			LintRule(`root = if this < 0 { [ "` + "`max_rejects_in_a_row`" + ` must be at least 1, or 0 for any number" ] }`),
+		service.NewStringField(dfFieldCallLimit).
+			Description("The label of a `rate_limit` resource that limits calls, where `rate_limit` limits requests. It is asked once for each call that is about to be placed, and not for calls that the ledger knows. A request holds only as many calls as it lets through at once: with one call per second, each request has one. Components that name the same resource share it. Empty is no limit.").
+			Example("calls_per_second").
+			LintRule(`root = if this.trim() != this { [ "` + "`call_rate_limit`" + ` must be the label of a rate_limit resource, without blanks around it" ] }`).
+			Default(""),
 		service.NewBoolField(dfFieldDryRun).
 			Description("Check messages and log what would be dialed, but place no calls. The ledger is not touched.").
 			Default(false),
@@ -85,6 +97,12 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
+	if client.limit != nil {
+		client.limit.reportTo(e.pauses.notice(words.CauseRateLimited))
+	}
+	if opts.Calls, err = callLimit(conf, res, e.pauses); err != nil {
+		return nil, err
+	}
 	l, err := openLedger(conf, res, opts)
 	if err != nil {
 		return nil, err
@@ -107,6 +125,21 @@ func (e *dialEngine) close() {
 	e.client.close()
 }
 
+// callLimit is the limit of calls that the config names, nil for none.
+func callLimit(conf *service.ParsedConfig, res *service.Resources, why *pauses) (*dialer.CallLimit, error) {
+	limit, err := rateLimitFromParsed(conf, res, dfFieldCallLimit)
+	if err != nil || limit == nil {
+		return nil, err
+	}
+	if requests, err := conf.FieldString(cfFieldRateLimit); err != nil {
+		return nil, err
+	} else if requests == limit.label {
+		return nil, fmt.Errorf("%s: %q is the %s of requests already: a call would count twice, once with its request; use two resources", dfFieldCallLimit, requests, cfFieldRateLimit)
+	}
+	limit.reportTo(why.notice(words.CauseCallRateLimit))
+	return &dialer.CallLimit{Ask: limit.ask, Waits: limit.waits}, nil
+}
+
 func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.Resources) (o dialer.Options, err error) {
 	if o.Settle, err = conf.FieldDuration(dfFieldSettle); err != nil {
 		return o, err
@@ -122,6 +155,12 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	}
 	if o.MaxCallsPerRequest < 1 {
 		return o, fmt.Errorf("%s: must be at least 1", dfFieldMaxCalls)
+	}
+	if o.MaxRejectsInARow, err = conf.FieldInt(dfFieldMaxReject); err != nil {
+		return o, err
+	}
+	if o.MaxRejectsInARow < 0 {
+		return o, fmt.Errorf("%s: must be at least 1, or 0 for any number", dfFieldMaxReject)
 	}
 	onUnknown, err := choice(conf, dfFieldOnUnknown, string(dialer.Hold), string(dialer.RedialAbsent))
 	if err != nil {
@@ -144,7 +183,9 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
-	o.Wait = client.wait
+	if client.limit != nil {
+		o.Wait = client.limit.wait
+	}
 
 	log := res.Logger()
 	o.OnEchoMissing = func() {
@@ -161,24 +202,22 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 // again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
 	fates := make([]fate, len(batch))
-	calls := make([]dialer.Call, 0, len(batch))
-	origin := make([]int, 0, len(batch)) // calls[j] came from batch[origin[j]]
+	calls := make([]dialer.Call, len(batch))
 	builder := e.calls.of(batch)
 	for i := range batch {
 		call, err := builder.build(i)
 		if err != nil {
-			fates[i].Result = inputFailure(err)
-			continue
+			rejection := inputFailure(err)
+			call = dialer.Call{Rejection: &rejection}
 		}
-		fates[i].ref = call.Ref
-		calls, origin = append(calls, call), append(origin, i)
+		calls[i] = call
 	}
 	results, err := e.dialer.Dial(ctx, calls)
-	for j, r := range results {
+	for i, r := range results {
 		if r.Outcome == dialer.DryRun {
-			r = e.dryRunResult(calls[j], r)
+			r = e.dryRunResult(calls[i], r)
 		}
-		fates[origin[j]].Result = r
+		fates[i] = fate{calls[i].Ref, r}
 	}
 	for i, f := range fates {
 		if f.Outcome == "" {

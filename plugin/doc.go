@@ -17,6 +17,7 @@
 // What they share:
 //
 //	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced, secret.go any secret
+//	rate_limit.go        a rate limit resource that is waited for
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
@@ -28,7 +29,7 @@
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
-//	description.go       prose of docs/src, with the tables of words
+//	description.go       prose of docs/src, with the tables of words; answers_table.go, what the API's answers mean
 //	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:

@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -87,7 +86,7 @@ func headersLint() string {
 // request is made any more.
 type clientConfig struct {
 	options happyrobot.Options
-	wait    func(context.Context) error // the rate limit, nil for none
+	limit   *rateLimit // nil for none
 	notices []*pause.Notice
 }
 
@@ -121,16 +120,10 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	if o.Retry.MaxElapsedTime < 0 {
 		return c, fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
 	}
-	label, err := conf.FieldString(cfFieldRateLimit)
-	if err != nil {
+	if c.limit, err = rateLimitFromParsed(conf, res, cfFieldRateLimit); err != nil {
 		return c, err
 	}
-	if label != "" {
-		if !res.HasRateLimit(label) {
-			return c, fmt.Errorf("%s: no rate_limit resource is labelled %q", cfFieldRateLimit, label)
-		}
-		c.wait = c.rateLimit(res, label)
-	}
+	c.reportWaits(res.Logger())
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
 		return c, err
 	}
@@ -179,13 +172,30 @@ func (c clientConfig) close() {
 // client makes a client that waits for the rate limit before each request.
 func (c clientConfig) client() (*happyrobot.Client, error) {
 	o := c.options
-	o.Wait = c.wait
+	if c.limit != nil {
+		o.Wait = c.limit.wait
+	}
 	return happyrobot.New(o)
 }
 
 // unlimited makes a client whose user waits for the rate limit itself.
 func (c clientConfig) unlimited() (*happyrobot.Client, error) {
 	return happyrobot.New(c.options)
+}
+
+// reportWaits reports long waits for the rate limit. A component that is paused by them
+// reports that instead.
+func (c *clientConfig) reportWaits(log pause.Logger) {
+	if c.limit == nil {
+		return
+	}
+	waits := pause.NewNotice(log, pause.Wording{
+		Begins: "Requests to the API wait: %v",
+		Lasts:  "Requests to the API have been waiting since %s: %v",
+		Ends:   "Requests to the API no longer wait, after %v.",
+	}, nil)
+	c.notices = append(c.notices, waits)
+	c.limit.reportTo(waits)
 }
 
 // logChanges reports when requests begin to be repeated, and when none of them is any
@@ -254,43 +264,4 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile s
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
 	return pool.(*http.Transport), nil
-}
-
-// rateLimitRetry is how long to wait for a rate limit that cannot be asked.
-const rateLimitRetry = time.Second
-
-// rateLimit waits for a rate limit resource. One that fails is asked again: it
-// must not fail messages, and must not let requests through.
-func (c *clientConfig) rateLimit(res *service.Resources, label string) func(context.Context) error {
-	name := strconv.Quote(label)
-	trouble := pause.NewNotice(res.Logger(), pause.Wording{
-		Begins: "Rate limit " + name + " unavailable, so requests wait: %v",
-		Lasts:  "Rate limit " + name + " has been unavailable since %s; requests wait: %v",
-		Ends:   "Rate limit " + name + " is available again, after %v.",
-	}, nil)
-	c.notices = append(c.notices, trouble)
-	return func(ctx context.Context) error {
-		for {
-			var wait time.Duration
-			var err error
-			if aerr := res.AccessRateLimit(ctx, label, func(l service.RateLimit) { wait, err = l.Access(ctx) }); aerr != nil {
-				err = aerr
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				trouble.Trouble(err)
-				wait = rateLimitRetry
-			} else {
-				trouble.Recovered()
-			}
-			if wait <= 0 {
-				return nil
-			}
-			if pause.Sleep(ctx, wait) != nil {
-				return ctx.Err()
-			}
-		}
-	}
 }

@@ -80,13 +80,19 @@ func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
 			}
 			return 0, nil
 		}))
-		var client clientConfig
-		wait := client.rateLimit(res, "slow")
+		log := &logLines{}
+		client := clientConfig{limit: &rateLimit{res: res, label: "slow"}}
+		client.reportWaits(log)
+		wait := client.limit.wait
 
 		began := time.Now()
 		require.NoError(t, wait(t.Context()))
 		assert.Equal(t, 3*rateLimitRetry, time.Since(began))
 		assert.Equal(t, 4, asked)
+		assert.Equal(t, []string{
+			`WARN Requests to the API wait: rate limit "slow" cannot be asked: away`,
+			"INFO Requests to the API no longer wait, after 3s.",
+		}, log.lines)
 
 		failures = 1000
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

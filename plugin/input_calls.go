@@ -91,8 +91,8 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if o.PageSize, err = conf.FieldInt(icFieldPageSize); err != nil {
 		return err
 	}
-	if o.PageSize < 1 || o.PageSize > maxPageSize {
-		return fmt.Errorf("%s: must be from 1 to %d", icFieldPageSize, maxPageSize)
+	if o.PageSize < 1 || o.PageSize > callfeed.MaxPage {
+		return fmt.Errorf("%s: must be from 1 to %d", icFieldPageSize, callfeed.MaxPage)
 	}
 	for field, into := range map[string]*time.Duration{
 		icFieldPollInterval: &o.Poll, icFieldMaxCallAge: &o.MaxAge,

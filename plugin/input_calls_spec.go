@@ -31,9 +31,6 @@ const (
 	emitChanges  = "changes"
 )
 
-// maxPageSize is what the documentation of the API bounds a page by.
-const maxPageSize = 1999
-
 func init() { service.MustRegisterInput(callsInputName, inputCallsSpec(), newCallsInputFromParsed) }
 
 func inputCallsSpec() *service.ConfigSpec {
@@ -77,7 +74,7 @@ func inputCallsSpec() *service.ConfigSpec {
 				Description("The time from the end of one listing to the next.").
 				Default("15s"),
 			service.NewIntField(icFieldPageSize).
-				Description("Calls to ask for in one request, up to 1999. Pages overlap by one call, so 1 asks for 2.").
+				Description("How many calls the first page asks for, from 1 to 1999. Pages overlap, so 1 asks for 2. While they come back full they grow, up to 1999 calls, whatever is set here: a long list then costs few requests, and calls created in the same second fit on one page. A larger page that fails is asked for again in this size, and pages of its size only after an hour.").
 				Default(100).
 				LintRule(`root = if this < 1 || this > 1999 { [ "`+"`page_size`"+` must be from 1 to 1999" ] }`),
 			service.NewDurationField(icFieldMaxCallAge).

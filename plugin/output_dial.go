@@ -57,6 +57,7 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     default_region: US
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
@@ -67,6 +68,31 @@ output:
       file: { path: ./calls.jsonl }
     failures:
       file: { path: ./failed.jsonl }
+
+cache_resources:
+  - label: ledger
+    bbolt:
+      path: ./ledger.db
+`).
+		Example("Limit how many calls begin", "`rate_limit` counts requests, each of which may carry many calls; `call_rate_limit` counts calls. Here one call begins per second, in a request of its own. Leads that were called already do not wait for it.", `
+output:
+  happyrobot_dial:
+    api_key: ${HAPPYROBOT_API_KEY}
+    ledger: ledger
+    rate_limit: requests
+    call_rate_limit: calls
+    dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    call_mapping: root.phone_number = this.phone
+    failures:
+      file: { path: ./failed.jsonl }
+
+rate_limit_resources:
+  - label: requests
+    local: { count: 10, interval: 1s }
+  - label: calls
+    local: { count: 1, interval: 1s }
 
 cache_resources:
   - label: ledger

@@ -51,8 +51,12 @@ func (p *pauses) notice(cause string) *pause.Notice {
 	defer p.mu.Unlock()
 	n := p.notices[cause]
 	if n == nil {
+		meanwhile := "Messages wait, none of them fails."
+		if cause == words.CauseRefusals {
+			meanwhile = "Messages wait; one is tried after each pause, and fails if it is refused again."
+		}
 		n = pause.NewNotice(p.log, pause.Wording{
-			Begins: "Dialing paused (" + cause + "): %v. Messages wait, none of them fails.",
+			Begins: "Dialing paused (" + cause + "): %v. " + meanwhile,
 			Lasts:  "Dialing still paused (" + cause + "), since %s: %v",
 			Ends:   "Dialing resumed (" + cause + ") after %v.",
 		}, p.counts(cause))

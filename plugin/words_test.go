@@ -44,7 +44,7 @@ func allWords() (known map[string]bool) {
 // stands for the files in it.
 var alike = map[string]map[string]string{
 	"plugin/output_dial.go":              {"receipts": "a field's name", "failures": "a field's name"},
-	"plugin/dial.go":                     {"dry_run": "a field's name"},
+	"plugin/dial.go":                     {"dry_run": "a field's name", "call_rate_limit": "a field's name"},
 	"plugin/ledger_open.go":              {"ledger": "a field's name"},
 	"plugin/dedupe_key.go":               {"deleted": "a function of Bloblang"},
 	"plugin/internal/webhook/answers.go": {"too_large": "an answer to a sender, not a reason"},
@@ -58,6 +58,7 @@ var alike = map[string]map[string]string{
 	"plugin/callsim":                   {"accepted": "the pretend API's answer", "unknown": "its operation of that name"},
 	"cmd/demo/report.go":               {"duplicate": "reads records as a user does; cmd cannot import plugin/internal"},
 	"cmd/benthos-happyrobot/main.go":   {"unknown": "a build without a date"},
+	"cmd/benthos-happyrobot/caches.go": {"ledger": "a field's name"},
 }
 
 func TestWordsAreLiteralsInOneFileOnly(t *testing.T) {
@@ -94,9 +95,9 @@ func TestEveryNameInATextExists(t *testing.T) {
 	known := allWords()
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
-		"happyrobot_cache_facts", // store.FactsKey
-		"happyrobot_cache_data",  // store.ContentsKey
-		"happyrobot_cache_mark",  // store.MarkKey
+		"happyrobot_cache_facts",                                                                          // store.FactsKey
+		"happyrobot_cache_data",                                                                           // store.ContentsKey
+		"happyrobot_cache_mark",                                                                           // store.MarkKey
 		"happyrobot_cache_names_ledger", "happyrobot_cache_names_cursor", "happyrobot_cache_names_events", // store.Trial
 		"happyrobot_probe_", // begins the keys of a store.Trial
 	} {

@@ -25,6 +25,8 @@ type doors struct {
 	env     *service.Environment
 	streams bool // the command is streams
 	api     bool // its REST API was asked for
+
+	resources, streamFiles []string // that the command line names
 }
 
 func (d *doors) options() []service.CLIOptFunc {
@@ -49,10 +51,16 @@ func (d *doors) beforeRun(c *cli.Context) error {
 	if err := explainAbsent(d.env); err != nil { // templates have been read: they come first
 		return err
 	}
-	if slices.Contains([]string{"lint", "echo", "test"}, c.Command.Name) {
-		return nil // they call it, too, and serve nothing
+	d.resources = configFiles(resourceFiles(c))
+	switch c.Command.Name { // these call it, too, and serve nothing
+	case "lint":
+		return d.lintCaches(configFiles(slices.Concat(c.Args().Slice(), []string{c.String("config")}, resourceFiles(c))))
+	case "echo", "test":
+		return nil
 	}
-	d.streams = c.Command.Name == "streams"
+	if d.streams = c.Command.Name == "streams"; d.streams {
+		d.streamFiles = configFiles(c.Args().Slice())
+	}
 	for _, at := range c.Lineage() { // a flag before the command's name counts, too
 		d.api = d.api || at.Bool(flagAPI)
 	}
@@ -87,6 +95,9 @@ func (d *doors) onConfig(conf *service.ParsedConfig) error {
 				return fmt.Errorf("%s: streams ignores resources in the file of -o; move them to a file of their own and pass it with -r", list)
 			}
 		}
+	}
+	if err := d.checkCaches(conf); err != nil {
+		return err
 	}
 	return d.check(conf)
 }

@@ -74,11 +74,17 @@ func preview(c *cli.Context, schema *service.ConfigSchema) (*service.ParsedConfi
 	return spec.ParseYAML(string(merged), nil)
 }
 
-// sets are the values of --set that Benthos applies: the command's, or else those
-// before its name.
-func sets(c *cli.Context) (values []string) {
+// sets are the values of --set that Benthos applies.
+func sets(c *cli.Context) []string { return lastFlag(c, "set") }
+
+// resourceFiles are the patterns of -r.
+func resourceFiles(c *cli.Context) []string { return lastFlag(c, "resources") }
+
+// lastFlag is the value of a flag that Benthos uses: the command's, or else that before
+// its name.
+func lastFlag(c *cli.Context, name string) (values []string) {
 	for _, at := range c.Lineage() {
-		if values = at.StringSlice("set"); len(values) > 0 {
+		if values = at.StringSlice(name); len(values) > 0 {
 			break
 		}
 	}

@@ -56,20 +56,22 @@ func startGroupedAdd(b *testing.B) func(string) error {
 }
 
 func startAdd(b *testing.B, commit func(*bbolt.DB, func(*bbolt.Tx) error) error) func(string) error {
-	path, err := prepare(filepath.Join(b.TempDir(), "bench.db"), 0o600)
+	path, err := prepare(Options{Path: filepath.Join(b.TempDir(), "bench.db"), Mode: 0o600})
 	require.NoError(b, err)
-	db, err := openDB(path, 0o600)
+	handle, err := openHandle(path, 0o600)
 	require.NoError(b, err)
+	db := handle.db
 	b.Cleanup(func() { require.NoError(b, db.Close()) })
 	bucket := bucketName("cache")
-	require.NoError(b, db.Update(bucket.create))
+	require.NoError(b, db.Update(func(tx *bbolt.Tx) error { _, err := bucket.create(tx); return err }))
+	now := newClock(time.Now, moment{}).now()
 	return func(key string) error {
-		record, err := newRecord(key, make([]byte, 200), 0, time.Now())
+		record, err := newRecord(key, make([]byte, 200), 0, now)
 		if err != nil {
 			return err
 		}
 		return commit(db, func(tx *bbolt.Tx) error {
-			if _, exists := bucket.get(tx, key, time.Now()); exists {
+			if _, exists := bucket.get(tx, key, now); exists {
 				return fmt.Errorf("key %s exists", key)
 			}
 			return bucket.put(tx, record)

@@ -47,11 +47,12 @@ type book struct {
 
 	mu      sync.Mutex
 	from    time.Time // calls created before this are no longer listed
-	newest  time.Time // of creation, among the calls listed
 	pruned  time.Time // done entries older than this were dropped
+	kept    int       // how many were left
 	open    map[string]*openCall
 	done    map[string]doneCall
 	failing [failures]int // how many open calls could not be read at the last try
+	early   time.Time     // when a call was looked at before its time
 	pass    uint64        // the number of the pass that runs
 	changes uint64        // counts what a saved state would have to tell
 }
@@ -61,6 +62,7 @@ type openCall struct {
 	key        string
 	created    time.Time // zero when the API does not say
 	since      time.Time // what its age counts from: its creation, or when it is due
+	later      bool      // it was scheduled for then when it was observed last
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
@@ -136,18 +138,31 @@ func (b *book) listed(key string, call *happyrobot.Call, from, now time.Time) fi
 }
 
 // due answers with the calls that it is time to look at, longest waiting first. They
-// are out until one of looked, missing and unread.
-func (b *book) due(now time.Time, most int) []string {
+// are out until one of looked, missing and unread. Those that passes list are left to
+// them for a grace. Of those that wait for their time, one is looked at in each Poll,
+// since it may have been canceled.
+func (b *book) due(now time.Time, most int, grace time.Duration) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var calls []*openCall
+	var early *openCall
 	for _, c := range b.open {
-		if !c.out && !c.next.After(now) {
+		switch {
+		case c.out || c.next.After(now):
+		case b.rules.waits(c, now):
+			if early == nil || c.next.Before(early.next) {
+				early = c
+			}
+		case c.created.Before(b.from) || !c.next.Add(grace).After(now):
 			calls = append(calls, c)
 		}
 	}
 	slices.SortFunc(calls, func(x, y *openCall) int { return cmp.Or(x.next.Compare(y.next), cmp.Compare(x.key, y.key)) })
 	calls = calls[:min(most, len(calls))]
+	if early != nil && now.Sub(b.early) >= b.rules.poll {
+		b.early = now
+		calls = append(calls, early)
+	}
 	keys := make([]string, len(calls))
 	for i, c := range calls {
 		c.out = true
@@ -173,6 +188,7 @@ func (b *book) observe(c *openCall, call *happyrobot.Call, now time.Time) findin
 	c.missed, c.seen = time.Time{}, nil
 	b.fail(c, callUnread, false)
 	v := b.rules.judge(c.since, c.emitted, call, now)
+	c.later = v.later
 	// A saved state need not follow each look at a call that is due some day.
 	if c.since = v.since; c.since.Sub(c.sinceSaved).Abs() > 10*time.Minute {
 		c.sinceSaved = c.since
@@ -344,6 +360,23 @@ func (b *book) watched() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.open)
+}
+
+// full says whether there are too many open calls to list new ones. Those that wait for
+// their time only take room.
+func (b *book) full(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.open) < MaxWatched {
+		return false
+	}
+	waiting := 0
+	for _, c := range b.open {
+		if b.rules.waits(c, now) {
+			waiting++
+		}
+	}
+	return len(b.open)-waiting >= MaxWatched || waiting >= MaxWaiting
 }
 
 // changed counts the changes so far.

@@ -6,10 +6,12 @@
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps
+//	paging.go   how large pages are, and calls of one date for which none has room
 //	look.go     reading open calls by themselves
 //	parts.go    transcripts and the like, waited for within bounds
 //	book.go     the calls that are known, open or done with, and what moves them
-//	window.go   from when on calls are listed, and what the book may forget by then
+//	window.go   from when on calls are listed, what the book may forget by then, and what
+//	            is known of the API's clock
 //	judge.go    what an observed call asks for
 //	state.go    what is saved, and its version
 //	saver.go    saving it, and those who wait for that

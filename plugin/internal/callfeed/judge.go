@@ -21,6 +21,7 @@ type rules struct {
 // to be watched.
 type verdict struct {
 	since time.Time // what its age counts from
+	later bool      // it is scheduled for then
 
 	outcome  string // emit it as this; "" for not now
 	finished bool   // it is done with
@@ -34,7 +35,11 @@ type verdict struct {
 // judge decides about an observed call whose age counts from since, and of which the
 // status emitted was acknowledged last.
 func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrobot.Call, now time.Time) verdict {
-	s, v, quietSince := call.Status, verdict{since: since, emitted: emitted}, since
+	s, v := call.Status, verdict{since: since, emitted: emitted}
+	if since.After(now) && !s.Is(happyrobot.StatusScheduled) {
+		v.since = now // it did not wait for its time
+	}
+	quietSince := v.since
 	wanted := len(r.statuses) == 0 || s.In(r.statuses)
 	if r.over(s) {
 		if wanted {
@@ -48,7 +53,7 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 		if v.since = scheduledFor(call); v.since.IsZero() {
 			v.since = now // it may be due any day
 		} else {
-			quietSince = v.since
+			quietSince, v.later = v.since, v.since.After(now)
 		}
 	}
 	switch {
@@ -69,6 +74,12 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 	}
 	v.next = now.Add(r.interval(quietSince, now))
 	return v
+}
+
+// waits says whether an open call cannot be over yet, unless somebody cancels it: it
+// is scheduled for later, and that is all there is to say of it.
+func (r *rules) waits(c *openCall, now time.Time) bool {
+	return c.later && c.since.After(now) && (!r.changes || c.emitted.Is(happyrobot.StatusScheduled))
 }
 
 // over says whether a call with this status is: by its word, or because the user

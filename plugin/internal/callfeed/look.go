@@ -19,7 +19,11 @@ const (
 // lookAtDue reads the open calls whose time has come, one by one, and answers how many.
 func (f *Feed) lookAtDue(ctx context.Context) int {
 	f.lookedAt = time.Now()
-	due := f.book.due(f.lookedAt, looksAtOnce)
+	grace := time.Duration(0)
+	if f.lists {
+		grace = f.opts.Lag
+	}
+	due := f.book.due(f.lookedAt, looksAtOnce, grace)
 	if len(due) == 0 {
 		return 0
 	}

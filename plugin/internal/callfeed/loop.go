@@ -35,8 +35,9 @@ func (f *Feed) run(ctx context.Context) {
 func (f *Feed) turn(ctx context.Context) (more bool, wait time.Duration) {
 	defer f.progress(time.Time{})
 	defer f.noteReads()
-	if watched := f.book.watched(); watched >= MaxWatched {
-		f.notices.backlog.Trouble(fmt.Errorf("%d calls are open", watched))
+	if f.book.full(time.Now()) {
+		f.lists = false
+		f.notices.backlog.Trouble(fmt.Errorf("%d calls are open", f.book.watched()))
 		return false, f.opts.Poll
 	}
 	f.notices.backlog.Recovered()

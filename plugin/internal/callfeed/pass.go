@@ -9,20 +9,23 @@ import (
 )
 
 const (
-	// passPages is how deep into a list a pass goes before the next one begins
-	// where it came to: offsets get slow with depth.
+	// passPages and passCalls are how deep into a list a pass goes, whichever is
+	// deeper, before the next one begins where it came to: offsets get slow with depth.
 	passPages = 100
-	// maxRestarts is how often a pass begins anew because its pages do not join.
+	passCalls = 10_000
+	// maxRestarts is how often in a row a pass begins anew because its pages do not join.
 	maxRestarts = 3
+	// handful is how many of a page's calls are looked after between two looks at open ones.
+	handful = 100
 )
 
 // pass lists, oldest first, the calls created since the book's start, and hands
 // out what they ask for. It answers whether more is known to follow.
 //
-// Pages overlap by one call. The first of a page was seen in this pass, so none
-// was skipped when calls before it vanished; else the pass steps back. Where calls
-// of one date stand on both sides they overlap by all of those, see tied. Calls that
-// appear where the pass has been already are found by the next one, see reach.
+// A page begins with calls that the page before it ended with, see turnPage. Its first
+// was therefore seen in this pass, so none was skipped when calls before it vanished;
+// else the pass steps back. Calls that appear where the pass has been already are found
+// by the next one, see reach.
 func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
 	defer func() { p.note(ctx, err) }()
@@ -30,10 +33,9 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	// The bound is sent a little earlier, since nobody says whether it is inclusive or
 	// how exact it is.
 	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
-	p.query.Sort, p.query.Limit = "asc", max(f.opts.PageSize, 2) // pages overlap by one
-	for pages := 1; ; pages++ {
-		page, err := f.opts.API.ListCallsPage(ctx, p.query)
-		p.took = time.Since(p.began)
+	p.query.Sort = "asc"
+	for {
+		page, err := p.read(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -44,13 +46,19 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 			return false, nil
 		}
 		if p.ended(page) {
+			if p.incomplete(page) {
+				continue
+			}
 			p.end(ctx)
 			return false, nil
 		}
 		if err := p.take(ctx, page); err != nil {
 			return false, err
 		}
-		if cut := pages >= passPages || time.Since(p.began) >= f.opts.Lag; cut && p.cuttable() {
+		if p.incomplete(page) {
+			continue
+		}
+		if f.book.full(time.Now()) || p.deep(page) && p.cuttable(ctx) {
 			return true, nil
 		}
 		p.turnPage(page)
@@ -64,63 +72,116 @@ type pass struct {
 	began     time.Time
 	took      time.Duration   // until the last page came
 	seen      map[string]bool // in this pass
-	first     string          // of the page before
+	ends      [2]string       // of the page before
+	before    int             // how many calls the page before had, if it was shorter than asked for
 	tie       time.Time       // the date of its last
-	overlaps  bool            // whether the page begins with the last of the one before
+	overlaps  bool            // whether the page begins with calls of the one before
+	anchored  bool            // and the first of them has another date than its last
 	ties      int             // from the last call of the page before back to one of another date; 0 when it has none
+	crowd     *crowd          // calls of one date for which no page has room; nil for none
+	rereads   int
+	marks     []mark // where the pages began
 	restarts  int
+	furthest  int // where in the list a pass stood when it last began anew
 	broken    bool
+	asked     bool      // for the newest call
 	last      time.Time // the latest date of creation since the pass began or stepped back
 	newest    time.Time
 	opening   time.Time // the first date
 	unordered bool      // the list is not sorted by creation: only all of it proves anything
 }
 
+// mark is where a page began, and the date of its first call.
+type mark struct {
+	skip    int
+	created time.Time
+}
+
+// read asks for the next page, for a smaller one if a large one fails.
+func (p *pass) read(ctx context.Context) ([]happyrobot.Call, error) {
+	size := &p.feed.size
+	for {
+		p.query.Limit = size.calls
+		page, err := p.feed.opts.API.ListCallsPage(ctx, p.query)
+		p.took = time.Since(p.began)
+		if err == nil || ctx.Err() != nil || !size.shrink(err, time.Now()) {
+			return page, err
+		}
+	}
+}
+
 // tied steps back to before the calls that share a date, when some of them stand on
 // each side of a page's end: nobody says that their order is the same in two
-// answers, and a page that holds all of them needs none. If more calls share a date
-// than fit on a page, those that swap places between requests may be missed.
+// answers, and a page that holds all of them needs none.
 func (p *pass) tied(page []happyrobot.Call) bool {
 	if p.ties == 0 || len(page) < 2 || !page[0].Created.Equal(p.tie) || !page[1].Created.Equal(p.tie) {
 		return false
 	}
-	p.query.Skip -= p.ties
-	p.ties = 0
-	p.first, p.last = "", time.Time{} // what comes now was seen before
+	p.feed.size.capped(p.before) // for more follow
+	p.back(p.query.Skip - p.ties)
+	p.overlaps, p.anchored = true, true
 	return true
+}
+
+// back moves to an earlier place of the list. What comes now was seen before.
+func (p *pass) back(skip int) {
+	p.query.Skip = max(skip, 0)
+	p.overlaps, p.anchored = p.query.Skip > 0, false
+	p.ties, p.before = 0, 0
+	p.ends, p.last = [2]string{}, time.Time{}
 }
 
 // skipped steps back when calls may have been skipped between two pages.
 func (p *pass) skipped(page []happyrobot.Call) bool {
-	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.seen[keyOf(&page[0])] {
+	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.joins(&page[0]) {
 		return false
 	}
+	if p.query.Skip > p.furthest { // the last time, beginning anew helped
+		p.restarts = 0
+	}
+	p.furthest = max(p.furthest, p.query.Skip)
 	p.restarts++
-	if p.restarts > maxRestarts {
+	p.crowd = nil
+	switch {
+	case p.restarts > maxRestarts:
 		p.feed.notices.facts.warn(reorderedWarning)
 		p.broken = true
 		return false
+	case p.restarts > 1:
+		p.back(0)
+	default:
+		p.back(p.query.Skip - p.query.Limit)
 	}
-	if p.query.Skip -= p.query.Limit; p.restarts > 1 {
-		p.query.Skip = 0
-	}
-	p.query.Skip = max(p.query.Skip, 0)
-	p.overlaps, p.ties = p.query.Skip > 0, 0
-	p.first, p.last = "", time.Time{} // what comes now was seen before
 	return true
+}
+
+// joins says whether a page that begins with this call follows the one before without
+// a gap. Among calls of one date, any may come first when calls before them vanish.
+func (p *pass) joins(first *happyrobot.Call) bool {
+	seen := p.seen[keyOf(first)]
+	if c := p.crowd; c != nil && first.Created.Equal(c.date) {
+		c.swapped = c.swapped || !seen
+		return p.query.Skip >= c.start // else they begin earlier by now
+	}
+	return seen && !(p.anchored && first.Created.Equal(p.tie))
 }
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
 // the API caps it. Among calls with the same date, a different one may come last.
 func (p *pass) ended(page []happyrobot.Call) bool {
-	return len(page) == 0 || p.overlaps && len(page) == 1 && p.seen[keyOf(&page[0])]
+	return len(page) == 0 || p.overlaps && !p.anchored && len(page) == 1 && p.seen[keyOf(&page[0])]
 }
 
 // repeats says whether a page is the one before it again. An API that ignores skip
 // would be listed for ever.
 func (p *pass) repeats(page []happyrobot.Call) bool {
-	return p.query.Skip > 0 && keyOf(&page[0]) == p.first &&
+	return p.query.Skip > 0 && endsOf(page) == p.ends &&
 		!slices.ContainsFunc(page, func(c happyrobot.Call) bool { return !p.seen[keyOf(&c)] })
+}
+
+// endsOf is by what a page is known again.
+func endsOf(page []happyrobot.Call) [2]string {
+	return [2]string{keyOf(&page[0]), keyOf(&page[len(page)-1])}
 }
 
 // take hands out what a page's calls ask for.
@@ -131,13 +192,15 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	if p.query.Skip >= p.feed.failedAt {
 		p.feed.notices.listing.Recovered()
 	}
-	f, now := p.feed, time.Now()
+	f, now, fresh := p.feed, time.Now(), false
+	p.marks = append(p.marks, mark{p.query.Skip, page[0].Created})
 	var events []*Event
 	for i := range page {
 		call := &page[i]
 		key := keyOf(call)
 		again := p.seen[key]
-		p.seen[key] = true
+		p.seen[key], fresh = true, fresh || !again
+		p.crowd.add(call, key)
 		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
 			continue
 		}
@@ -151,6 +214,9 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 			events = append(events, e)
 		}
 	}
+	if fresh {
+		f.size.capped(p.before) // for more followed
+	}
 	// All of the page is in the book by now, so what follows may fail or be cut short.
 	// A list that is not sorted shows that only when dates differ.
 	if !p.unordered && p.newest.Sub(p.opening) > dateSlack {
@@ -158,22 +224,37 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	}
 	f.progress(p.newest)
 	f.saver.nudge()
-	f.hand(ctx, f.complete(ctx, events))
-	// A long backfill must not keep calls waiting that have ended meanwhile. Sooner
-	// than this, most open calls are about to be listed anyway.
-	if time.Since(f.lookedAt) >= f.opts.Poll {
-		f.lookAtDue(ctx)
+	return p.deliver(ctx, events)
+}
+
+// deliver hands events out, a handful at a time. A long backfill must not keep calls
+// waiting that have ended meanwhile. Sooner than this, most open calls are about to be
+// listed anyway.
+func (p *pass) deliver(ctx context.Context, events []*Event) error {
+	f := p.feed
+	for {
+		some := events[:min(handful, len(events))]
+		f.hand(ctx, f.complete(ctx, slices.Clone(some)))
+		if time.Since(f.lookedAt) >= f.opts.Poll {
+			f.lookAtDue(ctx)
+		}
+		if events = events[len(some):]; len(events) == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
-	return ctx.Err()
 }
 
 // reach moves the start of the next pass. A call that was not listed yet when this
-// pass went by its date had been created less than Lag before. That was after the
-// pass began, and the newest call was created before the last page came; so the
-// next pass must begin as long before the newest call as this one took, and Lag
-// more. No clock of this machine is compared with one of the API's.
+// pass went by its date had been created less than Lag before, so after the time that
+// the API's clock showed when the pass began, less Lag. All others were listed, up to
+// the newest. No clock of this machine is compared with one of the API's: see apiClock.
 func (p *pass) reach() {
-	p.feed.book.advance(p.newest, p.took+p.feed.opts.Lag+dateSlack)
+	f := p.feed
+	from, edge := f.clock.at(p.began).Add(-f.opts.Lag), p.newest.Add(-dateSlack)
+	if from.After(edge) {
+		from = edge
+	}
+	f.book.advance(from.Add(-dateSlack), f.opts.Lag)
 }
 
 // date notes when a call was created.
@@ -201,29 +282,84 @@ func (p *pass) date(created, now time.Time) {
 	}
 	if created.After(p.newest) {
 		p.newest = created
+		p.feed.clock.shows(created, now)
 	}
 }
 
-// cuttable says whether the next pass would begin later than this one did.
-func (p *pass) cuttable() bool { return p.feed.book.start().After(p.from) }
+// deep says whether the next pass had better begin here.
+func (p *pass) deep(page []happyrobot.Call) bool {
+	depth := p.query.Skip + len(page)
+	return !p.unordered && p.newest.Sub(p.opening) > dateSlack &&
+		(depth >= max(passCalls, passPages*p.feed.opts.PageSize) || time.Since(p.began) >= p.feed.opts.Lag)
+}
 
-// turnPage moves to the next page.
-func (p *pass) turnPage(page []happyrobot.Call) {
-	p.first = keyOf(&page[0])
-	last := len(page) - 1
-	p.tie, p.ties = page[last].Created, 0
-	for i := last - 1; i > 0 && p.ties == 0 && !p.tie.IsZero(); i-- {
-		if !page[i].Created.Equal(p.tie) {
-			p.ties = last - i
+// cuttable says whether the next pass would begin later than half of what this one
+// listed: less is not worth listing the rest again.
+func (p *pass) cuttable(ctx context.Context) bool {
+	if !p.asked {
+		p.asked = true
+		p.askNewest(ctx)
+		p.reach()
+	}
+	start, left := p.feed.book.start(), 0
+	for _, m := range p.marks {
+		if !m.created.IsZero() && m.created.Before(start) {
+			left = m.skip
 		}
 	}
-	p.overlaps = len(page) > 1
-	p.query.Skip += max(1, len(page)-1)
+	return start.After(p.from) && left > 0 && left >= p.query.Skip/2
+}
+
+// askNewest learns from the newest call what time it is by the API's clock. Without an
+// answer, or where the API sorts otherwise, less is known, and nothing wrong.
+func (p *pass) askNewest(ctx context.Context) {
+	q := p.query
+	q.Sort, q.Limit, q.Skip, q.Once = "desc", 1, 0, true
+	page, err := p.feed.opts.API.ListCallsPage(ctx, q)
+	if now := time.Now(); err == nil && len(page) > 0 && !page[0].Created.After(now) {
+		p.feed.clock.shows(page[0].Created, now)
+	}
+}
+
+// turnPage moves to the next page, which begins before all calls that share the date of
+// this page's last: some may stand on the next page, in another order. A page that is
+// shorter than asked for may be the last one, and so the next one begins with its last
+// call, to see whether more follow; see tied.
+func (p *pass) turnPage(page []happyrobot.Call) {
+	f, last := p.feed, len(page)-1
+	p.tie, p.ties, p.before = page[last].Created, 0, 0
+	other := last // the last call of another date
+	if !p.tie.IsZero() {
+		for other--; other >= 0 && page[other].Created.Equal(p.tie); other-- {
+		}
+	}
+	full := f.size.full(len(page), p.query.Limit)
+	if !full {
+		p.before = len(page)
+	}
+	grown := len(page) >= p.query.Limit && f.size.grow(time.Now())
+	p.overlaps, p.anchored = len(page) > 1, false
+	switch {
+	case other < 1 && grown: // the next page may have room for all of them
+		p.back(p.query.Skip)
+		return
+	case full && other >= 1 && other < last:
+		p.anchored, p.ends, p.last = true, endsOf(page), time.Time{}
+		p.query.Skip += other
+		return
+	case other >= 1 && other < last:
+		p.ties = last - other
+	case other < 1 && last > 0 && !p.tie.IsZero() && p.crowd == nil && p.rereads <= maxRereads:
+		p.crowd = newCrowd(p.tie, p.query.Skip+other+1, page[other+1:])
+	}
+	p.ends = endsOf(page)
+	p.query.Skip += max(1, last)
 }
 
 // note reports how the pass ended. What fails deep in the list each time is one
 // trouble, though the pages before it are read: see take.
 func (p *pass) note(ctx context.Context, err error) {
+	p.feed.lists = err == nil
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:

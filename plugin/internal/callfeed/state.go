@@ -83,6 +83,8 @@ func bookFrom(r rules, s state) *book {
 			c.since = fromMillis(r.Since)
 		}
 		c.sinceSaved = c.since
+		// Only a scheduled call's age counts from later than its creation.
+		c.later = c.ended.IsZero() && !c.created.IsZero() && c.since.After(c.created)
 		b.open[r.ID] = c
 	}
 	for i, id := range s.Done.IDs {

@@ -120,6 +120,12 @@ func (d *disk) count() int {
 	return d.writes
 }
 
+func (d *disk) size() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.state)
+}
+
 // kill makes all that follows come too late, as kill -9 does, and gives what the
 // next process finds.
 func (d *disk) kill() *disk {

@@ -10,6 +10,8 @@ import (
 
 // Call is one call to place.
 type Call struct {
+	Rejection *Result // of a message that makes no valid call: nothing else of it is set, and it is the result
+
 	Ref         string // the call's name in the ledger and at the API
 	Fingerprint string // of its contents: the same reference with another one is a conflict
 	Number      string // that is called, "" if only the API knows it

@@ -184,7 +184,7 @@ func (r *run) refuse(ctx context.Context, judged []*job, next *agenda) error {
 	for i, j := range judged {
 		s, v := standings[i], j.verdict
 		switch {
-		case s.Kind != ledger.Free && (s.Kind != ledger.InDoubt || s.Attempt != j.ruledOut):
+		case !j.mayBeClaimed(s):
 			next.known(j, s, now)
 		case v.Ruling == Later:
 			soonest := now.Add(askAgain)

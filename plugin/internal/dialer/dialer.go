@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,11 @@ type Options struct {
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
+	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
 	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
+
+	MaxRejectsInARow int // calls that come rejected before the stream pauses; 0 for any number
 
 	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
 	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
@@ -61,6 +65,9 @@ type Dialer struct {
 	ledger *ledger.Ledger
 	opts   Options
 	gate   *gate
+	brake  *brake
+
+	permits *permits // nil: calls need none
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -70,7 +77,11 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	return &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts)}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts)}
+	if opts.Calls != nil {
+		d.permits = &permits{limit: *opts.Calls}
+	}
+	return d
 }
 
 // job is one call on its way through the rounds.
@@ -91,6 +102,9 @@ type job struct {
 	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
+	asked  bool // the ledger was asked about it before a permit was
+	permit bool // it may be placed, as far as the limit of calls goes
+
 	later   *postponement // nil: it was never put off
 	verdict *Verdict      // of the guards, when they were last asked; nil: allowed
 }
@@ -103,6 +117,7 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
+	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
 	r := run{Dialer: d}
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
@@ -111,7 +126,10 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	if d.opts.DryRun {
 		decide = r.dryRun
 	}
-	err := decide(ctx, jobs)
+	err := decide(ctx, valid)
+	if err == nil {
+		err = r.reject(ctx, rejected)
+	}
 	results := make([]Result, len(jobs))
 	for i, j := range jobs {
 		results[i] = j.result
@@ -154,9 +172,35 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(group, func(j *job) bool { return j.result.Outcome == Duplicate }) {
+			r.brake.knows()
+		}
 		q.update(next)
 	}
 	r.pauseOver()
+	return nil
+}
+
+// reject decides calls that came rejected: last, so that those of a batch that go through
+// count first. While the brake is on for them, they fail one by one, as it says.
+func (r *run) reject(ctx context.Context, rejected []*job) error {
+	ctx, cancel := r.inTime(ctx)
+	defer cancel()
+	for _, j := range rejected {
+		for fails := r.opts.DryRun; !fails; {
+			try, err := r.brake.enter(ctx, false)
+			switch {
+			case err == nil:
+				fails = r.brake.rejects(try, j.call.Rejection.Err)
+				r.brake.leave(try)
+			case r.gaveUp():
+				fails = true
+			default:
+				return err
+			}
+		}
+		j.result = *j.call.Rejection
+	}
 	return nil
 }
 

@@ -66,6 +66,9 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 			lost = append(lost, h.job)
 		}
 	}
+	if len(taken) > 0 {
+		r.brake.knows() // an attempt of another time
+	}
 	r.accept(ctx, taken)
 	return lost
 }

@@ -11,6 +11,10 @@ import (
 
 // round brings a group of at most one request's calls forward.
 func (r *run) round(ctx context.Context, group []*job) (next agenda, err error) {
+	if r.permits != nil {
+		all := group
+		defer func() { r.keepPermits(all, next) }()
+	}
 	group, err = r.check(ctx, group, &next)
 	if err == nil && len(group) > 0 {
 		err = r.dial(ctx, group, &next)
@@ -27,7 +31,18 @@ func (r *run) round(ctx context.Context, group []*job) (next agenda, err error) 
 }
 
 // dial sends what may be sent of a group's calls.
-func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
+func (r *run) dial(ctx context.Context, group []*job, next *agenda) (err error) {
+	if braked := r.brake.on(); braked || r.permits != nil {
+		open, err := r.askFirst(ctx, group, next)
+		if err != nil || len(open) == 0 {
+			return err
+		}
+		if braked && len(open) < len(group) { // what the ledger knows need not wait for the others
+			next.first(open)
+			return nil
+		}
+		group = open
+	}
 	t, err := r.enter(ctx)
 	if err != nil {
 		if ctx.Err() == nil { // out of time, which the caller turns into a result
@@ -36,6 +51,7 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) error {
 		}
 		return err
 	}
+	defer r.brake.leave(t.try)
 	if t.limit < len(group) {
 		next.first(group[t.limit:])
 		group = group[:t.limit]
@@ -57,23 +73,62 @@ func (a *agenda) first(groups ...[]*job) {
 	}
 }
 
-// enter waits at the gate.
+// enter waits for the brake, and then at the gate.
 func (r *run) enter(ctx context.Context) (turn, error) {
-	if !r.giveUp.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, r.giveUp)
-		defer cancel()
+	ctx, cancel := r.inTime(ctx)
+	defer cancel()
+	try, err := r.brake.enter(ctx, true)
+	if err != nil {
+		return turn{}, err
 	}
-	return r.gate.enter(ctx)
+	t, err := r.gate.enter(ctx)
+	if err != nil {
+		r.brake.leave(try)
+		return turn{}, err
+	}
+	if t.try = try; try {
+		t.limit = 1
+	}
+	return t, nil
+}
+
+// inTime is a context for waits that end when the run gives up.
+func (r *run) inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.giveUp.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, r.giveUp)
+}
+
+// await waits for the limits of calls and of requests. Calls that have no permit yet are
+// on the agenda, and all of them if the run is out of time.
+func (r *run) await(ctx context.Context, group []*job, next *agenda) (permitted []*job, err error) {
+	inTime, cancel := r.inTime(ctx)
+	defer cancel()
+	if permitted = group; r.permits != nil {
+		permitted, err = r.permit(inTime, group, next)
+	}
+	if err == nil && r.opts.Wait != nil {
+		err = r.opts.Wait(inTime)
+	}
+	switch {
+	case err == nil:
+		return permitted, nil
+	case ctx.Err() == nil && inTime.Err() != nil:
+		if len(permitted) > 0 {
+			group = permitted // the others are there already
+		}
+		next.first(group)
+		return nil, nil
+	}
+	return nil, fmt.Errorf("waiting for the rate limit: %w", err)
 }
 
 // prepare takes those of a group's calls for this process that may be sent now. The
 // others are decided, or on the agenda.
 func (r *run) prepare(ctx context.Context, t turn, group []*job, next *agenda) (mine []*job, err error) {
-	if r.opts.Wait != nil {
-		if err := r.opts.Wait(ctx); err != nil {
-			return nil, fmt.Errorf("waiting for the rate limit: %w", err)
-		}
+	if group, err = r.await(ctx, group, next); err != nil || len(group) == 0 {
+		return nil, err
 	}
 	// The wait may have been long, so the gate and the guards are asked again before
 	// anything is claimed: claims are best taken at the last moment.
@@ -126,6 +181,11 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 		r.forEach(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}
 	return mine, errors.Join(errs...)
+}
+
+// mayBeClaimed says whether a call is new, or its last attempt is known to have created none.
+func (j *job) mayBeClaimed(s ledger.Standing) bool {
+	return s.Kind == ledger.Free || s.Kind == ledger.InDoubt && s.Attempt == j.ruledOut
 }
 
 // known decides a call that the ledger knows, or puts it on the agenda.

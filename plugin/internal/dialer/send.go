@@ -30,8 +30,14 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
 	e, why := r.place(ctx, t, jobs, began)
-	e.keep = func(hits []hit) { r.accept(ctx, hits) }
+	e.keep = func(hits []hit) {
+		if len(hits) > 0 {
+			r.brake.accepts(began)
+		}
+		r.accept(ctx, hits)
+	}
 	absent, doubtful, err := r.created(ctx, jobs, e)
+	spend(jobs, absent)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
 	// them need not wait for the claims to grow stale.
 	r.hold(ctx, doubtful, e.doubt)
@@ -40,6 +46,9 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	}
 	r.release(ctx, absent)
 	if e.then == narrow && len(jobs) == 1 {
+		if !r.brake.refuses(t.try, jobs[0].call.Ref, e.status, why) {
+			return [][]*job{jobs}, nil
+		}
 		jobs[0].result = Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: e.status, Err: why}.result()
 		return nil, nil
 	}

@@ -100,7 +100,7 @@ var Reasons = []Reason{
 	{dial, Rejected, InvalidField, "a member of the call has a value that it must not have"},
 	{dial, Rejected, UnknownMember, "the call has a member that the API does not document; see `extra_members`"},
 	{dial, Rejected, InvalidDate, "`scheduled_for` is not a date and time with a zone"},
-	{dial, Rejected, TooLarge, "the call is larger than a request can carry"},
+	{dial, Rejected, TooLarge, "the call is larger than `max_call_bytes`"},
 	{dial, Rejected, ProcessingFailed, "an earlier processor failed on the message; see `dial_errored`"},
 	{dial, Rejected, InvalidPhoneNumber, "the text is not a phone number, or no numbering plan has the number"},
 	{dial, Rejected, AmbiguousPhoneNumber, "the text has two readings"},
@@ -138,10 +138,12 @@ const (
 	CauseSetup            = "setup"
 	CauseRateLimited      = "rate_limited"
 	CauseUnanswered       = Unanswered
+	CauseRefusals         = "refusals"
 	CauseLedger           = "ledger"
 	CauseClaimedElsewhere = "claimed_elsewhere"
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
+	CauseCallRateLimit    = "call_rate_limit"
 )
 
 // Cause is a cause of a pause.
@@ -150,12 +152,14 @@ type Cause struct{ Name, Meaning string }
 // Causes of a pause. None of them fails a message.
 var Causes = []Cause{
 	{CauseSetup, "the API refuses the key, or the URL is wrong"},
-	{CauseRateLimited, "the API asks to slow down, or the account is used up"},
+	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
 	{CauseLedger, "the ledger cannot be read or written"},
 	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
 	{CauseFailures, "the output `failures` takes nothing"},
+	{CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
 }
 
 // Names of metadata.

@@ -1,0 +1,151 @@
+package dialer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+// CallLimit limits how many calls are placed.
+type CallLimit struct {
+	// Ask asks for one permit. It is granted if there is no wait; else it may be there
+	// after that wait, and is to be asked for again. An error is answered with a wait.
+	Ask func(ctx context.Context) (wait time.Duration, err error)
+	// Waits reports waits for a permit. Nil reports none.
+	Waits *pause.Slow
+}
+
+// permits gives calls their permits, one for each call however often it is sent. A permit
+// whose call needs none after all, such as one that another process has placed meanwhile,
+// is for the next call.
+type permits struct {
+	limit CallLimit
+
+	mu sync.Mutex
+	// Permits that were given back, as they came: those of one request stay together, as a
+	// request has no more calls than the limit let go at once.
+	spare []int
+}
+
+// take waits for the permits of a request with at most so many calls, of which there is
+// then at least one. With an error there is none.
+func (p *permits) take(ctx context.Context, most int) (granted int, err error) {
+	if granted = p.takeSpare(most); granted > 0 {
+		return granted, nil
+	}
+	wait := p.limit.Waits.Begin()
+	defer func() { wait.End(err == nil) }()
+	for granted < most {
+		notYet, failed := p.limit.Ask(ctx)
+		switch {
+		case failed == nil && notYet <= 0:
+			granted++
+			continue
+		case granted > 0:
+			return granted, nil
+		case failed != nil && ctx.Err() == nil:
+			wait.Failed(failed)
+		}
+		if err = pause.Sleep(ctx, notYet); err != nil {
+			return 0, err
+		}
+	}
+	return granted, nil
+}
+
+func (p *permits) takeSpare(most int) (granted int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.spare) - 1
+	if last < 0 {
+		return 0
+	}
+	granted = min(p.spare[last], most)
+	if p.spare[last] -= granted; p.spare[last] == 0 {
+		p.spare = p.spare[:last]
+	}
+	return granted
+}
+
+func (p *permits) giveBack(n int) {
+	if n > 0 {
+		p.mu.Lock()
+		p.spare = append(p.spare, n)
+		p.mu.Unlock()
+	}
+}
+
+// askFirst decides those of a group's calls that the ledger knows, or puts them on the
+// agenda: they need no permit, and wait for no brake. A call is asked for once, since its claim asks again.
+func (r *run) askFirst(ctx context.Context, group []*job, next *agenda) (open []*job, err error) {
+	fresh, open := split(group, func(j *job) bool { return !j.asked })
+	standings, errs := make([]ledger.Standing, len(fresh)), make([]error, len(fresh))
+	r.forEach(fresh, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	now := time.Now()
+	for i, j := range fresh {
+		switch {
+		case errs[i] != nil:
+			return nil, errs[i]
+		case j.mayBeClaimed(standings[i]):
+			j.asked = true
+			open = append(open, j)
+		default:
+			next.known(j, standings[i], now)
+		}
+	}
+	return open, nil
+}
+
+// permit waits for the permits of a group's calls. Those without one are on the agenda.
+func (r *run) permit(ctx context.Context, group []*job, next *agenda) (permitted []*job, err error) {
+	permitted, others := split(group, func(j *job) bool { return j.permit })
+	if len(permitted) == 0 {
+		granted, err := r.permits.take(ctx, len(others))
+		if err != nil {
+			return nil, err
+		}
+		permitted, others = others[:granted:granted], others[granted:]
+		for _, j := range permitted {
+			j.permit = true
+		}
+	}
+	next.first(others)
+	return permitted, nil
+}
+
+// spend uses up the permits of a request's calls. Those that certainly were not created
+// keep theirs, to be sent again.
+func spend(jobs, absent []*job) {
+	kept := map[*job]bool{}
+	for _, j := range absent {
+		kept[j] = j.permit
+	}
+	for _, j := range jobs {
+		j.permit = kept[j]
+	}
+}
+
+// keepPermits gives back the permits of a round's calls that are not sent soon.
+func (r *run) keepPermits(group []*job, next agenda) {
+	unused, _ := split(group, func(j *job) bool { return j.permit })
+	if len(unused) == 0 {
+		return
+	}
+	soon := map[*job]bool{}
+	for _, g := range next.now {
+		for _, j := range g {
+			soon[j] = true
+		}
+	}
+	n := 0
+	for _, j := range unused {
+		if !soon[j] {
+			j.permit = false
+			n++
+		}
+	}
+	r.permits.giveBack(n)
+}
