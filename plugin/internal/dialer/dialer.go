@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -36,6 +35,9 @@ type Options struct {
 	// calls that could not be sent by then are rejected.
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
+	// Shared is what all dialers of the API and key have in common; nil is nothing.
+	Shared *Shared
+
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
 	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
@@ -48,8 +50,9 @@ type Options struct {
 	Notice  func(Cause) *pause.Notice
 	LookUps *pause.Notice
 
-	OnEchoMissing    func() // once: a reply did not carry our reference
-	OnPartialRefusal func() // once: a refused request had created calls all the same
+	OnEchoMissing    func()                   // once: a reply did not carry our reference
+	OnClock          func(skew time.Duration) // after each dial: the API's clock less ours
+	OnPartialRefusal func()                   // once: a refused request had created calls all the same
 }
 
 func (o *Options) notice(c Cause) *pause.Notice {
@@ -65,6 +68,7 @@ type Dialer struct {
 	ledger *ledger.Ledger
 	opts   Options
 	gate   *gate
+	shared *Shared
 	brake  *brake
 
 	permits *permits // nil: calls need none
@@ -78,7 +82,10 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts)}
+	if opts.Shared == nil {
+		opts.Shared = &Shared{}
+	}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts), shared: opts.Shared}
 	if opts.Calls != nil {
 		d.permits = &permits{limit: *opts.Calls}
 	}
@@ -94,13 +101,11 @@ type job struct {
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
 	sent     int             // how often the call was sent, of the attempts that are ruled out
-	seenAt   time.Time       // when a doubt without a readable time was first seen
 
 	unmarked    bool // the API lists a call to this number without a reference
 	shown       bool // the API shows it, without an id that can be read
 	notLookedUp bool // the list could not be read in time
 	tooOften    bool // it was sent again as often as may be
-	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
 	asked  bool // the ledger was asked about it before a permit was
@@ -160,8 +165,7 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 	}
 	for !q.empty() {
 		if r.gaveUp() {
-			q.each(r.fail)
-			return nil
+			return r.outOfTime(ctx, q.all())
 		}
 		group := q.next()
 		r.count(group, &q)
@@ -208,16 +212,29 @@ func (r *run) reject(ctx context.Context, rejected []*job) error {
 	return nil
 }
 
-// fail decides a call that could not be decided in time.
-func (r *run) fail(j *job) {
-	switch {
-	case j.elsewhere:
-		j.result = held(errors.New("another process may have placed the call; it is not dialed again"))
-	case j.ruledOut > 0: // an attempt left, and the next could not
-		j.result = held(r.notFound(j))
-	default:
-		j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
+// outOfTime decides calls that could not be decided in time, as the ledger knows them: a
+// message that is delivered again may have been called long ago.
+func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
+	standings, err := r.standings(ctx, jobs)
+	if err != nil {
+		return err
 	}
+	for i, j := range jobs {
+		switch s := standings[i]; {
+		case s.Kind == ledger.Called:
+			j.result = j.placedBefore(s)
+		case s.Kind == ledger.Busy:
+			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("another process (%s) may have placed the call; it is not dialed again", s.Owner.Process))
+		case j.ruledOut > 0 && (s.Kind == ledger.Free || s.Attempt == j.ruledOut): // an attempt left, and the next could not
+			j.result = r.notFound(j)
+		case s.Kind == ledger.InDoubt:
+			j.doubt, j.notLookedUp = s, true
+			j.result = r.notFound(j)
+		default:
+			j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
+		}
+	}
+	return nil
 }
 
 func (r *run) gaveUp() bool {
