@@ -29,6 +29,7 @@ type testConfig struct {
 	mustExist    bool
 	log          pause.Logger
 	wall         func() time.Time
+	rewrites     time.Duration
 }
 
 // silent is a log that nobody reads.
@@ -44,7 +45,7 @@ func open(conf testConfig) (*Bucket, error) {
 	if conf.log == nil {
 		conf.log = silent{}
 	}
-	file, err := Open(Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: conf.log, wall: conf.wall})
+	file, err := Open(Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: conf.log, wall: conf.wall, rewrites: conf.rewrites})
 	if err != nil {
 		return nil, err
 	}

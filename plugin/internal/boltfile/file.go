@@ -32,7 +32,8 @@ type Options struct {
 	MustExist bool        // neither the file nor a bucket is made
 	Log       pause.Logger
 
-	wall func() time.Time // the system clock, nil for the real one
+	wall     func() time.Time // the system clock, nil for the real one
+	rewrites time.Duration    // the time between two, 0 for rewriteInterval
 }
 
 func (o Options) now() func() time.Time {

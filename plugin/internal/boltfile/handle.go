@@ -20,6 +20,8 @@ type handle struct {
 	info     os.FileInfo
 	pageSize uint64
 
+	folderUnsynced bool // since the file got its path; of the writer alone
+
 	txid    uint64                // of the last transaction; of the writer alone
 	damaged atomic.Pointer[error] // once set, nothing is read or written any more
 	taken   atomic.Bool           // another file was seen at the path
@@ -50,7 +52,7 @@ func openHandle(path string, mode fs.FileMode) (*handle, error) {
 	return h, nil
 }
 
-var errReplaced = errors.New("another process replaced it meanwhile; start again")
+var errReplaced = errors.New("another process has it open or replaced it, just now; stop that process, or name another file")
 
 func lockHandle(path string, mode fs.FileMode) (*handle, error) {
 	h := &handle{path: path}
@@ -145,7 +147,7 @@ func (h *handle) writable() error {
 	case uint64(info.Size()) < newest.pages*h.pageSize:
 		return h.damage(errors.New("it was cut short while it was open"))
 	}
-	return nil
+	return h.syncFolderOf()
 }
 
 // learnTxid notes the last transaction, after one of which it is not known whether it took place.

@@ -28,7 +28,7 @@ func (s *fileSet) acquire(o Options) (*openFile, error) {
 		s.mu.Lock()
 		file, exists := s.byPath[path]
 		if !exists {
-			file = newOpenFile(path, o.Log)
+			file = newOpenFile(path, o)
 			s.byPath[path] = file
 			s.mu.Unlock()
 			s.open(file, o)

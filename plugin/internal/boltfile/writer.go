@@ -1,6 +1,7 @@
 package boltfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime"
@@ -45,6 +46,8 @@ type openFile struct {
 	handle  atomic.Pointer[handle]
 	clock   *clock
 
+	rewrites time.Duration // the time between two
+
 	writes   chan *change
 	closing  chan struct{}
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
@@ -64,27 +67,34 @@ type change struct {
 	done  chan error // buffered: its caller may have left
 }
 
-func newOpenFile(path string, log pause.Logger) *openFile {
+func newOpenFile(path string, o Options) *openFile {
+	log := o.Log
 	return &openFile{
-		path:    path,
-		users:   1,
-		opened:  make(chan struct{}),
-		writes:  make(chan *change, maxGroup),
-		closing: make(chan struct{}),
-		gone:    make(chan struct{}),
-		swept:   map[bucketName]struct{}{},
-		log:     log,
-		trouble: pause.NewNotice(log, sweepTrouble, nil),
-		lost:    pause.NewNotice(log, fileTrouble, nil),
+		path:     path,
+		rewrites: cmp.Or(o.rewrites, rewriteInterval),
+		users:    1,
+		opened:   make(chan struct{}),
+		writes:   make(chan *change, maxGroup),
+		closing:  make(chan struct{}),
+		gone:     make(chan struct{}),
+		swept:    map[bucketName]struct{}{},
+		log:      log,
+		trouble:  pause.NewNotice(log, sweepTrouble, nil),
+		lost:     pause.NewNotice(log, fileTrouble, nil),
 	}
 }
 
 func (f *openFile) read(view func(tx *bbolt.Tx) error) error {
-	err := f.handle.Load().read(view)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
+	for {
+		h := f.handle.Load()
+		err := h.read(view)
+		switch {
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+			return err
+		case f.handle.Load() == h:
+			return ErrClosed
+		} // or it was rewritten meanwhile
 	}
-	return err
 }
 
 // write returns once the change is on disk.
@@ -125,6 +135,8 @@ func (f *openFile) closeError() error {
 func (f *openFile) run() {
 	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
+	rewrite := time.NewTimer(f.rewrite())
+	defer rewrite.Stop()
 	watch := time.NewTicker(watchInterval)
 	defer watch.Stop()
 	defer f.trouble.Stop()
@@ -135,6 +147,8 @@ func (f *openFile) run() {
 			f.commit(f.gather(first))
 		case <-sweep.C:
 			sweep.Reset(f.sweep())
+		case <-rewrite.C:
+			rewrite.Reset(f.rewrite())
 		case <-watch.C:
 			f.watch()
 		case <-f.closing:
