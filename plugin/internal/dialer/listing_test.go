@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -146,7 +147,7 @@ func TestWhoStaysIsServedByAListingThatBeganLateEnough(t *testing.T) {
 					switch err := s.list(ctx, f, l, false); {
 					case ctx.Err() != nil:
 					case err != nil:
-						assert.ErrorIs(t, err, lost)
+						assert.True(t, errors.Is(err, lost), err)
 					default:
 						assert.False(t, l.began.Before(came), "seed %d", seed)
 						assert.NotNil(t, l.calls[0].found, "seed %d: it was created before the listing began", seed)
