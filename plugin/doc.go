@@ -29,7 +29,7 @@
 //	child_output.go      receipts and failures; pause_notice.go reports a wait
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
-//	description.go       prose of docs/src, with the tables of words
+//	description.go       prose of docs/src, with the tables of words; answers_table.go, what the API's answers mean
 //	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:

@@ -52,10 +52,11 @@ func clientFields() []*service.ConfigField {
 			Description("The label of a `rate_limit` resource that every request waits for. Empty is no limit.").
 			Default(""),
 		service.NewStringMapField(cfFieldHeaders).
-			Description("Headers to send with every request. `Authorization` is always the key. Put values in quotes: Benthos hides them where it shows a config, and does not start with a bare number or `true`.").
+			Description("Headers to send with every request. Refused are those that the client sends itself, or that would change how a request is sent or read: `Authorization`, `Host`, `Content-*`, `Accept-Encoding`, `Idempotency-Key`, `X-Idempotency-Key`, and those of the connection, such as `Transfer-Encoding`. Put values in quotes: Benthos hides them where it shows a config, and does not start with a bare number or `true`.").
 			Secret().
 			Default(map[string]any{}).
-			Advanced(),
+			Advanced().
+			LintRule(headersLint()),
 		service.NewTLSToggledField(cfFieldTLS),
 		service.NewObjectField(cfFieldRetry,
 			service.NewDurationField(cfFieldInitialInterval).
@@ -70,6 +71,15 @@ func clientFields() []*service.ConfigField {
 		).Description("Pauses while the API cannot be reached, is rate limited, or refuses the key. A request that may have placed a call is never repeated; see `on_unknown` of `happyrobot_dial`.").
 			Advanced(),
 	}
+}
+
+// headersLint refuses what the client refuses, with its reasons.
+func headersLint() string {
+	var cases strings.Builder
+	for _, refused := range happyrobot.RefusedHeaders() {
+		fmt.Fprintf(&cases, "this.re_match(%q) => \"`headers`: \" + header + %q,\n", refused.Pattern, " must not be set: "+refused.Why)
+	}
+	return "root = if this.type() == \"object\" { this.keys().sort().map_each(header -> match header.lowercase() {\n" + cases.String() + "_ => deleted() }) }"
 }
 
 // clientConfig is what clientFields say. The component that parsed it closes it when no
@@ -91,6 +101,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	}
 	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
 		return c, err
+	}
+	for name, value := range o.Headers {
+		o.Headers[name] = withoutLineEnd(cfFieldHeaders+"."+name, value, res.Logger())
 	}
 	if o.Timeout, err = positiveDuration(conf, cfFieldTimeout); err != nil {
 		return c, err

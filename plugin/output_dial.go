@@ -57,6 +57,7 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     default_region: US
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
@@ -81,6 +82,7 @@ output:
     rate_limit: requests
     call_rate_limit: calls
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
     failures:
@@ -159,13 +161,14 @@ func (o *dialOutput) Connect(context.Context) error {
 // an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
 	fates, undecided := o.engine.dial(ctx, batch)
-	if o.failures == nil {
-		return o.returnFailures(ctx, batch, fates)
-	}
 	if undecided != nil {
 		// The stream stops. The whole batch is delivered again, and whoever was
-		// called is then a duplicate: one record each, later.
+		// called is then a duplicate: one record each, later. No error is for one
+		// message: Benthos could take it for another's, and acknowledge this one.
 		return undecided
+	}
+	if o.failures == nil {
+		return o.returnFailures(ctx, batch, fates)
 	}
 	var receipts, failures service.MessageBatch
 	for i, f := range fates {
@@ -190,22 +193,19 @@ func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures servic
 // returnFailures is WriteBatch without an output for failures: each message has an
 // error of its own.
 func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBatch, fates []fate) error {
-	errs := make([]error, len(fates)) // undecided messages carry one, too
+	errs := make([]error, len(fates))
 	var receipts service.MessageBatch
-	var origin []int
 	for i, f := range fates {
 		errs[i] = f.Err
 		switch {
 		case f.Err != nil:
 			setDialMeta(batch[i], f)
 		case o.receipts != nil:
-			receipts, origin = append(receipts, receiptOf(batch[i], f)), append(origin, i)
+			receipts = append(receipts, receiptOf(batch[i], f))
 		}
 	}
 	if err := o.receipts.write(ctx, receipts); err != nil {
-		for _, i := range origin {
-			errs[i] = err // delivered again, it is a duplicate, and gets its receipt
-		}
+		return err // of the whole batch: delivered again, it has duplicates, which get their receipts
 	}
 	return batchError(batch, errs)
 }
