@@ -25,8 +25,13 @@ const ( // cm: call members
 	cmFieldAgentID      = "agent_id"
 	cmFieldExtraMembers = "extra_members"
 	cmFieldMaxCallMins  = "max_call_mins"
+	cmFieldMaxBytes     = "max_call_bytes"
 	cmFieldDialErrored  = "dial_errored"
 )
+
+// defaultMaxCallBytes is far more than a prompt's variables need, and little enough for a
+// page of the list of calls to stay within what is read of a reply.
+const defaultMaxCallBytes = 32 << 10
 
 // With number_id as a field, whoever writes to the topic chooses what may differ
 // from lead to lead, and nothing else.
@@ -42,6 +47,7 @@ output:
     api_key_file: /run/secrets/happyrobot
     ledger: ledger
     dedupe_key: ${! this.campaign }/${! this.id }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
     agent_id: "${HAPPYROBOT_AGENT_ID:}"
@@ -69,7 +75,7 @@ func callFields() []*service.ConfigField {
 		return service.NewStringField(name).
 			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. If the field is empty, `call_mapping` decides.", names)).
 			Default("").
-			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
+			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(%q) { [ \"`%s` must be an id of exactly 24 characters, without blanks and without / \\\\ %% ? # and commas, or empty\" ] }", happyrobot.IDPattern, name))
 	}
 	return []*service.ConfigField{
 		service.NewBloblangField(cmFieldCallMapping).
@@ -91,6 +97,10 @@ root.metadata.lead_id = this.id`),
 			Description("The longest call that a message may ask for, in minutes: one with a longer `max_duration_mins` is rejected. A message that asks for no length is not limited. `0` means no limit.").
 			Default(0).
 			LintRule("root = if this < 0 { [ \"`max_call_mins` must be at least 1, or 0 for no limit\" ] }"),
+		service.NewIntField(cmFieldMaxBytes).
+			Description("The largest call that is sent, in bytes of its JSON, without the reference that this component adds. A larger one is rejected with the reason `too_large`. The API shows each call again where calls of unknown outcome are looked up, so large ones make that slow.").
+			Default(defaultMaxCallBytes).
+			LintRule("root = if this < 1 { [ \"`max_call_bytes` must be at least 1\" ] }"),
 		service.NewBoolField(cmFieldDialErrored).
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),

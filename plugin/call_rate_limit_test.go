@@ -26,7 +26,7 @@ func TestALimitOfCallsIsKeptWhateverTheBatches(t *testing.T) {
 	srv := startSim(t, callsim.Options{})
 	s := run(t, parts{
 		resources: fmt.Sprintf("rate_limit_resources: [ { label: calls, local: { count: 1, interval: %v } } ]", each),
-		output: "happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL, "call_rate_limit: calls", "failures: {collect: {}}", "batching: {count: 20, period: 10ms}")),
+		output:    "happyrobot_dial:\n  " + indent(2, dialYAML(srv.URL, "call_rate_limit: calls", "failures: {collect: {}}", "batching: {count: 20, period: 10ms}")),
 	})
 	began := time.Now()
 	require.NoError(t, s.send(soon(t), leadBatch(0, 20)))

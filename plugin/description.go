@@ -48,6 +48,8 @@ func tableOf(kind, component string) string {
 		return words.MetricsOf(component)
 	case "causes":
 		return words.CausesTable()
+	case "answers":
+		return answersTable()
 	case "types":
 		return typeList()
 	}

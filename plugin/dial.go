@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldSettle    = "settle"
 	dfFieldRedials   = "max_redials"
 	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldRefSalt   = "dial_ref_salt"
+	dfFieldMaxReject = "max_rejects_in_a_row"
 	dfFieldDryRun    = "dry_run"
 	dfFieldCallLimit = "call_rate_limit"
 )
@@ -47,6 +50,17 @@ func dialFields() []*service.ConfigField {
 			Description("The most calls in one request. A larger batch is split.").
 			Default(20).
 			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
+		service.NewStringField(dfFieldRefSalt).
+			Description("A secret that keeps `dial_ref` from revealing the key of a lead. Without it `dial_ref` is a plain digest: if `dedupe_key` is a phone number, whoever sees `dial_ref` finds the number by trying them all. With it `dial_ref` is an HMAC. Use at least 16 random characters, the same for all processes that share the ledger. It changes only what the API is sent, and what logs and records show: leads in the ledger stay known when it is set, changed or removed, and calls in doubt are looked up by the reference that they were sent with.").
+			Example("${HAPPYROBOT_DIAL_REF_SALT}").
+			Secret().
+			Default("").
+			Advanced(),
+		service.NewIntField(dfFieldMaxReject).
+			Description("How many messages in a row may be rejected for what they or this config hold, before the stream pauses with the cause `refusals`: a wrong column or id would otherwise send a whole topic to the failures. Set more than the longest run of bad leads that is usual. `0` never pauses for rejected messages. See [When everything is refused](#when-everything-is-refused).").
+			Default(0).
+			Example(100).
+			LintRule(`root = if this < 0 { [ "` + "`max_rejects_in_a_row`" + ` must be at least 1, or 0 for any number" ] }`),
 		service.NewStringField(dfFieldCallLimit).
 			Description("The label of a `rate_limit` resource that limits calls, where `rate_limit` limits requests. It is asked once for each call that is about to be placed, and not for calls that the ledger knows. A request holds only as many calls as it lets through at once: with one call per second, each request has one. Components that name the same resource share it. Empty is no limit.").
 			Example("calls_per_second").
@@ -64,6 +78,7 @@ type dialEngine struct {
 	calls    callBuilder
 	dialer   *dialer.Dialer
 	pauses   *pauses
+	clock    *clockReport
 	log      *service.Logger
 	outcomes *service.MetricCounter
 }
@@ -76,13 +91,20 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	client.options.OmitRaw = !tells
+	shared := sharedLists(client)
+	clock := newClockReport(res, &shared.Clock)
+	client.options.OnDate = clock.sawDate
 	e := &dialEngine{
 		client:   client,
 		pauses:   newPauses(res),
+		clock:    clock,
 		log:      res.Logger(),
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),
 	}
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
+		return nil, err
+	}
+	if e.calls.refSalt, err = conf.FieldString(dfFieldRefSalt); err != nil {
 		return nil, err
 	}
 	opts, err := dialOptions(conf, client, res)
@@ -91,6 +113,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
+	opts.Shared, opts.OnClock = shared, clock.report
 	if client.limit != nil {
 		client.limit.reportTo(e.pauses.notice(words.CauseRateLimited))
 	}
@@ -110,12 +133,20 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, l, opts)
+	if label, err := conf.FieldString(dfFieldLedger); err != nil {
+		return nil, err
+	} else if label != "" {
+		e.pauses.waitFor(fmt.Sprintf("cache %q", label), words.CauseLedger)
+	}
+	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered)
+	e.pauses.count(func(cause string) int { return e.dialer.Waiting(dialer.Cause(cause)) })
 	return e, nil
 }
 
 // close ends what reports pauses and trouble with the API. No dial may run any more.
 func (e *dialEngine) close() {
 	e.pauses.close()
+	e.clock.close()
 	e.client.close()
 }
 
@@ -149,6 +180,12 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	}
 	if o.MaxCallsPerRequest < 1 {
 		return o, fmt.Errorf("%s: must be at least 1", dfFieldMaxCalls)
+	}
+	if o.MaxRejectsInARow, err = conf.FieldInt(dfFieldMaxReject); err != nil {
+		return o, err
+	}
+	if o.MaxRejectsInARow < 0 {
+		return o, fmt.Errorf("%s: must be at least 1, or 0 for any number", dfFieldMaxReject)
 	}
 	onUnknown, err := choice(conf, dfFieldOnUnknown, string(dialer.Hold), string(dialer.RedialAbsent))
 	if err != nil {
@@ -190,24 +227,22 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 // again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
 	fates := make([]fate, len(batch))
-	calls := make([]dialer.Call, 0, len(batch))
-	origin := make([]int, 0, len(batch)) // calls[j] came from batch[origin[j]]
+	calls := make([]dialer.Call, len(batch))
 	builder := e.calls.of(batch)
 	for i := range batch {
 		call, err := builder.build(i)
 		if err != nil {
-			fates[i].Result = inputFailure(err)
-			continue
+			rejection := inputFailure(err)
+			call = dialer.Call{Rejection: &rejection}
 		}
-		fates[i].ref = call.Ref
-		calls, origin = append(calls, call), append(origin, i)
+		calls[i] = call
 	}
 	results, err := e.dialer.Dial(ctx, calls)
-	for j, r := range results {
+	for i, r := range results {
 		if r.Outcome == dialer.DryRun {
-			r = e.dryRunResult(calls[j], r)
+			r = e.dryRunResult(calls[i], r)
 		}
-		fates[origin[j]].Result = r
+		fates[i] = fate{cmp.Or(r.Ref, calls[i].Ref), r}
 	}
 	for i, f := range fates {
 		if f.Outcome == "" {

@@ -2,9 +2,11 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -15,13 +17,27 @@ import (
 // API is expected to hand it back as metadata.custom.dial_ref.
 const refMember = "dial_ref"
 
-// listPage is the most calls in a page of the list that the API gives.
-const listPage = 500
+// listPage is how many calls of the list are asked for at a time. The API documents that
+// it gives 2000 by default, and less than 2000: what both allow for, with some room.
+const listPage = 1000
 
-// newCall names a call after its dedupe key, or after its contents if that is empty,
-// and marks it with the reference. The message's own metadata is not changed. size is
+// lists holds what the dials of this process share for each API and key, for as long as
+// it lives: streams come and go.
+var lists sync.Map
+
+func sharedLists(c clientConfig) *dialer.Shared {
+	shared, _ := lists.LoadOrStore(c.api, &dialer.Shared{})
+	return shared.(*dialer.Shared)
+}
+
+// newestCalls is among how many of the newest calls one is looked for whose time can be read.
+const newestCalls = 10
+
+// newCall names a call after its dedupe key, or after its contents if that is empty, and
+// marks it with the reference, which only a salt tells from the name in the ledger. The
+// message's own metadata is not changed. size is
 // that of the call as JSON without the mark, in bytes.
-func newCall(dedupeKey string, request happyrobot.OutboundCall) (call dialer.Call, size int, err error) {
+func newCall(dedupeKey, salt string, request happyrobot.OutboundCall) (call dialer.Call, size int, err error) {
 	if _, theirs := request.Metadata[refMember]; theirs {
 		request.Metadata = maps.Clone(request.Metadata)
 		delete(request.Metadata, refMember) // the name is ours
@@ -30,7 +46,8 @@ func newCall(dedupeKey string, request happyrobot.OutboundCall) (call dialer.Cal
 	if err != nil {
 		return dialer.Call{}, 0, fmt.Errorf("encoding the call: %w", err)
 	}
-	call.Ref, call.Fingerprint = dialer.Identify(dedupeKey, encoded.Bytes())
+	call.Key, call.Fingerprint = dialer.Identify(dedupeKey, encoded.Bytes())
+	call.Ref = dialer.Reference(call.Key, salt)
 	call.Number, call.Body = encoded.Number(), encoded.Mark(refMember, call.Ref).Bytes()
 	return call, len(encoded.Bytes()), nil
 }
@@ -52,7 +69,7 @@ func (a dialAPI) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Plac
 	placed := make([]dialer.PlacedCall, len(created))
 	for i := range created {
 		c := &created[i]
-		placed[i] = dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
+		placed[i] = placedCall(c.ID, c.Metadata, c.Created, c.Raw)
 	}
 	return placed, nil
 }
@@ -63,10 +80,25 @@ func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2
 	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: since, Sort: "asc", Limit: listPage, Once: once}
 	return func(yield func(dialer.PlacedCall, error) bool) {
 		for c, err := range a.reads.ListCalls(ctx, query) {
-			placed := dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
-			if !yield(placed, err) {
+			if !yield(placedCall(c.ID, c.Metadata, c.Created, c.Raw), err) {
 				return
 			}
 		}
 	}
+}
+
+// Newest implements dialer.API.
+func (a dialAPI) Newest(ctx context.Context, once bool) (time.Time, error) {
+	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, Sort: "desc", Limit: newestCalls, Once: once}
+	seen := 0
+	for c, err := range a.reads.ListCalls(ctx, query) {
+		if seen++; err != nil || !c.Created.IsZero() || seen == newestCalls {
+			return c.Created, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+func placedCall(id string, m happyrobot.CallMetadata, created time.Time, raw json.RawMessage) dialer.PlacedCall {
+	return dialer.PlacedCall{ID: id, Ref: m.CustomText(refMember), Number: m.To, Created: created, Raw: raw}
 }

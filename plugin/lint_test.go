@@ -31,8 +31,22 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, refuse_types: [satellite, toll_free]}`, `happyrobot_dial: {api_key: k, refuse_types: [Satellite]}`, "refuse_types"},
 		{"output", `happyrobot_dial: {api_key: k, on_unknown: hold}`, `happyrobot_dial: {api_key: k, on_unknown: guess}`, "guess"},
 		{"output", `happyrobot_dial: {api_key: k, max_calls_per_request: 1}`, `happyrobot_dial: {api_key: k, max_calls_per_request: 0}`, "max_calls_per_request"},
+		{"output", `happyrobot_dial: {api_key: k, max_rejects_in_a_row: 100}`, `happyrobot_dial: {api_key: k, max_rejects_in_a_row: -1}`, "max_rejects_in_a_row"},
+		{"processor", `happyrobot_dial: {api_key: k, max_rejects_in_a_row: 0}`, `happyrobot_dial: {api_key: k, max_rejects_in_a_row: -100}`, "max_rejects_in_a_row"},
+		{"output", `happyrobot_dial: {api_key: k, max_call_bytes: 1}`, `happyrobot_dial: {api_key: k, max_call_bytes: 0}`, "max_call_bytes"},
 		{"output", `happyrobot_dial: {api_key: k, call_rate_limit: calls}`, `happyrobot_dial: {api_key: k, call_rate_limit: " calls"}`, "call_rate_limit"},
 		{"output", `happyrobot_dial: {api_key: k, max_redials: 0}`, `happyrobot_dial: {api_key: k, max_redials: -1}`, "max_redials"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-authorization: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, authorization: v}}`, "`headers`: authorization must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-HOST: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, HOST: v}}`, "`headers`: HOST must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-Content-Type: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, Content-Type: v}}`, "`headers`: Content-Type must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-content-encoding: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, content-encoding: v}}`, "`headers`: content-encoding must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-Accept-Encoding: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, Accept-Encoding: v}}`, "`headers`: Accept-Encoding must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-Team: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, IDEMPOTENCY-KEY: v}}`, "`headers`: IDEMPOTENCY-KEY must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, headers: {X-Transfer-Encoding: v}}`, `happyrobot_dial: {api_key: k, headers: {X-Team: v, Transfer-Encoding: v}}`, "`headers`: Transfer-Encoding must not be set"},
+		{"output", `happyrobot_dial: {api_key: k, number_id: éééééééééééééééééééééééé}`, `happyrobot_dial: {api_key: k, number_id: éééééééééééé}`, "number_id"},
+		{"processor", `happyrobot_dial: {api_key: k, use_case_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, use_case_id: "64f0c0de000000000000/0b1"}`, "use_case_id"},
+		{"output", `happyrobot_dial: {api_key: k, agent_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, agent_id: '64f0c0de000000000000\0b1'}`, "agent_id"},
+		{"output", `happyrobot_dial: {api_key: k, agent_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, agent_id: "64f0c0de0000000000​000b1"}`, "agent_id"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
 		{"output", `happyrobot_dial: {api_key: k, batching: {count: 5, processors: []}, failures: {drop: {}}}`, `happyrobot_dial: {api_key: k, batching: {count: 5, processors: [{mapping: root = this}]}}`, "batching.processors: not supported"},
@@ -114,6 +128,7 @@ func TestExamplesLint(t *testing.T) {
 			// Without an output for them, a failed lead is lost behind a filter.
 			if _, dial, dials := strings.Cut(e.Config, "\noutput:\n  happyrobot_dial:\n"); dials {
 				assert.Contains(t, dial, "\n    failures:\n", "%s: %s", data.Name, e.Title)
+				assert.Contains(t, dial, "\n    max_rejects_in_a_row: 100\n", "%s: %s", data.Name, e.Title)
 				dialing++
 			}
 		}
@@ -144,6 +159,7 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 		`happyrobot_calls: {api_key: k, cache: c, emit: all}`:                           "emit",
 		`happyrobot_calls: {api_key: k, cache: c, type: sideways}`:                      "type",
 		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["a,b"]}`:                  "use_cases",
+		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["../usage"]}`:             "use_cases",
 		`happyrobot_calls: {api_key: k, cache: c, campaigns: [""]}`:                     "campaigns",
 		`happyrobot_calls: {api_key: k, cache: c, base_url: "https://u:p@example.com"}`: "base_url",
 	} {
@@ -167,27 +183,33 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 func TestStartRefusesMistakesByFieldName(t *testing.T) {
 	t.Parallel()
 	for config, names := range map[string]string{
-		`happyrobot_dial: {api_key: k, ledger: nowhere}`:                           "ledger",
-		`happyrobot_dial: {api_key: k, rate_limit: nowhere}`:                       "rate_limit",
-		`happyrobot_dial: {api_key: k, call_rate_limit: nowhere}`:                  `call_rate_limit: no rate_limit resource is labelled "nowhere"`,
-		`happyrobot_dial: {api_key: "", ledger: ""}`:                               "api_key: must not be empty, unless api_key_file is set",
-		`happyrobot_dial: {ledger: ""}`:                                            "api_key: must not be empty, unless api_key_file is set",
-		`happyrobot_dial: {api_key: " "}`:                                          "api_key: must not contain blanks",
-		`happyrobot_dial: {api_key: k, api_key_file: /run/key}`:                    "api_key and api_key_file: only one of them may be set",
-		`happyrobot_call: {api_key_file: /nowhere/key, call_id: x}`:                `api_key_file: open /nowhere/key`,
-		`happyrobot_dial: {api_key: k, base_url: "ftp://localhost"}`:               "base_url",
-		`happyrobot_dial: {api_key: k, timeout: 0s}`:                               "timeout",
-		`happyrobot_dial: {api_key: k, default_region: XX}`:                        "default_region",
-		`happyrobot_dial: {api_key: k, retry: {max_elapsed_time: -1s}}`:            "max_elapsed_time: must not be negative",
-		`happyrobot_dial: {api_key: k, dedupe_window: 1m}`:                         "dedupe_window",
-		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                "cache",
-		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`: "include",
-		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:            "poll_interval",
-		`happyrobot_call: {api_key: k, call_id: x, wait: ages}`:                    "wait",
-		`happyrobot_dial: {api_key: k, on_unknown: guess}`:                         "on_unknown",
-		`happyrobot_request: {api_key: k, operation: nothing}`:                     "operation",
-		`happyrobot_request: {api_key: k, operation: createOutboundCall}`:          "happyrobot_dial",
-		`happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`:     "path",
+		`happyrobot_dial: {api_key: k, ledger: nowhere}`:                                     "ledger",
+		`happyrobot_dial: {api_key: k, rate_limit: nowhere}`:                                 "rate_limit",
+		`happyrobot_dial: {api_key: k, call_rate_limit: nowhere}`:                            `call_rate_limit: no rate_limit resource is labelled "nowhere"`,
+		`happyrobot_dial: {api_key: "", ledger: ""}`:                                         "api_key: must not be empty, unless api_key_file is set",
+		`happyrobot_dial: {ledger: ""}`:                                                      "api_key: must not be empty, unless api_key_file is set",
+		`happyrobot_dial: {api_key: " "}`:                                                    "api_key: must not contain blanks",
+		`happyrobot_dial: {api_key: k, api_key_file: /run/key}`:                              "api_key and api_key_file: only one of them may be set",
+		`happyrobot_call: {api_key_file: /nowhere/key, call_id: x}`:                          `api_key_file: open /nowhere/key`,
+		`happyrobot_dial: {api_key: k, base_url: "ftp://localhost"}`:                         "base_url",
+		`happyrobot_dial: {api_key: k, timeout: 0s}`:                                         "timeout",
+		`happyrobot_dial: {api_key: k, default_region: XX}`:                                  "default_region",
+		`happyrobot_dial: {api_key: k, retry: {max_elapsed_time: -1s}}`:                      "max_elapsed_time: must not be negative",
+		`happyrobot_dial: {api_key: k, max_rejects_in_a_row: -1}`:                            "max_rejects_in_a_row",
+		`happyrobot_dial: {api_key: k, max_call_bytes: 0}`:                                   "max_call_bytes",
+		`happyrobot_dial: {api_key: k, dedupe_window: 1m}`:                                   "dedupe_window",
+		`happyrobot_call: {api_key: k, call_id: x, cache: nowhere}`:                          "cache",
+		`happyrobot_call: {api_key: k, call_id: x, include: [], wait: transcript}`:           "include",
+		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:                      "poll_interval",
+		`happyrobot_call: {api_key: k, call_id: x, wait: ages}`:                              "wait",
+		`happyrobot_dial: {api_key: k, on_unknown: guess}`:                                   "on_unknown",
+		`happyrobot_request: {api_key: k, operation: nothing}`:                               "operation",
+		`happyrobot_request: {api_key: k, operation: createOutboundCall}`:                    "happyrobot_dial",
+		`happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`:               "path",
+		`happyrobot_dial: {api_key: "\n"}`:                                                   "api_key: must not be empty",
+		`happyrobot_dial: {api_key: k, headers: {host: a.example}}`:                          "headers: host must not be set",
+		`happyrobot_call: {api_key: k, call_id: x, headers: {Accept-Encoding: gzip}}`:        "headers: Accept-Encoding must not be set",
+		`happyrobot_request: {api_key: k, operation: getUsage, headers: {AUTHORIZATION: k}}`: "headers: AUTHORIZATION must not be set",
 	} {
 		t.Run(config, func(t *testing.T) {
 			b := service.NewStreamBuilder()

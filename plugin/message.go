@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -14,15 +15,13 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// maxCallBytes bounds one call of a request. The API documents no limit, and a
-// prompt's variables need far less.
-const maxCallBytes = 256 << 10
-
 // callBuilder makes call requests of messages.
 type callBuilder struct {
 	mapping   *bloblang.Executor
 	dedupeKey *dedupeKey // nil: the call itself is the key
+	refSalt   string     // dial_ref_salt
 	members   memberRules
+	maxBytes  int         // of a call as JSON
 	region    string      // of numbers that are not international
 	numbers   phone.Rules // which numbers are called
 }
@@ -30,6 +29,12 @@ type callBuilder struct {
 func (b *callBuilder) fromParsed(conf *service.ParsedConfig, log *service.Logger) (err error) {
 	if err := b.members.fromParsed(conf, log); err != nil {
 		return err
+	}
+	if b.maxBytes, err = conf.FieldInt(cmFieldMaxBytes); err != nil {
+		return err
+	}
+	if b.maxBytes < 1 {
+		return fmt.Errorf("%s: must be at least 1", cmFieldMaxBytes)
 	}
 	if b.mapping, err = b.members.callMapping(conf); err != nil {
 		return err
@@ -106,12 +111,12 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 			return dialer.Call{}, err
 		}
 	}
-	call, size, err := newCall(key, request)
+	call, size, err := newCall(key, b.refSalt, request)
 	if err != nil {
 		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}
-	if size > maxCallBytes {
-		return dialer.Call{}, badInput(words.TooLarge, "%s: the call is %d bytes as JSON, more than %d", largestMember(object), size, maxCallBytes)
+	if size > b.maxBytes {
+		return dialer.Call{}, badInput(words.TooLarge, "%s: the call is %d bytes as JSON, more than %s (%d)", largestMember(object), size, cmFieldMaxBytes, b.maxBytes)
 	}
 	return call, nil
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const ( // od: output dial
@@ -57,6 +59,7 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     default_region: US
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     use_case_id: "${HAPPYROBOT_USE_CASE_ID:}"
@@ -81,6 +84,7 @@ output:
     rate_limit: requests
     call_rate_limit: calls
     dedupe_key: ${! json("id") }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
     failures:
@@ -107,7 +111,7 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
 		return nil, policy, 0, err
 	}
-	o := &dialOutput{}
+	o := &dialOutput{stop: pause.OfOutput(res.Path())}
 	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
 		return nil, policy, 0, err
 	}
@@ -147,6 +151,7 @@ func dialBatchPolicy(conf *service.ParsedConfig) (service.BatchPolicy, error) {
 type dialOutput struct {
 	engine             *dialEngine
 	receipts, failures *childOutput // nil for none
+	stop               *pause.Stop
 }
 
 // Connect starts the child outputs. The API is met with the first batch.
@@ -158,14 +163,15 @@ func (o *dialOutput) Connect(context.Context) error {
 // failed message whose record is written counts as delivered: what Benthos makes of
 // an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	fates, undecided := o.engine.dial(ctx, batch)
-	if o.failures == nil {
-		return o.returnFailures(ctx, batch, fates)
-	}
+	fates, undecided := o.dial(ctx, batch)
 	if undecided != nil {
 		// The stream stops. The whole batch is delivered again, and whoever was
-		// called is then a duplicate: one record each, later.
+		// called is then a duplicate: one record each, later. No error is for one
+		// message: Benthos could take it for another's, and acknowledge this one.
 		return undecided
+	}
+	if o.failures == nil {
+		return o.returnFailures(ctx, batch, fates)
 	}
 	var receipts, failures service.MessageBatch
 	for i, f := range fates {
@@ -179,9 +185,17 @@ func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch)
 	return o.writeRecords(ctx, receipts, failures)
 }
 
+func (o *dialOutput) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
+	return o.engine.dial(ctx, batch)
+}
+
 // writeRecords writes side by side: while one output is down the other has its
 // records all the same. An error fails the whole batch.
 func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures service.MessageBatch) error {
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
 	written := make(chan error, 1)
 	go func() { written <- o.receipts.write(ctx, receipts) }()
 	return errors.Join(o.failures.write(ctx, failures), <-written)
@@ -190,22 +204,21 @@ func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures servic
 // returnFailures is WriteBatch without an output for failures: each message has an
 // error of its own.
 func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBatch, fates []fate) error {
-	errs := make([]error, len(fates)) // undecided messages carry one, too
+	errs := make([]error, len(fates))
 	var receipts service.MessageBatch
-	var origin []int
 	for i, f := range fates {
 		errs[i] = f.Err
 		switch {
 		case f.Err != nil:
 			setDialMeta(batch[i], f)
 		case o.receipts != nil:
-			receipts, origin = append(receipts, receiptOf(batch[i], f)), append(origin, i)
+			receipts = append(receipts, receiptOf(batch[i], f))
 		}
 	}
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
 	if err := o.receipts.write(ctx, receipts); err != nil {
-		for _, i := range origin {
-			errs[i] = err // delivered again, it is a duplicate, and gets its receipt
-		}
+		return err // of the whole batch: delivered again, it has duplicates, which get their receipts
 	}
 	return batchError(batch, errs)
 }

@@ -95,9 +95,9 @@ func TestEveryNameInATextExists(t *testing.T) {
 	known := allWords()
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
-		"happyrobot_cache_facts", // store.FactsKey
-		"happyrobot_cache_data",  // store.ContentsKey
-		"happyrobot_cache_mark",  // store.MarkKey
+		"happyrobot_cache_facts",                                                                          // store.FactsKey
+		"happyrobot_cache_data",                                                                           // store.ContentsKey
+		"happyrobot_cache_mark",                                                                           // store.MarkKey
 		"happyrobot_cache_names_ledger", "happyrobot_cache_names_cursor", "happyrobot_cache_names_events", // store.Trial
 		"happyrobot_probe_", // begins the keys of a store.Trial
 	} {

@@ -51,13 +51,21 @@ var answers = []struct {
 	meaning
 }{
 	//                 a dial          a change        a read
-	{200, 299, meaning{ClassUnknown, ClassUnknown, ClassUnreadable}}, // a reply that could not be read
+	{200, 299, meaning{ClassUnknown, ClassUnknown, ClassUnreadable}}, // a reply that could not be read; see unreadable
 	{300, 399, meaning{ClassSetup, ClassRefused, ClassRefused}},      // never followed: the base URL points at something that moved
 	{401, 403, meaning{ClassSetup, ClassSetup, ClassSetup}},          // the key, the account, what the key may do
 	{404, 404, meaning{ClassSetup, ClassNotFound, ClassNotFound}},    // to a dial, the base URL or the use case
-	{405, 405, meaning{ClassSetup, ClassRefused, ClassRefused}},      // the base URL leads to something else
+	{405, 406, meaning{ClassSetup, ClassRefused, ClassRefused}},      // the base URL leads to something else
+	{407, 407, meaning{ClassSetup, ClassSetup, ClassSetup}},          // a proxy on the way wants a password
 	{408, 408, meaning{ClassUnknown, ClassUnknown, ClassSlow}},       // also of a proxy whose API is still at work
+	{411, 411, meaning{ClassSetup, ClassRefused, ClassRefused}},      // something on the way does not take requests of our form
+	{415, 415, meaning{ClassSetup, ClassRefused, ClassRefused}},      // likewise
+	{421, 421, meaning{ClassSetup, ClassSetup, ClassSetup}},          // the host serves something else
+	{425, 425, meaning{ClassThrottled, ClassThrottled, ClassThrottled}},
+	{426, 426, meaning{ClassSetup, ClassSetup, ClassSetup}},     // another protocol is wanted, such as TLS
+	{428, 428, meaning{ClassSetup, ClassRefused, ClassRefused}}, // something on the way does not take requests of our form
 	{429, 429, meaning{ClassThrottled, ClassThrottled, ClassThrottled}},
+	{431, 431, meaning{ClassSetup, ClassSetup, ClassSetup}},       // the configured headers are too large
 	{400, 499, meaning{ClassRefused, ClassRefused, ClassRefused}}, // all others of 4xx
 	{500, math.MaxInt, meaning{ClassUnknown, ClassUnknown, ClassOutage}},
 	{math.MinInt, 199, meaning{ClassUnknown, ClassUnknown, ClassUnknown}}, // no final status

@@ -31,28 +31,33 @@ func statusesOf(spans ...statuses) (all []int) {
 
 func one(status int) statuses { return statuses{status, status} }
 
+// refusedOfOthers are the statuses with which a change and a read are refused.
+func refusedOfOthers() []int {
+	return append(statusesOf(statuses{300, 400}, statuses{405, 406}, statuses{409, 420}, statuses{422, 424}, statuses{427, 428}, statuses{432, 499}), 430)
+}
+
 func TestEachStatusMeansWhatTheTableSays(t *testing.T) {
 	for op, want := range map[string]map[Class][]int{
 		aDial: {
-			ClassSetup:     statusesOf(statuses{300, 399}, statuses{401, 405}),
-			ClassThrottled: {429},
-			ClassRefused:   statusesOf(one(400), statuses{406, 407}, statuses{409, 428}, statuses{430, 499}),
+			ClassSetup:     append(statusesOf(statuses{300, 399}, statuses{401, 407}), 411, 415, 421, 426, 428, 431),
+			ClassThrottled: {425, 429},
+			ClassRefused:   append(statusesOf(statuses{409, 410}, statuses{412, 414}, statuses{416, 420}, statuses{422, 424}, statuses{432, 499}), 400, 427, 430),
 			ClassUnknown:   statusesOf(statuses{-1, 299}, one(408), statuses{500, 600}),
 		},
 		aChange: {
-			ClassSetup:     {401, 402, 403},
+			ClassSetup:     {401, 402, 403, 407, 421, 426, 431},
 			ClassNotFound:  {404},
-			ClassThrottled: {429},
-			ClassRefused:   statusesOf(statuses{300, 400}, statuses{405, 407}, statuses{409, 428}, statuses{430, 499}),
+			ClassThrottled: {425, 429},
+			ClassRefused:   refusedOfOthers(),
 			ClassUnknown:   statusesOf(statuses{-1, 299}, one(408), statuses{500, 600}),
 		},
 		aRead: {
 			ClassUnreadable: statusesOf(statuses{200, 299}),
-			ClassSetup:      {401, 402, 403},
+			ClassSetup:      {401, 402, 403, 407, 421, 426, 431},
 			ClassNotFound:   {404},
-			ClassThrottled:  {429},
+			ClassThrottled:  {425, 429},
 			ClassSlow:       {408},
-			ClassRefused:    statusesOf(statuses{300, 400}, statuses{405, 407}, statuses{409, 428}, statuses{430, 499}),
+			ClassRefused:    refusedOfOthers(),
 			ClassOutage:     statusesOf(one(0), statuses{500, 600}),
 			ClassUnknown:    statusesOf(one(-1), statuses{1, 199}),
 		},
@@ -92,12 +97,12 @@ func TestWhatIsDoneFollowsFromTheClass(t *testing.T) {
 		op    string
 		want  []int
 	}{
-		"a read is repeated":       {func(e *Error) bool { return e.Class().Repeatable() }, aRead, statusesOf(one(0), statuses{200, 299}, statuses{401, 403}, one(408), one(429), statuses{500, 600})},
-		"a change is repeated":     {func(e *Error) bool { return e.Class().Repeatable() }, aChange, []int{401, 402, 403, 429}},
+		"a read is repeated":       {func(e *Error) bool { return e.Class().Repeatable() }, aRead, append(statusesOf(one(0), statuses{200, 299}, statuses{401, 403}, statuses{407, 408}, statuses{425, 426}, statuses{500, 600}), 421, 429, 431)},
+		"a change is repeated":     {func(e *Error) bool { return e.Class().Repeatable() }, aChange, []int{401, 402, 403, 407, 421, 425, 426, 429, 431}},
 		"a change may be done":     {func(e *Error) bool { return e.Class() == ClassUnknown }, aChange, statusesOf(statuses{-1, 299}, one(408), statuses{500, 600})},
 		"a dial may be done":       {func(e *Error) bool { return e.Class() == ClassUnknown }, aDial, statusesOf(statuses{-1, 299}, one(408), statuses{500, 600})},
 		"the API only declines":    {func(e *Error) bool { return e.Class().Declined() }, aRead, statusesOf(statuses{300, 499})},
-		"others may be read":       {func(e *Error) bool { return e.Class().OfThisRequest() }, aRead, statusesOf(statuses{200, 400}, statuses{404, 407}, statuses{409, 428}, statuses{430, 499})},
+		"others may be read":       {func(e *Error) bool { return e.Class().OfThisRequest() }, aRead, append(append(refusedOfOthers(), 404), statusesOf(statuses{200, 299})...)},
 		"a read is not readable":   {func(e *Error) bool { return IsUnreadable(e) }, aRead, statusesOf(statuses{200, 299})},
 		"a change is not readable": {func(e *Error) bool { return IsUnreadable(e) }, aChange, statusesOf(statuses{200, 299})},
 		"a read is not found":      {func(e *Error) bool { return IsNotFound(e) }, aRead, []int{404}},

@@ -130,13 +130,13 @@ func FuzzClassify(f *testing.F) {
 			require.Zero(t, touched, "some of the body arrived")
 			require.Zero(t, status)
 		case happyrobot.ClassThrottled:
-			require.Equal(t, http.StatusTooManyRequests, status)
+			require.Contains(t, []int{http.StatusTooEarly, http.StatusTooManyRequests}, status)
 			require.LessOrEqual(t, e.RetryAfter, time.Hour)
 		case happyrobot.ClassRefused:
 			require.True(t, status >= 400 && status < 500, "status %d", status)
-			require.NotContains(t, []int{401, 402, 403, 404, 405, 408, 429}, status)
+			require.NotContains(t, notRefused, status)
 		case happyrobot.ClassSetup:
-			require.True(t, status >= 300 && status < 400 || slices.Contains([]int{401, 402, 403, 404, 405}, status), "status %d", status)
+			require.True(t, status >= 300 && status < 400 || slices.Contains(notRefused, status) && !slices.Contains([]int{408, 425, 429}, status), "status %d", status)
 		case happyrobot.ClassUnknown:
 			require.True(t, status < 300 || status >= 500 || status == http.StatusRequestTimeout, "status %d", status)
 		default:
@@ -144,6 +144,9 @@ func FuzzClassify(f *testing.F) {
 		}
 	})
 }
+
+// notRefused are statuses that say nothing of what was asked.
+var notRefused = []int{401, 402, 403, 404, 405, 406, 407, 408, 411, 415, 421, 425, 426, 428, 429, 431}
 
 // says looks for a status in a reply. The client tells any 2xx that it cannot
 // read as 200.

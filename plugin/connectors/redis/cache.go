@@ -57,6 +57,7 @@ output:
     api_key: ${HAPPYROBOT_API_KEY}
     ledger: ledger
     dedupe_key: ${! this.id }
+    max_rejects_in_a_row: 100
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
     failures:

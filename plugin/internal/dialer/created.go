@@ -111,9 +111,9 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 // settle, for a trouble that is not theirs. Any other answer but a list proves nothing: a
 // limit, say, may be met by a list and not by the calls before it.
 func (r *run) mayBeListed(ctx context.Context, jobs []*job, since time.Time) bool {
-	hits, began, err := r.listed(ctx, jobs, since, true)
+	hits, l, err := r.listed(ctx, jobs, since, true)
 	if err != nil {
-		return began || happyrobot.ClassOf(err) != happyrobot.ClassSetup
+		return l.partly || happyrobot.ClassOf(err) != happyrobot.ClassSetup
 	}
 	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
 }
@@ -157,7 +157,9 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 }
 
 // unclear says whether being absent from the list proves nothing about a call.
-func (j *job) unclear() bool { return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp }
+func (j *job) unclear() bool {
+	return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp || j.unnamed()
+}
 
 // accept records calls that the API has. A call that cannot be recorded before
 // the shutdown's grace ends stays undecided, and its claim in doubt.

@@ -4,6 +4,7 @@
 //
 //	queue     which calls go next, and which wait for their time (queue.go)
 //	guards    may these calls be placed now? (guard.go; asked in check.go)
+//	brake     wait while every call is refused (brake.go)
 //	gate      wait until the API may be asked at all (gate.go)
 //	claim     take each call in the ledger, as late as possible (round.go)
 //	send      one request, then act on the class of its answer (send.go)

@@ -65,7 +65,8 @@ type gate struct {
 // turn is the right to send one request, or to leave without.
 type turn struct {
 	probe bool
-	limit int // most calls the request may carry
+	try   bool // while the brake is on: leave it afterwards
+	limit int  // most calls the request may carry
 }
 
 const fullGroup = int(^uint(0) >> 1) // no limit of the gate's own

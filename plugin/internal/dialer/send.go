@@ -17,8 +17,8 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	// A claim is good for one timeout. A process that was frozen in between, or
 	// that a slow ledger kept, must not dial on a claim that another replica may
 	// be about to take over: it claims afresh.
-	began := oldestClaim(jobs)
-	if slow := time.Since(began) > r.opts.Timeout/2; slow || !r.gate.valid(t) {
+	oldest := oldestClaim(jobs)
+	if slow := oldest.Age() > r.opts.Timeout/2; slow || !r.gate.valid(t) {
 		r.release(ctx, jobs)
 		r.gate.leave(t)
 		if slow {
@@ -29,8 +29,13 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		// A ledger that is too slow for the timeout gets some rest.
 		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
-	e, why := r.place(ctx, t, jobs, began)
-	e.keep = func(hits []hit) { r.accept(ctx, hits) }
+	e, why := r.place(ctx, t, jobs, oldest.At())
+	e.keep = func(hits []hit) {
+		if len(hits) > 0 {
+			r.brake.accepts(oldest.At())
+		}
+		r.accept(ctx, hits)
+	}
 	absent, doubtful, err := r.created(ctx, jobs, e)
 	spend(jobs, absent)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
@@ -41,6 +46,9 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	}
 	r.release(ctx, absent)
 	if e.then == narrow && len(jobs) == 1 {
+		if !r.brake.refuses(t.try, jobs[0].call.Ref, e.status, why) {
+			return [][]*job{jobs}, nil
+		}
 		jobs[0].result = Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: e.status, Err: why}.result()
 		return nil, nil
 	}
@@ -84,12 +92,14 @@ func smaller(jobs []*job) [][]*job {
 func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (e evidence, err error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), began.Add(r.opts.Timeout))
 	defer cancel()
+	sent := time.Now()
 	reply, err := r.api.Place(ctx, callsOf(jobs))
 	ended := time.Now()
 	e = evidence{
 		action: actionOn(happyrobot.ClassOf(err)), reply: reply, status: http.StatusOK,
 		began: began, ended: ended, settled: ended.Add(r.settle(jobs)),
 	}
+	r.readClock(jobs, reply, sent, ended)
 	var asked time.Duration
 	var failed *happyrobot.Error
 	if errors.As(err, &failed) {
@@ -104,6 +114,22 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 		r.opts.OnEchoMissing()
 	}
 	return e, err
+}
+
+// readClock takes the time at which the calls of a reply were created.
+func (r *run) readClock(jobs []*job, reply []PlacedCall, sent, received time.Time) {
+	ours := make(map[string]bool, len(jobs))
+	for _, j := range jobs {
+		ours[j.call.Ref] = true
+	}
+	for i := range reply {
+		if c := &reply[i]; ours[c.Ref] && !c.Created.IsZero() {
+			r.shared.Clock.sawCreated(c.Created, sent, received)
+		}
+	}
+	if r.opts.OnClock != nil {
+		r.opts.OnClock(r.shared.Clock.Skew())
+	}
 }
 
 // tookCallsSince says whether the API took calls at a time or later.
@@ -127,16 +153,13 @@ func (o *Options) settleOf(sent int) time.Duration {
 	return o.Settle << min(max(sent-1, 0), mostDoublings)
 }
 
-// clockSkew is how far the clocks of two replicas may differ, as the ledger has it.
-const clockSkew = time.Minute
-
 // LongestClaim is how long a claim may stay open: the ledger must remember longer.
 func (o *Options) LongestClaim() time.Duration {
 	sent := 1
 	if o.OnUnknown == RedialAbsent {
 		sent += o.MaxRedials
 	}
-	return o.Timeout + o.settleOf(sent) + clockSkew
+	return o.Timeout + o.settleOf(sent) + ledger.Spare
 }
 
 func callsOf(jobs []*job) []*Call {
@@ -147,14 +170,8 @@ func callsOf(jobs []*job) []*Call {
 	return calls
 }
 
-func oldestClaim(jobs []*job) time.Time {
-	oldest := jobs[0].claim.At()
-	for _, j := range jobs {
-		if j.claim.At().Before(oldest) {
-			oldest = j.claim.At()
-		}
-	}
-	return oldest
+func oldestClaim(jobs []*job) ledger.Claim {
+	return slices.MinFunc(jobs, func(a, b *job) int { return a.claim.At().Compare(b.claim.At()) }).claim
 }
 
 // hold records that the outcome of these calls' requests is not known. What is known of
@@ -163,7 +180,7 @@ func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
 	if len(doubtful) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	r.forEach(doubtful, func(_ int, j *job) {
 		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
@@ -177,7 +194,7 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	for _, g := range r.opts.Guards { // before another process can take the claims
 		g.Release(ctx, callsOf(jobs))

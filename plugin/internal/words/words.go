@@ -19,6 +19,7 @@ const (
 const (
 	Accepted  = "accepted"
 	Duplicate = "duplicate"
+	Conflict  = "conflict"
 	Rejected  = "rejected"
 	Held      = "held"
 	DryRun    = "dry_run"
@@ -40,8 +41,9 @@ type Outcome struct {
 var Outcomes = []Outcome{
 	{dial, Accepted, "the API has the call", "recorded in the ledger; the message counts as done"},
 	{dial, Duplicate, "the ledger knows the call already", "no request; the message counts as done, and the same call id is handed on"},
+	{dial, Conflict, "the key was used for a call with other contents", "no request; this message fails, with the id of the other call where it is known"},
 	{dial, Rejected, "the message does not map to a valid call, or the API refuses this one call", "this message fails with a reason; its neighbours are called"},
-	{dial, Held, "the call may have been placed, and the API still does not list it after `settle`", "this message fails with the reason `unknown`, or is dialed again with `on_unknown: redial_absent`"},
+	{dial, Held, "the call may have been placed, and cannot be found", "this message fails; with `on_unknown: redial_absent` a call that the API still does not list after `settle` is dialed again"},
 	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and its receipt or result has the call that would have been requested"},
 
 	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
@@ -80,6 +82,8 @@ const (
 	DedupeConflict       = "dedupe_conflict"
 	Refused              = "refused"
 	GaveUp               = "gave_up"
+	NotLookedUp          = "not_looked_up"
+	ClaimedElsewhere     = "claimed_elsewhere"
 	Unanswered           = "unanswered"
 	Unreadable           = "unreadable"
 	Deleted              = "deleted"
@@ -100,17 +104,19 @@ var Reasons = []Reason{
 	{dial, Rejected, InvalidField, "a member of the call has a value that it must not have"},
 	{dial, Rejected, UnknownMember, "the call has a member that the API does not document; see `extra_members`"},
 	{dial, Rejected, InvalidDate, "`scheduled_for` is not a date and time with a zone"},
-	{dial, Rejected, TooLarge, "the call is larger than a request can carry"},
+	{dial, Rejected, TooLarge, "the call is larger than `max_call_bytes`"},
 	{dial, Rejected, ProcessingFailed, "an earlier processor failed on the message; see `dial_errored`"},
 	{dial, Rejected, InvalidPhoneNumber, "the text is not a phone number, or no numbering plan has the number"},
 	{dial, Rejected, AmbiguousPhoneNumber, "the text has two readings"},
 	{dial, Rejected, EmergencyNumber, "it is an emergency number; those are never dialed"},
 	{dial, Rejected, RegionNotAllowed, "the number belongs to no region that may be called; see `regions`"},
 	{dial, Rejected, NumberTypeRefused, "numbers of this type are not called; see `refuse_types`"},
-	{dial, Rejected, DedupeConflict, "the key was used for a call with other contents"},
+	{dial, Conflict, DedupeConflict, "the key was used for a call with other contents"},
 	{dial, Rejected, Refused, "the API refused this call"},
 	{dial, Rejected, GaveUp, "`retry.max_elapsed_time` passed before the call could be sent"},
-	{dial, Held, Unknown, "a request left, and neither an answer nor the list of calls shows the call"},
+	{dial, Held, Unknown, "a request left, and neither an answer nor, `settle` later, the list of calls shows the call"},
+	{dial, Held, NotLookedUp, "a request left, no answer shows the call, and the list of calls could not be read before `retry.max_elapsed_time` passed"},
+	{dial, Held, ClaimedElsewhere, "another process may have placed the call, and did not say so before `retry.max_elapsed_time` passed"},
 	{dial, Accepted, MappingFailed, "the call was placed, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
 
 	{call, NotReady, NotReady, "`wait_timeout` passed"},
@@ -138,8 +144,9 @@ const (
 	CauseSetup            = "setup"
 	CauseRateLimited      = "rate_limited"
 	CauseUnanswered       = Unanswered
+	CauseRefusals         = "refusals"
 	CauseLedger           = "ledger"
-	CauseClaimedElsewhere = "claimed_elsewhere"
+	CauseClaimedElsewhere = ClaimedElsewhere
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
 	CauseCallRateLimit    = "call_rate_limit"
@@ -153,6 +160,7 @@ var Causes = []Cause{
 	{CauseSetup, "the API refuses the key, or the URL is wrong"},
 	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
 	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
 	{CauseLedger, "the ledger cannot be read or written"},
 	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{CauseReceipts, "the output `receipts` takes nothing"},
@@ -219,6 +227,7 @@ const (
 	MetricDialOutcomes           = "happyrobot_dial_outcomes"
 	MetricPaused                 = "happyrobot_paused"
 	MetricDialOnHold             = "happyrobot_dial_on_hold"
+	MetricClockSkew              = "happyrobot_clock_skew_seconds"
 	MetricCallLookups            = "happyrobot_call_lookups"
 	MetricRequestOutcomes        = "happyrobot_request_outcomes"
 	MetricCallsEmitted           = "happyrobot_calls_emitted"
@@ -252,6 +261,7 @@ var Metrics = []Metric{
 	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{dial}, MetricPaused, Gauge, []string{"cause"}, "1 while dialing is paused, by cause; there for each cause from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
+	{[]string{dial}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{request}, MetricRequestOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{calls}, MetricCallsEmitted, Counter, []string{"outcome"}, "messages by outcome"},
