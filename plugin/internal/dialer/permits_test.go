@@ -208,7 +208,7 @@ func TestALimitThatCannotBeAskedIsReportedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said reports
 		limit := &tokens{count: 1, broken: errors.New("no server")}
-		time.AfterFunc(30*time.Second, func() { limit.mu.Lock(); limit.broken = nil; limit.mu.Unlock() })
+		time.AfterFunc(29500*time.Millisecond, func() { limit.mu.Lock(); limit.broken = nil; limit.mu.Unlock() })
 		api := &fakeAPI{}
 		dial(t, open(t, api, ledger.NewMemory(), said.to, limit.limits), leads(t, 1)...)
 		assert.Equal(t, []string{"call_rate_limit begins: no server", "call_rate_limit ends after 30s"}, said.said("call_rate_limit"))
