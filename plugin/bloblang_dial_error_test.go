@@ -113,5 +113,5 @@ func TestAFailuresTextEndsWithWhatElseIsKnown(t *testing.T) {
 	require.NoError(t, s.deliver(lead("a", "+12025550101")))
 	require.NoError(t, s.deliver(lead("a", "+12025550102")))
 	require.Len(t, s.out.all(), 1)
-	assert.Regexp(t, `^rejected: dedupe_conflict: .+; call_id=`+srv.Sim.Calls()[0].ID+`$`, s.out.all()[0]["@fallback_error"])
+	assert.Regexp(t, `^conflict: dedupe_conflict: .+; call_id=`+srv.Sim.Calls()[0].ID+`$`, s.out.all()[0]["@fallback_error"])
 }

@@ -18,8 +18,34 @@ type cacheResource struct {
 	label string
 }
 
-// access does something with the cache. It is not swapped meanwhile.
+// cacheGrace is how long a cache may take to answer when nobody waits for it any more.
+const cacheGrace = time.Second
+
+// access does something with the cache. It is not swapped meanwhile. What do finds must be
+// read only if access returns no error: a cache that hangs is left behind when ctx ends, with
+// do still at work. Its goroutine ends when the cache answers, and with the process at last.
 func (c cacheResource) access(ctx context.Context, do func(store.Store) error) error {
+	if ctx.Done() == nil {
+		return c.accessNow(ctx, do)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.accessNow(ctx, do) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(cacheGrace)
+	defer grace.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-grace.C:
+		return fmt.Errorf("cache %q does not answer: %w", c.label, context.Cause(ctx))
+	}
+}
+
+func (c cacheResource) accessNow(ctx context.Context, do func(store.Store) error) error {
 	var err error
 	if aerr := c.res.AccessCache(ctx, c.label, func(cache service.Cache) { err = do(benthosCache{cache}) }); aerr != nil {
 		return fmt.Errorf("accessing cache %q: %w", c.label, aerr)
@@ -28,12 +54,16 @@ func (c cacheResource) access(ctx context.Context, do func(store.Store) error) e
 }
 
 // Get implements store.Store.
-func (c cacheResource) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = c.access(ctx, func(cache store.Store) error {
-		value, err = cache.Get(ctx, key)
+func (c cacheResource) Get(ctx context.Context, key string) ([]byte, error) {
+	var found []byte
+	err := c.access(ctx, func(cache store.Store) (err error) {
+		found, err = cache.Get(ctx, key)
 		return err
 	})
-	return value, err
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // Set implements store.Store.

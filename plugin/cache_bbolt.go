@@ -21,6 +21,7 @@ const ( // cb: cache bbolt
 	cbFieldBucket     = "bucket"
 	cbFieldDefaultTTL = "default_ttl"
 	cbFieldFileMode   = "file_mode"
+	cbFieldMustExist  = "must_exist"
 )
 
 func init() {
@@ -57,6 +58,9 @@ func bboltSpec() *service.ConfigSpec {
 				Example("0640").
 				LintRule("root = if !this.re_match(\"^0?[67][0-7]{2}$\") { [ \"`file_mode` must be an octal string that lets the owner read and write, such as \\\"0600\\\"\" ] }").
 				Advanced(),
+			service.NewBoolField(cbFieldMustExist).
+				Description("Refuse to start when the file does not exist, or has no such bucket, instead of beginning with an empty one. Set it once a ledger is in use: a ledger that was removed, or a volume that is not mounted, then stops the start, and no lead is called a second time.").
+				Default(false),
 		).
 		Example("A ledger for a single instance",
 			"Every lead is called once, also across crashes and restarts. The ledger decides how long a record is kept, `default_ttl` covers anything else that uses the cache.",
@@ -85,6 +89,7 @@ type bboltConfig struct {
 	bucket     string
 	defaultTTL time.Duration // 0 keeps items until they are deleted
 	fileMode   fs.FileMode
+	mustExist  bool
 }
 
 func bboltConfigFromParsed(parsed *service.ParsedConfig) (conf bboltConfig, err error) {
@@ -121,7 +126,8 @@ func bboltConfigFromParsed(parsed *service.ParsedConfig) (conf bboltConfig, err 
 		return conf, fmt.Errorf("field %s: %q is not an octal mode that lets the owner read and write, such as \"0600\"", cbFieldFileMode, mode)
 	}
 	conf.fileMode = fs.FileMode(bits)
-	return conf, nil
+	conf.mustExist, err = parsed.FieldBool(cbFieldMustExist)
+	return conf, err
 }
 
 func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (service.Cache, error) {
@@ -144,7 +150,7 @@ type bboltCache struct {
 }
 
 func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
-	file, err := boltfile.Open(conf.path, conf.fileMode, log)
+	file, err := boltfile.Open(boltfile.Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("field %s: %w", cbFieldPath, err)
 	}

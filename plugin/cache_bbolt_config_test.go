@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ func TestBboltLintAndParserNameTheField(t *testing.T) {
 		{"a mode that is not octal", `{path: a.db, file_mode: "0680"}`, "`file_mode` must be", "field file_mode: "},
 		{"a mode without write", `{path: a.db, file_mode: "0444"}`, "`file_mode` must be", "field file_mode: "},
 		{"a mode with too many digits", `{path: a.db, file_mode: "10600"}`, "`file_mode` must be", "field file_mode: "},
+		{"a file that must exist", `{path: a.db, must_exist: true}`, "", "`must_exist` is set"},
 		{"an unknown field", `{path: a.db, ttl: 1h}`, "field ttl not recognised", ""},
 	}
 	for _, tc := range cases {
@@ -111,7 +113,7 @@ func TestBboltDefaultTTLAndBucketApplyThroughYAML(t *testing.T) {
 func TestBboltAnswersAsACacheDoes(t *testing.T) {
 	t.Parallel()
 	conf := bboltConfig{path: filepath.Join(t.TempDir(), "ledger.db"), bucket: "cache", fileMode: 0o600}
-	cache, err := newBboltCache(conf, nil)
+	cache, err := newBboltCache(conf, unheard{})
 	require.NoError(t, err)
 	_, err = cache.Get(t.Context(), "a")
 	assert.Equal(t, service.ErrKeyNotFound, err)
@@ -129,6 +131,12 @@ func TestBboltAnswersAsACacheDoes(t *testing.T) {
 	assert.ErrorIs(t, cache.Set(t.Context(), "a", nil, nil), boltfile.ErrClosed)
 }
 
+// unheard is a log that nobody reads.
+type unheard struct{}
+
+func (unheard) Warnf(string, ...any) {}
+func (unheard) Infof(string, ...any) {}
+
 func TestBboltNamesTheFieldItCannotUse(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -144,9 +152,43 @@ func TestBboltNamesTheFieldItCannotUse(t *testing.T) {
 	}))
 	require.NoError(t, db.Close())
 	for field, path := range map[string]string{"path": folder, "bucket": foreign} {
-		_, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, nil)
+		_, err := newBboltCache(bboltConfig{path: path, bucket: "cache", fileMode: 0o600}, unheard{})
 		require.ErrorContains(t, err, "field "+field+": ")
 		assert.ErrorContains(t, err, path)
+	}
+}
+
+func TestBboltMustExist(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	conf := bboltConfig{path: filepath.Join(folder, "ledger.db"), bucket: "cache", fileMode: 0o600, mustExist: true}
+	start := func(conf bboltConfig) error {
+		cache, err := newBboltCache(conf, unheard{})
+		if err == nil {
+			require.NoError(t, cache.Close(t.Context()))
+		}
+		return err
+	}
+	require.ErrorContains(t, start(conf), "does not exist, and `must_exist` is set")
+	require.NoFileExists(t, conf.path)
+	first := conf
+	first.mustExist = false
+	require.NoError(t, start(first))
+	require.NoError(t, start(conf))
+	conf.bucket = "leads"
+	require.ErrorContains(t, start(conf), "it has no such bucket, and `must_exist` is set")
+	require.ErrorContains(t, start(conf), "field bucket: ", "nor was it made")
+
+	foreign, empty := filepath.Join(folder, "foreign.db"), filepath.Join(folder, "empty.db")
+	db, err := bbolt.Open(foreign, 0o600, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	conf.path = foreign
+	require.ErrorContains(t, start(conf), "it has no such bucket, and `must_exist` is set")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, mustExist := range []bool{false, true} {
+		conf.path, conf.mustExist = empty, mustExist
+		require.ErrorContains(t, start(conf), "is empty (0 bytes)")
 	}
 }
 

@@ -27,9 +27,10 @@ type watchedCache struct {
 
 	asking chan struct{} // one at a time
 
-	mu    sync.Mutex
-	known knownCache
-	held  knownCache // the last that may hold something: known, unless that is foreign and unfit
+	mu     sync.Mutex
+	failed *failedAsk // the last one
+	known  knownCache
+	held   knownCache // the last that may hold something: known, unless that is foreign and unfit
 }
 
 const (
@@ -122,7 +123,9 @@ func (w *watchedCache) latest() knownCache {
 
 // look makes sure of what the cache is.
 func (w *watchedCache) look(ctx context.Context, cache store.Store, rest time.Duration) (knownCache, error) {
-	known := w.latest()
+	w.mu.Lock()
+	known, failed := w.known, w.failed
+	w.mu.Unlock()
 	if same, err := w.same(ctx, cache, known, rest); err != nil || same {
 		return known, err
 	}
@@ -133,11 +136,28 @@ func (w *watchedCache) look(ctx context.Context, cache store.Store, rest time.Du
 	}
 	defer func() { <-w.asking }()
 	// Whoever has asked meanwhile has asked this cache: none is swapped while one of us uses it.
-	if now := w.latest(); now.asked != known.asked && now.current() {
+	w.mu.Lock()
+	now, latest := w.known, w.failed
+	w.mu.Unlock()
+	if now.asked != known.asked && now.current() {
 		return now, nil
 	}
-	return w.ask(ctx, cache)
+	// Whoever has failed meanwhile has failed for all: one after the other they would take
+	// as many times as long, and nobody would be told.
+	if latest != failed {
+		return knownCache{}, latest.why
+	}
+	now, err := w.ask(ctx, cache)
+	if err != nil && ctx.Err() == nil {
+		w.mu.Lock()
+		w.failed = &failedAsk{err}
+		w.mu.Unlock()
+	}
+	return now, err
 }
+
+// failedAsk is a try to learn what a cache is, which failed.
+type failedAsk struct{ why error }
 
 // same reports whether the cache is the known one.
 func (w *watchedCache) same(ctx context.Context, cache store.Store, known knownCache, rest time.Duration) (bool, error) {

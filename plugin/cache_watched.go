@@ -10,12 +10,16 @@ import (
 )
 
 // Get implements store.Store.
-func (w *watchedCache) Get(ctx context.Context, key string) (value []byte, err error) {
-	err = w.with(ctx, trusting, func(cache store.Store, known knownCache) error {
-		value, err = cache.Get(ctx, known.name(key))
+func (w *watchedCache) Get(ctx context.Context, key string) ([]byte, error) {
+	var found []byte
+	err := w.with(ctx, trusting, func(cache store.Store, known knownCache) (err error) {
+		found, err = cache.Get(ctx, known.name(key))
 		return err
 	})
-	return value, err
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // Set implements store.Store.
@@ -40,7 +44,8 @@ func (w *watchedCache) Delete(ctx context.Context, key string) error {
 }
 
 // AddAll implements store.Batcher. A cache that has none gets the items side by side.
-func (w *watchedCache) AddAll(ctx context.Context, items []store.Item) (errs []error) {
+func (w *watchedCache) AddAll(ctx context.Context, items []store.Item) []error {
+	var errs []error
 	err := w.with(ctx, 0, func(cache store.Store, known knownCache) error {
 		if known.stated.Batcher != nil {
 			errs = known.stated.Batcher.AddAll(ctx, items)

@@ -35,6 +35,7 @@ type childOutput struct {
 
 	prime   func() error // once
 	started atomic.Bool
+	waiting atomic.Int64 // records to be written
 }
 
 // childOutputFromParsed takes the output of a field, whose pauses have the field's name
@@ -54,6 +55,7 @@ func childOutputFromParsed(conf *service.ParsedConfig, res *service.Resources, f
 	if c.longestPause, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxInterval); err != nil {
 		return nil, err
 	}
+	why.countRecords(field, func() int { return int(c.waiting.Load()) })
 	c.prime = sync.OnceValue(func() error {
 		c.started.Store(true)
 		return out.Prime()
@@ -83,13 +85,16 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 	if len(records) == 0 {
 		return nil
 	}
+	left := records
+	c.waiting.Add(int64(len(records)))
+	defer func() { c.waiting.Add(-int64(len(left))) }()
 	waiter, began := c.paused.Waiter(), time.Now()
 	late := time.AfterFunc(childPatience, func() { waiter.Silence(began, errTakesNothing) })
 	defer late.Stop()
 	defer waiter.Stop() // unless it has recovered
 	err := c.out.WriteBatch(ctx, records.Copy())
 	between := pause.NewGrowing(c.firstPause, c.longestPause)
-	for left := records; err != nil; {
+	for err != nil {
 		if ctx.Err() == nil {
 			waiter.TroubleSince(began, withoutRecords(err, left))
 			_ = pause.Sleep(ctx, between.Next())
@@ -100,6 +105,7 @@ func (c *childOutput) write(ctx context.Context, records service.MessageBatch) e
 		for err = nil; len(left) > 0 && err == nil; {
 			if err = c.out.WriteBatch(ctx, left[:1].Copy()); err == nil {
 				left = left[1:]
+				c.waiting.Add(-1)
 				between.Reset()
 			}
 		}

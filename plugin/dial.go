@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ const ( // df: dial fields, of the output and the processor
 	dfFieldSettle    = "settle"
 	dfFieldRedials   = "max_redials"
 	dfFieldMaxCalls  = "max_calls_per_request"
+	dfFieldRefSalt   = "dial_ref_salt"
 	dfFieldMaxReject = "max_rejects_in_a_row"
 	dfFieldDryRun    = "dry_run"
 	dfFieldCallLimit = "call_rate_limit"
@@ -48,6 +50,12 @@ func dialFields() []*service.ConfigField {
 			Description("The most calls in one request. A larger batch is split.").
 			Default(20).
 			LintRule(`root = if this < 1 { [ "` + "`max_calls_per_request`" + ` must be at least 1" ] }`),
+		service.NewStringField(dfFieldRefSalt).
+			Description("A secret that keeps `dial_ref` from revealing the key of a lead. Without it `dial_ref` is a plain digest: if `dedupe_key` is a phone number, whoever sees `dial_ref` finds the number by trying them all. With it `dial_ref` is an HMAC. Use at least 16 random characters, the same for all processes that share the ledger. It changes only what the API is sent, and what logs and records show: leads in the ledger stay known when it is set, changed or removed, and calls in doubt are looked up by the reference that they were sent with.").
+			Example("${HAPPYROBOT_DIAL_REF_SALT}").
+			Secret().
+			Default("").
+			Advanced(),
 		service.NewIntField(dfFieldMaxReject).
 			Description("How many messages in a row may be rejected for what they or this config hold, before the stream pauses with the cause `refusals`: a wrong column or id would otherwise send a whole topic to the failures. Set more than the longest run of bad leads that is usual. `0` never pauses for rejected messages. See [When everything is refused](#when-everything-is-refused).").
 			Default(0).
@@ -91,6 +99,9 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	if err := e.calls.fromParsed(conf, res.Logger()); err != nil {
 		return nil, err
 	}
+	if e.calls.refSalt, err = conf.FieldString(dfFieldRefSalt); err != nil {
+		return nil, err
+	}
 	opts, err := dialOptions(conf, client, res)
 	if err != nil {
 		return nil, err
@@ -116,6 +127,13 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	e.dialer = dialer.New(dialAPI{posts: posts, reads: reads}, l, opts)
+	if label, err := conf.FieldString(dfFieldLedger); err != nil {
+		return nil, err
+	} else if label != "" {
+		e.pauses.waitFor(fmt.Sprintf("cache %q", label), words.CauseLedger)
+	}
+	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered)
+	e.pauses.count(func(cause string) int { return e.dialer.Waiting(dialer.Cause(cause)) })
 	return e, nil
 }
 
@@ -217,7 +235,7 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 		if r.Outcome == dialer.DryRun {
 			r = e.dryRunResult(calls[i], r)
 		}
-		fates[i] = fate{calls[i].Ref, r}
+		fates[i] = fate{cmp.Or(r.Ref, calls[i].Ref), r}
 	}
 	for i, f := range fates {
 		if f.Outcome == "" {

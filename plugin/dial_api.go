@@ -18,10 +18,11 @@ const refMember = "dial_ref"
 // listPage is the most calls in a page of the list that the API gives.
 const listPage = 500
 
-// newCall names a call after its dedupe key, or after its contents if that is empty,
-// and marks it with the reference. The message's own metadata is not changed. size is
+// newCall names a call after its dedupe key, or after its contents if that is empty, and
+// marks it with the reference, which only a salt tells from the name in the ledger. The
+// message's own metadata is not changed. size is
 // that of the call as JSON without the mark, in bytes.
-func newCall(dedupeKey string, request happyrobot.OutboundCall) (call dialer.Call, size int, err error) {
+func newCall(dedupeKey, salt string, request happyrobot.OutboundCall) (call dialer.Call, size int, err error) {
 	if _, theirs := request.Metadata[refMember]; theirs {
 		request.Metadata = maps.Clone(request.Metadata)
 		delete(request.Metadata, refMember) // the name is ours
@@ -30,7 +31,8 @@ func newCall(dedupeKey string, request happyrobot.OutboundCall) (call dialer.Cal
 	if err != nil {
 		return dialer.Call{}, 0, fmt.Errorf("encoding the call: %w", err)
 	}
-	call.Ref, call.Fingerprint = dialer.Identify(dedupeKey, encoded.Bytes())
+	call.Key, call.Fingerprint = dialer.Identify(dedupeKey, encoded.Bytes())
+	call.Ref = dialer.Reference(call.Key, salt)
 	call.Number, call.Body = encoded.Number(), encoded.Mark(refMember, call.Ref).Bytes()
 	return call, len(encoded.Bytes()), nil
 }

@@ -105,7 +105,7 @@ func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
 	require.NoError(t, s.deliver(lead("a", "+12025550101")))
 	require.NoError(t, s.deliver(lead("a", "+12025550102")))
 	require.Len(t, s.out.all(), 1)
-	assert.Contains(t, s.out.all()[0]["@fallback_error"], "rejected: dedupe_conflict: ")
+	assert.Contains(t, s.out.all()[0]["@fallback_error"], "conflict: dedupe_conflict: ")
 	assert.Len(t, srv.Sim.Calls(), 1)
 }
 

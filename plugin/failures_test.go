@@ -157,6 +157,7 @@ func TestAConflictTellsTheKnownCall(t *testing.T) {
 	stop(false)
 	require.Len(t, f.receipts.all(), 1)
 	require.Len(t, f.failures.all(), 1)
+	assert.Equal(t, "conflict", f.failures.all()[0].Outcome)
 	assert.Equal(t, "dedupe_conflict", f.failures.all()[0].Reason)
 	assert.Equal(t, f.receipts.all()[0].CallID, f.failures.all()[0].CallID)
 	assert.NotEmpty(t, f.failures.all()[0].CallID)

@@ -19,7 +19,8 @@ import (
 
 // awayCache is a cache whose server is away, or not.
 type awayCache struct {
-	away atomic.Bool
+	away  atomic.Bool
+	asked atomic.Int64
 
 	mu    sync.Mutex
 	items map[string][]byte
@@ -28,6 +29,7 @@ type awayCache struct {
 var errAway = errors.New("the server is away")
 
 func (c *awayCache) Get(_ context.Context, key string) ([]byte, error) {
+	c.asked.Add(1)
 	if c.away.Load() {
 		return nil, errAway
 	}
@@ -64,6 +66,33 @@ func (c *awayCache) Add(_ context.Context, key string, value []byte, _ *time.Dur
 func (c *awayCache) Delete(context.Context, string) error { return nil }
 
 func (c *awayCache) Close(context.Context) error { return nil }
+
+// A ledger that is down is one trouble, however many messages wait for it, whether it
+// refuses or hangs.
+func TestAPauseForTheLedgerIsOneLineWhateverTheBatch(t *testing.T) {
+	t.Parallel()
+	srv, cache, log := startSim(t, callsim.Options{}), &awayCache{items: map[string][]byte{}}, &logs{}
+	cache.away.Store(true)
+	env := service.NewEnvironment()
+	require.NoError(t, env.RegisterCache("away", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Resources) (service.Cache, error) { return cache, nil }))
+	b := env.NewStreamBuilder()
+	b.SetLogger(slog.New(slog.NewTextHandler(log, nil)))
+	require.NoError(t, b.AddCacheYAML("label: ledger\naway: {}"))
+	require.NoError(t, b.AddInputYAML(`generate: {count: 20, batch_size: 20, interval: "", mapping: 'root = {"id":counter(),"phone":"+12025550%03d".format(100 + counter())}'}`))
+	require.NoError(t, b.AddOutputYAML("happyrobot_dial:\n  "+indent(2, dialYAML(srv.URL, "ledger: ledger", "failures: {drop: {}}"))))
+	stream, err := b.Build()
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- stream.Run(t.Context()) }()
+
+	require.Eventually(t, func() bool { return cache.asked.Load() > 1000 }, time.Minute, time.Millisecond)
+	cache.away.Store(false)
+	require.NoError(t, <-ended)
+	assert.Equal(t, 1, strings.Count(log.String(), "level=WARN msg=\"Dialing paused (ledger): "), log.String())
+	assert.Contains(t, log.String(), `the server is away (cache \"ledger\"); 20 messages wait, none of them fails.`)
+	assert.Equal(t, 1, strings.Count(log.String(), "Dialing resumed (ledger) after "))
+	assert.Len(t, srv.Sim.Calls(), 20)
+}
 
 func TestWithoutItsLedgerDialingIsPausedAndTheLogSaysSo(t *testing.T) {
 	t.Parallel()

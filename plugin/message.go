@@ -19,6 +19,7 @@ import (
 type callBuilder struct {
 	mapping   *bloblang.Executor
 	dedupeKey *dedupeKey // nil: the call itself is the key
+	refSalt   string     // dial_ref_salt
 	members   memberRules
 	maxBytes  int         // of a call as JSON
 	region    string      // of numbers that are not international
@@ -110,7 +111,7 @@ func (b batchBuilder) build(i int) (call dialer.Call, err error) {
 			return dialer.Call{}, err
 		}
 	}
-	call, size, err := newCall(key, request)
+	call, size, err := newCall(key, b.refSalt, request)
 	if err != nil {
 		return dialer.Call{}, badInput(words.MappingFailed, "call_mapping: gave a value that JSON cannot hold")
 	}

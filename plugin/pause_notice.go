@@ -1,7 +1,10 @@
 package plugin
 
 import (
+	"fmt"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -16,12 +19,25 @@ type pauses struct {
 	log    *service.Logger
 	paused *service.MetricGauge // happyrobot_paused{cause}
 	onHold *service.MetricGauge // its older name, for the API's causes
+	series *pausedSeries
 
 	mu      sync.Mutex
 	notices map[string]*pause.Notice
 	lookUps *pause.Notice
-	waiting map[string]int // notices in trouble, by cause
+	where   map[string]string             // what is waited for, by cause, such as a URL
+	waiting func(cause string) (calls int) // nil before the first dial
+	records map[string]func() int         // records that wait to be written, by cause
 }
+
+// pausedSeries counts the notices in trouble of all components with the same series:
+// copies of an output, and the threads of a pipeline.
+type pausedSeries struct {
+	mu      sync.Mutex
+	waiting map[string]int // by cause
+}
+
+// pausedSeriesKey is what the labels of the series are made of.
+type pausedSeriesKey struct{ stream, label, path string }
 
 func newPauses(res *service.Resources) *pauses {
 	p := &pauses{
@@ -29,13 +45,18 @@ func newPauses(res *service.Resources) *pauses {
 		paused: res.Metrics().NewGauge(words.MetricPaused, "cause"),
 		onHold: res.Metrics().NewGauge(words.MetricDialOnHold),
 
-		notices: map[string]*pause.Notice{}, waiting: map[string]int{},
+		notices: map[string]*pause.Notice{}, where: map[string]string{}, records: map[string]func() int{},
 	}
+	key := pausedSeriesKey{res.StreamID(), res.Label(), strings.Join(res.Path(), ".")}
+	shared, _ := res.GetOrSetGeneric(key, &pausedSeries{waiting: map[string]int{}})
+	p.series = shared.(*pausedSeries)
 	// From the start, so that an alert on it can tell "not paused" from "not there".
+	p.series.mu.Lock()
 	for _, cause := range words.Causes {
-		p.paused.Set(0, cause.Name)
+		p.show(cause.Name)
 	}
-	p.onHold.Set(0)
+	p.showOnHold()
+	p.series.mu.Unlock()
 	// Other calls may still be dialed meanwhile, so this is not said to be a pause.
 	p.lookUps = pause.NewNotice(p.log, pause.Wording{
 		Begins: "Cannot look up calls with an unknown outcome; they wait: %v",
@@ -51,34 +72,100 @@ func (p *pauses) notice(cause string) *pause.Notice {
 	defer p.mu.Unlock()
 	n := p.notices[cause]
 	if n == nil {
-		meanwhile := "Messages wait, none of them fails."
-		if cause == words.CauseRefusals {
-			meanwhile = "Messages wait; one is tried after each pause, and fails if it is refused again."
-		}
 		n = pause.NewNotice(p.log, pause.Wording{
-			Begins: "Dialing paused (" + cause + "): %v. " + meanwhile,
+			Begins: "Dialing paused (" + cause + "): %v",
 			Lasts:  "Dialing still paused (" + cause + "), since %s: %v",
 			Ends:   "Dialing resumed (" + cause + ") after %v.",
+			More:   func(since time.Time) string { return p.more(cause, since) },
 		}, p.counts(cause))
 		p.notices[cause] = n
 	}
 	return n
 }
 
+// more says where the trouble is, how many messages wait and for how long they do.
+func (p *pauses) more(cause string, since time.Time) string {
+	p.mu.Lock()
+	where, records, waiting := p.where[cause], p.records[cause], p.waiting
+	p.mu.Unlock()
+	n := 0
+	switch {
+	case records != nil:
+		n = records()
+	case waiting != nil:
+		n = waiting(cause)
+	}
+	var b strings.Builder
+	if where != "" {
+		b.WriteString(" (" + where + ")")
+	}
+	switch n {
+	case 0:
+		b.WriteString(". Messages wait")
+	case 1:
+		b.WriteString("; 1 message waits")
+	default:
+		fmt.Fprintf(&b, "; %d messages wait", n)
+	}
+	if age := time.Since(since).Round(time.Second); age > 0 {
+		fmt.Fprintf(&b, ", for %v now", age)
+	}
+	if cause == words.CauseRefusals {
+		b.WriteString("; one is tried after each pause, and fails if it is refused again.")
+	} else {
+		b.WriteString(", none of them fails.")
+	}
+	return b.String()
+}
+
+// waitFor says what is waited for with a cause.
+func (p *pauses) waitFor(what string, causes ...string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cause := range causes {
+		p.where[cause] = what
+	}
+}
+
+// count says how many calls wait for a cause.
+func (p *pauses) count(waiting func(cause string) (calls int)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = waiting
+}
+
+// countRecords says how many records wait to be written with a cause.
+func (p *pauses) countRecords(cause string, waiting func() int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.records[cause] = waiting
+}
+
 // counts keeps the metrics: several notices may be of one cause.
 func (p *pauses) counts(cause string) func(inTrouble bool) {
 	return func(inTrouble bool) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
+		p.series.mu.Lock()
+		defer p.series.mu.Unlock()
 		if inTrouble {
-			p.waiting[cause]++
+			p.series.waiting[cause]++
 		} else {
-			p.waiting[cause]--
+			p.series.waiting[cause]--
 		}
-		p.paused.Set(int64(min(p.waiting[cause], 1)), cause)
-		api := p.waiting[string(dialer.Setup)] + p.waiting[string(dialer.RateLimited)] + p.waiting[string(dialer.Unanswered)]
-		p.onHold.Set(int64(min(api, 1)))
+		p.show(cause)
+		p.showOnHold()
 	}
+}
+
+// show sets the metric of a cause. The lock of the series is held.
+func (p *pauses) show(cause string) {
+	p.paused.Set(int64(min(p.series.waiting[cause], 1)), cause)
+}
+
+// showOnHold sets the older metric. The lock of the series is held.
+func (p *pauses) showOnHold() {
+	waiting := p.series.waiting
+	api := waiting[string(dialer.Setup)] + waiting[string(dialer.RateLimited)] + waiting[string(dialer.Unanswered)]
+	p.onHold.Set(int64(min(api, 1)))
 }
 
 // close ends all notices: the component stops, and nothing waits any more.

@@ -52,9 +52,46 @@ func TestAPauseIsReportedWithItsCause(t *testing.T) {
 		p.notice("failures").Recovered()
 		assert.Equal(t, 1, said("Dialing resumed (failures) after 10m1s."))
 
+		p.countRecords("failures", func() int { return 20 })
+		p.waitFor("https://api.example", "setup")
+		p.count(func(string) int { return 1 })
+		p.notice("failures").TroubleSince(time.Now().Add(-10*time.Second), errors.New("no route"))
+		assert.Equal(t, 1, said("Dialing paused (failures): no route; 20 messages wait, for 10s now, none of them fails."))
+		p.notice("failures").Recovered()
+		p.notice("setup").Trouble(errors.New("status 401"))
+		assert.Equal(t, 1, said("Dialing paused (setup): status 401 (https://api.example); 1 message waits, none of them fails."))
+		time.Sleep(pause.Reminder)
+		assert.Equal(t, 1, said("Dialing still paused (setup), since 2000-01-01T00:10:01Z: status 401 (https://api.example); 1 message waits, for 5m0s now, none of them fails."))
+		p.notice("setup").Recovered()
+
 		p.notice("ledger").Trouble(errors.New("no file"))
 		p.close()
 		time.Sleep(2 * pause.Reminder)
 		assert.Equal(t, 1, said("(ledger)"), "a component that stops waits for nothing")
 	})
+}
+
+func TestComponentsWithTheSameSeriesShowAPauseTogether(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int64{}
+	res := service.MockResources()
+	one, other := newPauses(res), newPauses(res)
+	shown := func() int64 { return seen["ledger"] }
+	look := func() {
+		one.series.mu.Lock()
+		seen["ledger"] = int64(one.series.waiting["ledger"])
+		one.series.mu.Unlock()
+	}
+	one.notice("ledger").Trouble(errors.New("away"))
+	other.notice("ledger").Trouble(errors.New("away"))
+	one.notice("ledger").Recovered()
+	look()
+	assert.EqualValues(t, 1, shown(), "the other waits still")
+	third := newPauses(res)
+	look()
+	assert.EqualValues(t, 1, shown(), "one that starts hides nothing")
+	other.close()
+	third.close()
+	look()
+	assert.Zero(t, shown())
 }

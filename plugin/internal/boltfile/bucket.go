@@ -46,7 +46,7 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	var value []byte
 	err := b.file.shared.read(func(tx *bbolt.Tx) error {
-		found, ok := b.name.get(tx, key, time.Now())
+		found, ok := b.name.get(tx, key, b.file.shared.clock.now())
 		if !ok {
 			return store.ErrNotFound
 		}
@@ -97,7 +97,7 @@ func (b *Bucket) Add(ctx context.Context, key string, value []byte, ttl *time.Du
 		return err
 	}
 	return b.file.shared.write(ctx, func(tx *bbolt.Tx) error {
-		if _, ok := b.name.get(tx, key, time.Now()); ok {
+		if _, ok := b.name.get(tx, key, b.file.shared.clock.now()); ok {
 			return store.ErrExists
 		}
 		return b.name.put(tx, r)
@@ -115,7 +115,7 @@ func (b *Bucket) AddAll(ctx context.Context, items []store.Item) []error {
 		records[i], errs[i] = b.record(item.Key, item.Value, item.TTL)
 	}
 	err := b.file.shared.write(ctx, func(tx *bbolt.Tx) error {
-		now := time.Now()
+		now := b.file.shared.clock.now()
 		for i, item := range items {
 			if errs[i] != nil {
 				continue
@@ -154,7 +154,7 @@ func (b *Bucket) record(key string, value []byte, ttl *time.Duration) (record, e
 	if lifetime < 0 {
 		return record{}, fmt.Errorf("storing an item: its ttl is negative (%s)", lifetime)
 	}
-	return newRecord(key, value, lifetime, time.Now())
+	return newRecord(key, value, lifetime, b.file.shared.clock.now())
 }
 
 func (b *Bucket) usable(ctx context.Context) error {

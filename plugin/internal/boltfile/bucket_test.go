@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
 
@@ -25,6 +26,10 @@ type testConfig struct {
 	path, bucket string
 	defaultTTL   time.Duration
 	fileMode     fs.FileMode
+	mustExist    bool
+	log          pause.Logger
+	wall         func() time.Time
+	rewrites     time.Duration
 }
 
 // silent is a log that nobody reads.
@@ -37,7 +42,10 @@ func open(conf testConfig) (*Bucket, error) {
 	if conf.fileMode == 0 {
 		conf.fileMode = 0o600
 	}
-	file, err := Open(conf.path, conf.fileMode, silent{})
+	if conf.log == nil {
+		conf.log = silent{}
+	}
+	file, err := Open(Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: conf.log, wall: conf.wall, rewrites: conf.rewrites})
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +178,10 @@ func TestWriteThatFailsLeavesItsNeighboursAlone(t *testing.T) {
 	group := []*change{}
 	queue := func(ctx context.Context, key string) {
 		group = append(group, &change{ctx: ctx, done: make(chan error, 1), apply: func(tx *bbolt.Tx) error {
-			if _, exists := cache.name.get(tx, key, time.Now()); exists {
+			if _, exists := cache.name.get(tx, key, cache.file.shared.clock.now()); exists {
 				return store.ErrExists
 			}
-			record, err := newRecord(key, []byte("second"), 0, time.Now())
+			record, err := newRecord(key, []byte("second"), 0, cache.file.shared.clock.now())
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package boltfile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -15,22 +16,41 @@ import (
 
 // File is one user's share of an open file, of which others in this process may have theirs.
 type File struct {
-	shared *openFile
+	shared    *openFile
+	mustExist bool
+	log       pause.Logger
 
 	closed    atomic.Bool
 	closeOnce sync.Once
 	released  <-chan struct{} // set by the first Close
 }
 
-// Open opens a file, or joins those who have it open; mode is that of a new file.
-// Each success needs one Close. The log of the first to open it is told about trouble
-// with what the file does by itself, which is to remove what has expired.
-func Open(path string, mode fs.FileMode, log pause.Logger) (*File, error) {
-	shared, err := openFiles.acquire(path, mode, log)
+// Options say which file is opened, and how.
+type Options struct {
+	Path      string
+	Mode      fs.FileMode // of a new file
+	MustExist bool        // neither the file nor a bucket is made
+	Log       pause.Logger
+
+	wall     func() time.Time // the system clock, nil for the real one
+	rewrites time.Duration    // the time between two, 0 for rewriteInterval
+}
+
+func (o Options) now() func() time.Time {
+	if o.wall != nil {
+		return o.wall
+	}
+	return time.Now
+}
+
+// Open opens a file, or joins those who have it open. Each success needs one Close. The
+// log of the first to open it is told about the file, and about trouble with it.
+func Open(o Options) (*File, error) {
+	shared, err := openFiles.acquire(o)
 	if err != nil {
 		return nil, err
 	}
-	return &File{shared: shared}, nil
+	return &File{shared: shared, mustExist: o.MustExist, log: o.Log}, nil
 }
 
 // Close lets writes that wait finish, then closes the file unless others share it.
@@ -56,17 +76,22 @@ func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
 		return nil, ErrClosed
 	}
 	b := &Bucket{file: f, name: bucketName(name), defaultTTL: defaultTTL}
-	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) error {
-		if err := b.name.create(tx); err != nil {
-			return err
-		}
+	var found contents
+	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) (err error) {
 		f.shared.swept[b.name] = struct{}{}
-		var err error
-		b.id, err = b.name.identify(tx)
+		found = b.name.contents(tx)
+		if b.id = b.name.whole(tx); b.id != "" {
+			return errUnchanged
+		}
+		if f.mustExist && !found.exists {
+			return errors.New("it has no such bucket, and `must_exist` is set: put the right file there, or start once without `must_exist` to begin with an empty bucket")
+		}
+		b.id, err = b.name.create(tx)
 		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("creating bucket %q in %q: %w", name, f.shared.path, err)
+	if err != nil && !errors.Is(err, errUnchanged) {
+		return nil, fmt.Errorf("opening bucket %q of %q: %w", name, f.shared.path, err)
 	}
+	f.log.Infof("Cache file opened: bucket %q of %q has %s.", name, f.shared.path, found.describe(f.shared.clock.now()))
 	return b, nil
 }

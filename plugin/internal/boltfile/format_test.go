@@ -3,6 +3,7 @@ package boltfile
 import (
 	"compress/gzip"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -28,13 +29,24 @@ func TestAFileOfTheFirstVersionIsRead(t *testing.T) {
 		assertValue(t, cache, key, want)
 		require.ErrorIs(t, cache.Add(t.Context(), key, nil, nil), store.ErrExists)
 	}
-	assertAbsent(t, cache, "expired")
 	assertAbsent(t, cache, "deleted")
 	assertValue(t, other, "kept", "elsewhere")
 	assertAbsent(t, other, "claimed")
 	require.NoError(t, cache.Set(t.Context(), "claimed", []byte("again"), nil))
 	assertValue(t, cache, "claimed", "again")
 	checkFile(t, cache)
+}
+
+func TestWhatExpiredInAFileOfTheFirstVersionGoesOnceTheClockIsTrusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		system := &wrongClock{}
+		system.set(30 * 365 * day) // years after the file was written
+		cache := openTest(t, atPath(oldFile(t)), system.in)
+		assertValue(t, cache, "expired", "gone")
+		time.Sleep(steadyFor)
+		assertAbsent(t, cache, "expired")
+		assertValue(t, cache, "claimed", "once")
+	})
 }
 
 func oldFile(t *testing.T) (path string) {
@@ -73,6 +85,9 @@ func TestWhatIsStoredStaysTheSameByteForByte(t *testing.T) {
 		require.NoError(t, cache.Set(t.Context(), "kept", []byte("3"), nil))
 
 		const oneAM, twoAM, never = "000000dc6b069a80", "000000dc6b3d8900", "0000000000000000"
+		undated := func(ttl time.Duration) string {
+			return fmt.Sprintf("%016x%016x", cache.file.shared.clock.now().period, uint64(ttl))
+		}
 		assert.Equal(t, map[string]map[string]string{
 			"fresh": {
 				"claimed": "02" + oneAM + oneAM + hex.EncodeToString([]byte("1")),
@@ -80,6 +95,7 @@ func TestWhatIsStoredStaysTheSameByteForByte(t *testing.T) {
 			},
 			"records": {"renewed": "02" + twoAM + oneAM + hex.EncodeToString([]byte("2"))},
 			"expiry":  {unhex(t, oneAM) + "claimed": "", unhex(t, oneAM) + "renewed": ""},
+			"undated": {"claimed": undated(hour), "renewed": undated(twoHours)}, // the clock has not run for an hour
 		}, allOf(t, cache))
 	})
 }

@@ -150,6 +150,6 @@ func TestNamesABucketThatIsSomethingElse(t *testing.T) {
 	}))
 	require.NoError(t, db.Close())
 	_, err = open(testConfig{path: path})
-	require.ErrorContains(t, err, `creating bucket "cache"`)
+	require.ErrorContains(t, err, `opening bucket "cache"`)
 	assert.ErrorContains(t, err, path)
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 const (
 	childPath = "BOLTFILE_TEST_CHILD_PATH"
 	childRun  = "BOLTFILE_TEST_CHILD_RUN"
+
+	childRewrites = "BOLTFILE_TEST_CHILD_REWRITES" // as a duration, "" for seldom
 )
 
 // TestChildProcess is the program of startChild: it writes until it is killed and prints what is acknowledged.
@@ -29,7 +32,8 @@ func TestChildProcess(t *testing.T) {
 	if path == "" {
 		t.Skip("runs as a child process of other tests")
 	}
-	cache, err := open(testConfig{path: path})
+	rewrites, _ := time.ParseDuration(os.Getenv(childRewrites))
+	cache, err := open(testConfig{path: path, rewrites: rewrites})
 	require.NoError(t, err)
 	fmt.Println("open")
 	for writer := range 16 {
@@ -76,7 +80,15 @@ func startChild(t *testing.T, path, run string) (*exec.Cmd, *bufio.Scanner) {
 	return nil, nil
 }
 
-func TestKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
+func TestKeepsWhatItAcknowledgedWhenKilled(t *testing.T) { testKilled(t) }
+
+func TestKeepsWhatItAcknowledgedWhenKilledWhileItIsRewritten(t *testing.T) {
+	t.Setenv(childRewrites, "1ms")
+	testKilled(t)
+}
+
+func testKilled(t *testing.T) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	var acknowledged []string
 	for run := range 5 {
@@ -125,4 +137,30 @@ func TestRefusesAFileThatAnotherProcessHasOpen(t *testing.T) {
 	require.ErrorContains(t, err, path)
 	require.ErrorContains(t, err, "another process has it open")
 	assert.Less(t, time.Since(began), 30*time.Second, "it gives up on the lock")
+}
+
+func TestNoProcessSlipsInWhileTheFileIsRewritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	t.Setenv(childRewrites, "1ms")
+	startChild(t, path, "run")
+	opened, err := os.Open(path) // which keeps its number from being given to another
+	require.NoError(t, err)
+	defer opened.Close()
+	before, err := opened.Stat()
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 4 {
+				h, err := openHandle(path, 0o600)
+				if !assert.Error(t, err, "another process has it") {
+					_ = h.close()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	after, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.False(t, os.SameFile(before, after), "it was rewritten meanwhile")
 }

@@ -22,16 +22,21 @@ const (
 const maxKeyLen = bbolt.MaxKeySize - expiryLen
 
 type record struct {
-	key    []byte
-	stored []byte
+	key     []byte
+	stored  []byte
+	written moment
+	// undated is what is noted of an expiry that the clock was not trusted for, nil if it was.
+	undated []byte
 }
+
+func (r record) setExpiry(at int64) { binary.BigEndian.PutUint64(r.stored[1:], uint64(at)) }
 
 func (r record) setIndexed(at int64) {
 	binary.BigEndian.PutUint64(r.stored[1+expiryLen:], uint64(at))
 }
 
 // newRecord refuses whatever bbolt would refuse: a record must not fail inside a transaction it shares with others.
-func newRecord(key string, value []byte, lifetime time.Duration, now time.Time) (record, error) {
+func newRecord(key string, value []byte, lifetime time.Duration, now moment) (record, error) {
 	switch {
 	case key == "":
 		return record{}, errors.New("storing an item: its key is empty")
@@ -40,14 +45,30 @@ func newRecord(key string, value []byte, lifetime time.Duration, now time.Time) 
 	case len(value) > bbolt.MaxValueSize-headerLen:
 		return record{}, fmt.Errorf("storing an item: its value has %d bytes, at most %d are possible", len(value), bbolt.MaxValueSize-headerLen)
 	}
+	r := record{key: []byte(key), written: now}
 	var expiry int64
 	if lifetime > 0 {
-		expiry = now.Add(lifetime).Add(time.Millisecond - 1).UnixMilli() // rounded up: never early
+		expiry = now.at.Add(lifetime).Add(time.Millisecond - 1).UnixMilli() // rounded up: never early
+		if !now.trusted() {
+			r.undated = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, now.period), uint64(lifetime))
+		}
 	}
 	stored := make([]byte, headerLen, headerLen+len(value))
 	stored[0] = recordFormat
 	binary.BigEndian.PutUint64(stored[1:], uint64(expiry))
-	return record{key: []byte(key), stored: append(stored, value...)}, nil
+	r.stored = append(stored, value...)
+	return r, nil
+}
+
+const undatedLen = 2 * 8
+
+// readUndated reports false for what is no note of an expiry.
+func readUndated(b []byte) (period uint64, lifetime time.Duration, ok bool) {
+	if len(b) != undatedLen {
+		return 0, 0, false
+	}
+	period, lifetime = binary.BigEndian.Uint64(b), time.Duration(binary.BigEndian.Uint64(b[8:]))
+	return period, lifetime, lifetime > 0
 }
 
 // decode takes a record it does not recognise as a value without expiry. A damaged record stays present that

@@ -1,10 +1,8 @@
 package boltfile
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
-	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -16,43 +14,78 @@ var (
 	freshTree   = []byte("fresh")
 	recordsTree = []byte("records")
 	expiryTree  = []byte("expiry") // expiry and key → nothing; ordered by time, so a sweep reads only what is due
+	// undatedTree has the keys whose expiry is by a clock that was not trusted → its period, and the TTL.
+	undatedTree = []byte("undated")
 )
 
-// idKey is beside the trees of a bucket and has its id. Versions that know of none pass over it.
-var idKey = []byte("id")
+// Beside the trees of a bucket are its id, and the stamp of what was written last. Versions that know of them or of
+// undatedTree nothing pass over them.
+var (
+	idKey    = []byte("id")
+	stampKey = []byte("stamp")
+)
 
 // bucketName names a top-level bucket that holds the records and their expiry index.
 type bucketName string
 
-func (b bucketName) create(tx *bbolt.Tx) error {
+var allTrees = [][]byte{freshTree, recordsTree, expiryTree, undatedTree}
+
+// create makes what is missing of a bucket, which is all of it or what an earlier version did not have, and returns
+// its id.
+func (b bucketName) create(tx *bbolt.Tx) (id string, err error) {
 	top, err := tx.CreateBucketIfNotExists([]byte(b))
 	if err != nil {
-		return err
+		return "", err
 	}
-	for _, tree := range [][]byte{freshTree, recordsTree, expiryTree} {
+	for _, tree := range allTrees {
 		if _, err := top.CreateBucketIfNotExists(tree); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
-}
-
-// identify returns the bucket's id. A bucket without one, which is new or was made by an earlier version, gets it.
-func (b bucketName) identify(tx *bbolt.Tx) (string, error) {
-	top := tx.Bucket([]byte(b))
 	if id := top.Get(idKey); id != nil {
 		return string(id), nil
 	}
-	id := rand.Text()
+	id = rand.Text()
 	return id, top.Put(idKey, []byte(id))
 }
 
-// bucketTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.
-type bucketTrees struct{ fresh, records, index *bbolt.Bucket }
-
-func (b bucketName) open(tx *bbolt.Tx) bucketTrees {
+// whole returns the id of a bucket of which nothing is missing, "" for another.
+func (b bucketName) whole(tx *bbolt.Tx) (id string) {
 	top := tx.Bucket([]byte(b))
-	return bucketTrees{top.Bucket(freshTree), top.Bucket(recordsTree), top.Bucket(expiryTree)}
+	if top == nil {
+		return ""
+	}
+	for _, tree := range allTrees {
+		if top.Bucket(tree) == nil {
+			return ""
+		}
+	}
+	return string(top.Get(idKey))
+}
+
+// bucketTrees are what a bucket consists of. A key is in one of fresh and records, or in neither.
+type bucketTrees struct{ top, fresh, records, index, undated *bbolt.Bucket }
+
+func (b bucketName) open(tx *bbolt.Tx) bucketTrees { return treesOf(tx.Bucket([]byte(b))) }
+
+func treesOf(top *bbolt.Bucket) bucketTrees {
+	return bucketTrees{top, top.Bucket(freshTree), top.Bucket(recordsTree), top.Bucket(expiryTree), top.Bucket(undatedTree)}
+}
+
+// expired reports whether a record is past its TTL for certain. In doubt it is not.
+func (t bucketTrees) expired(key []byte, expiry int64, now moment) bool {
+	if expiry == 0 || expiry > now.at.UnixMilli() {
+		return false
+	}
+	var note []byte
+	if t.undated != nil { // a bucket that an earlier version made, and nobody has opened since
+		note = t.undated.Get(key)
+	}
+	if note == nil {
+		return now.trusted()
+	}
+	period, _, ok := readUndated(note)
+	return ok && period == now.period
 }
 
 // find returns what is stored under a key, nil for nothing, and the tree that has it.
@@ -64,21 +97,33 @@ func (t bucketTrees) find(key []byte) (stored []byte, tree *bbolt.Bucket) {
 }
 
 // get returns a value that is valid until the transaction ends.
-func (b bucketName) get(tx *bbolt.Tx, key string, now time.Time) ([]byte, bool) {
-	stored, _ := b.open(tx).find([]byte(key))
+func (b bucketName) get(tx *bbolt.Tx, key string, now moment) ([]byte, bool) {
+	trees := b.open(tx)
+	stored, _ := trees.find([]byte(key))
 	if stored == nil {
 		return nil, false
 	}
 	value, expiry, _ := decode(stored)
-	if expiry != 0 && expiry <= now.UnixMilli() {
+	if trees.expired([]byte(key), expiry, now) {
 		return nil, false
 	}
 	return value, true
 }
 
+// note keeps what is known of an expiry that is not certain, nothing if it is.
+func (t bucketTrees) note(key, undated []byte) error {
+	if undated != nil {
+		return t.undated.Put(key, undated)
+	}
+	return t.undated.Delete(key)
+}
+
 func (b bucketName) put(tx *bbolt.Tx, r record) error {
 	trees := b.open(tx)
 	index := trees.index
+	if err := errors.Join(trees.top.Put(stampKey, r.written.stamp()), trees.note(r.key, r.undated)); err != nil {
+		return err
+	}
 	_, expiry, _ := decode(r.stored)
 	before, tree := trees.find(r.key)
 	_, _, indexed := decode(before)
@@ -114,50 +159,5 @@ func (b bucketName) delete(tx *bbolt.Tx, key string) error {
 			return err
 		}
 	}
-	return tree.Delete([]byte(key))
-}
-
-// renewedWithin is how long after its time in the index a record is looked at: most of those that were written
-// again soon after have then expired, too, and need no new place.
-const renewedWithin = 5 * time.Second
-
-// due returns up to limit index keys whose time has come, oldest first.
-func (b bucketName) due(tx *bbolt.Tx, now time.Time, limit int) [][]byte {
-	end := indexKey(now.Add(-renewedWithin).UnixMilli()+1, nil)
-	var keys [][]byte
-	cursor := b.open(tx).index.Cursor()
-	for key, _ := cursor.First(); key != nil && len(keys) < limit && bytes.Compare(key, end) < 0; key, _ = cursor.Next() {
-		keys = append(keys, bytes.Clone(key)) // what a cursor returns does not outlive a delete
-	}
-	return keys
-}
-
-// sweep deals with up to limit index entries whose time has come, and returns how many there were: it removes records
-// that have expired and gives the others a new place.
-func (b bucketName) sweep(tx *bbolt.Tx, now time.Time, limit int) (int, error) {
-	trees := b.open(tx)
-	due := b.due(tx, now, limit)
-	for _, entry := range due {
-		if err := trees.index.Delete(entry); err != nil {
-			return 0, err
-		}
-		key := entry[min(expiryLen, len(entry)):]
-		stored, tree := trees.find(key)
-		_, expiry, indexed := decode(stored)
-		if indexed == 0 || !bytes.Equal(entry, indexKey(indexed, key)) {
-			continue // the index entry was left behind by a damaged record that has been replaced since
-		}
-		if expiry <= now.UnixMilli() {
-			if err := tree.Delete(key); err != nil {
-				return 0, err
-			}
-			continue
-		}
-		moved := record{key: key, stored: bytes.Clone(stored)}
-		moved.setIndexed(expiry)
-		if err := errors.Join(trees.index.Put(indexKey(expiry, key), nil), tree.Put(key, moved.stored)); err != nil {
-			return 0, err
-		}
-	}
-	return len(due), nil
+	return errors.Join(tree.Delete([]byte(key)), trees.undated.Delete([]byte(key)))
 }

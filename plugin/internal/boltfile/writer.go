@@ -1,10 +1,11 @@
 package boltfile
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -16,6 +17,7 @@ import (
 const (
 	maxGroup      = 1024
 	sweepInterval = 10 * time.Second
+	watchInterval = 5 * time.Second
 	sweepStep     = 500 // records removed in one transaction, so that writes never wait long for a sweep
 )
 
@@ -26,15 +28,25 @@ var sweepTrouble = pause.Wording{
 	Ends:   "Expired cache records are removed again, after %v.",
 }
 
+// fileTrouble is told by the file itself, as its caches may not be written to for long.
+var fileTrouble = pause.Wording{
+	Begins: "Cache file unusable, nothing is written to it: %v",
+	Lasts:  "Cache file still unusable, since %s: %v",
+	Ends:   "Cache file usable again, after %v.",
+}
+
 // openFile is an open file and the goroutine that makes every change to it. While one transaction is being synced the
 // next writes gather, and all of them go into the next transaction: under load they share an fsync, alone none waits.
 type openFile struct {
 	path  string
 	users int // guarded by fileSet.mu; at 0 the file is closing for good
 
-	opened  chan struct{} // closed once openErr or db is set
+	opened  chan struct{} // closed once openErr or handle is set
 	openErr error
-	db      *bbolt.DB
+	handle  atomic.Pointer[handle]
+	clock   *clock
+
+	rewrites time.Duration // the time between two
 
 	writes   chan *change
 	closing  chan struct{}
@@ -42,7 +54,9 @@ type openFile struct {
 	closeErr error
 
 	swept   map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
-	trouble *pause.Notice           // with sweeping
+	log     pause.Logger
+	trouble *pause.Notice // with sweeping
+	lost    *pause.Notice // the file is damaged, or not at its path
 }
 
 // change is one caller's change. apply succeeds, or fails without having changed anything: the others in its
@@ -53,25 +67,34 @@ type change struct {
 	done  chan error // buffered: its caller may have left
 }
 
-func newOpenFile(path string, log pause.Logger) *openFile {
+func newOpenFile(path string, o Options) *openFile {
+	log := o.Log
 	return &openFile{
-		path:    path,
-		users:   1,
-		opened:  make(chan struct{}),
-		writes:  make(chan *change, maxGroup),
-		closing: make(chan struct{}),
-		gone:    make(chan struct{}),
-		swept:   map[bucketName]struct{}{},
-		trouble: pause.NewNotice(log, sweepTrouble, nil),
+		path:     path,
+		rewrites: cmp.Or(o.rewrites, rewriteInterval),
+		users:    1,
+		opened:   make(chan struct{}),
+		writes:   make(chan *change, maxGroup),
+		closing:  make(chan struct{}),
+		gone:     make(chan struct{}),
+		swept:    map[bucketName]struct{}{},
+		log:      log,
+		trouble:  pause.NewNotice(log, sweepTrouble, nil),
+		lost:     pause.NewNotice(log, fileTrouble, nil),
 	}
 }
 
 func (f *openFile) read(view func(tx *bbolt.Tx) error) error {
-	err := f.db.View(view)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
+	for {
+		h := f.handle.Load()
+		err := h.read(view)
+		switch {
+		case !errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+			return err
+		case f.handle.Load() == h:
+			return ErrClosed
+		} // or it was rewritten meanwhile
 	}
-	return err
 }
 
 // write returns once the change is on disk.
@@ -112,25 +135,46 @@ func (f *openFile) closeError() error {
 func (f *openFile) run() {
 	sweep := time.NewTimer(sweepInterval)
 	defer sweep.Stop()
+	rewrite := time.NewTimer(f.rewrite())
+	defer rewrite.Stop()
+	watch := time.NewTicker(watchInterval)
+	defer watch.Stop()
 	defer f.trouble.Stop()
+	defer f.lost.Stop()
 	for {
 		select {
 		case first := <-f.writes:
 			f.commit(f.gather(first))
 		case <-sweep.C:
 			sweep.Reset(f.sweep())
+		case <-rewrite.C:
+			rewrite.Reset(f.rewrite())
+		case <-watch.C:
+			f.watch()
 		case <-f.closing:
 			for {
 				select {
 				case first := <-f.writes:
 					f.commit(f.gather(first))
 				default:
-					f.closeErr = f.db.Close()
+					f.closeErr = f.handle.Load().close()
 					return
 				}
 			}
 		}
 	}
+}
+
+// watch looks whether the file can still be used, and the clock. Each write looks, too.
+func (f *openFile) watch() {
+	if jumped := f.clock.jump(); jumped != 0 {
+		f.log.Warnf("System clock jumped by %v: no record of %q expires until the clock has been steady for an hour.", jumped.Round(time.Second), f.path)
+	}
+	if err := f.handle.Load().writable(); err != nil {
+		f.lost.Trouble(err)
+		return
+	}
+	f.lost.Recovered()
 }
 
 func (f *openFile) gather(first *change) []*change {
@@ -150,7 +194,7 @@ func (f *openFile) gather(first *change) []*change {
 
 func (f *openFile) commit(group []*change) {
 	results := make([]error, len(group))
-	err := f.update(func(tx *bbolt.Tx) (changed bool, _ error) {
+	err := f.handle.Load().update(func(tx *bbolt.Tx) (changed bool, _ error) {
 		for i, w := range group {
 			if results[i] = w.ctx.Err(); results[i] == nil { // nobody waits for a write whose context has ended
 				results[i] = w.apply(tx)
@@ -167,36 +211,22 @@ func (f *openFile) commit(group []*change) {
 	}
 }
 
-// update syncs the file only when something has changed: a group of Adds that all met existing keys costs no fsync.
-func (f *openFile) update(apply func(tx *bbolt.Tx) (changed bool, err error)) error {
-	tx, err := f.db.Begin(true)
-	if err != nil {
-		return fmt.Errorf("writing to %q: %w", f.path, err)
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	changed, err := apply(tx)
-	if err == nil && changed {
-		err = tx.Commit()
-	}
-	if err != nil {
-		return fmt.Errorf("writing to %q: %w", f.path, err)
-	}
-	return nil
-}
-
 // sweep removes one step of expired records and returns when to come back.
 func (f *openFile) sweep() time.Duration {
-	now := time.Now()
+	if f.handle.Load().writable() != nil {
+		return sweepInterval // which is told already
+	}
+	now := f.clock.now()
 	var due bool
 	err := f.read(func(tx *bbolt.Tx) error {
 		for bucket := range f.swept {
-			due = due || len(bucket.due(tx, now, 1)) > 0
+			due = due || bucket.hasDue(tx, now)
 		}
 		return nil
 	})
 	room := sweepStep
 	if err == nil && due {
-		err = f.update(func(tx *bbolt.Tx) (bool, error) {
+		err = f.handle.Load().update(func(tx *bbolt.Tx) (bool, error) {
 			for bucket := range f.swept {
 				removed, err := bucket.sweep(tx, now, room)
 				if err != nil {

@@ -2,12 +2,10 @@ package dialer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -175,9 +173,8 @@ func (r *run) sortOut(ctx context.Context, group []*job, next *agenda) (allowed 
 // refuse refuses calls or puts them off, as their verdicts say, unless the ledger knows
 // them. An attempt in doubt that came to nothing leaves a new call, which may be refused.
 func (r *run) refuse(ctx context.Context, judged []*job, next *agenda) error {
-	standings, errs := make([]ledger.Standing, len(judged)), make([]error, len(judged))
-	r.forEach(judged, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
-	if err := errors.Join(errs...); err != nil {
+	standings, err := r.standings(ctx, judged)
+	if err != nil {
 		return err
 	}
 	now := time.Now()

@@ -157,7 +157,9 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 }
 
 // unclear says whether being absent from the list proves nothing about a call.
-func (j *job) unclear() bool { return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp }
+func (j *job) unclear() bool {
+	return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp || j.unnamed()
+}
 
 // accept records calls that the API has. A call that cannot be recorded before
 // the shutdown's grace ends stays undecided, and its claim in doubt.

@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -68,6 +67,7 @@ type Dialer struct {
 	brake  *brake
 
 	permits *permits // nil: calls need none
+	tally   tally
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created
@@ -93,13 +93,11 @@ type job struct {
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
 	sent     int             // how often the call was sent, of the attempts that are ruled out
-	seenAt   time.Time       // when a doubt without a readable time was first seen
 
 	unmarked    bool // the API lists a call to this number without a reference
 	shown       bool // the API shows it, without an id that can be read
 	notLookedUp bool // the list could not be read in time
 	tooOften    bool // it was sent again as often as may be
-	elsewhere   bool // another process was seen dialing it, and no list says what came of that
 	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
 
 	asked  bool // the ledger was asked about it before a permit was
@@ -119,6 +117,7 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 	}
 	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
 	r := run{Dialer: d}
+	defer r.uncount()
 	if d.opts.MaxElapsedTime > 0 {
 		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
 	}
@@ -158,10 +157,10 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 	}
 	for !q.empty() {
 		if r.gaveUp() {
-			q.each(r.fail)
-			return nil
+			return r.outOfTime(ctx, q.all())
 		}
 		group := q.next()
+		r.count(group, &q)
 		if group == nil {
 			if err := r.awaitLater(ctx, &q); err != nil {
 				return err
@@ -186,7 +185,8 @@ func (r *run) all(ctx context.Context, jobs []*job) error {
 func (r *run) reject(ctx context.Context, rejected []*job) error {
 	ctx, cancel := r.inTime(ctx)
 	defer cancel()
-	for _, j := range rejected {
+	for i, j := range rejected {
+		r.count(rejected[i:], &queue{})
 		for fails := r.opts.DryRun; !fails; {
 			try, err := r.brake.enter(ctx, false)
 			switch {
@@ -204,34 +204,46 @@ func (r *run) reject(ctx context.Context, rejected []*job) error {
 	return nil
 }
 
-// fail decides a call that could not be decided in time.
-func (r *run) fail(j *job) {
-	switch {
-	case j.elsewhere:
-		j.result = held(errors.New("another process may have placed the call; it is not dialed again"))
-	case j.ruledOut > 0: // an attempt left, and the next could not
-		j.result = held(r.notFound(j))
-	default:
-		j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
+// outOfTime decides calls that could not be decided in time, as the ledger knows them: a
+// message that is delivered again may have been called long ago.
+func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
+	standings, err := r.standings(ctx, jobs)
+	if err != nil {
+		return err
 	}
+	for i, j := range jobs {
+		switch s := standings[i]; {
+		case s.Kind == ledger.Called:
+			j.result = j.placedBefore(s)
+		case s.Kind == ledger.Busy:
+			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("another process (%s) may have placed the call; it is not dialed again", s.Owner.Process))
+		case j.ruledOut > 0 && (s.Kind == ledger.Free || s.Attempt == j.ruledOut): // an attempt left, and the next could not
+			j.result = r.notFound(j)
+		case s.Kind == ledger.InDoubt:
+			j.doubt, j.notLookedUp = s, true
+			j.result = r.notFound(j)
+		default:
+			j.result = Fail(Rejected, ReasonGaveUp, fmt.Errorf("not sent within %v", r.opts.MaxElapsedTime))
+		}
+	}
+	return nil
 }
 
 func (r *run) gaveUp() bool {
 	return !r.giveUp.IsZero() && !time.Now().Before(r.giveUp)
 }
 
-// afterwards is for what must be finished once a request has left: it outlives
-// ctx by one timeout, so that a shutdown records what was dialed, but ends.
+// afterwards is for what must be recorded of a request that has left: it outlives ctx by
+// one timeout, so that a shutdown records what was dialed, but ends.
 func (r *run) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(r.opts.Timeout)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-out.Done():
-		}
-	})
-	return out, func() { stop(); cancel() }
+	return pause.Afterwards(ctx, r.opts.Timeout)
+}
+
+// stopGrace is how long a shutdown waits for the ledger where no request is under way: what
+// is not written then leaves a claim in doubt, which is safe.
+const stopGrace = time.Second
+
+// shortly is for what had better be recorded, but need not be: it outlives ctx by a second.
+func (r *run) shortly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return pause.Afterwards(ctx, stopGrace)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // This file says who decides a claim left by a crash: the next process to see its lead.
@@ -20,15 +21,12 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	now := time.Now()
 	e := evidence{action: actions[happyrobot.ClassUnknown], began: now, ended: now, settled: now}
 	for _, j := range doubts {
-		if j.doubt.Last.IsZero() {
-			// A record that cannot be read could be of any time in the window.
-			if j.seenAt.IsZero() {
-				j.seenAt = now
-			}
-			j.doubt.Since, j.doubt.Last = now.Add(-r.opts.Window), j.seenAt
+		since := j.doubt.Since
+		if since.IsZero() { // a record that cannot be read could be of any time in the window
+			since = now.Add(-r.opts.Window)
 		}
-		if j.doubt.Since.Before(e.began) {
-			e.began = j.doubt.Since
+		if since.Before(e.began) {
+			e.began = since
 		}
 		if s := j.doubt.Last.Add(r.opts.Timeout + r.opts.settleOf(j.doubt.Sent)); s.After(e.settled) {
 			e.settled = s
@@ -56,7 +54,11 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 	var taken []hit
 	for _, h := range hits {
-		claim, won, err := r.ledger.TakeOver(ctx, h.job.call.Ref, h.job.call.Fingerprint, h.job.doubt)
+		d := h.job.call.dial()
+		if d.Ref = h.call.Ref; h.job.doubt.Fingerprint != "" {
+			d.Fingerprint = h.job.doubt.Fingerprint
+		}
+		claim, won, err := r.ledger.TakeOver(ctx, d, h.job.doubt)
 		switch {
 		case err != nil: // shutting down: undecided
 		case won:
@@ -70,6 +72,13 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 		r.brake.knows() // an attempt of another time
 	}
 	r.accept(ctx, taken)
+	for _, h := range taken {
+		j := h.job
+		if j.result.Outcome == Accepted && j.conflicts(j.doubt) {
+			j.result = conflict(h.call.ID, "a call with other contents")
+		}
+		j.result.Ref = j.otherRef(h.call.Ref)
+	}
 	return lost
 }
 
@@ -82,9 +91,19 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 			redial = append(redial, j)
 			continue
 		}
-		j.result = held(r.notFound(j))
+		j.result = r.notFound(j)
 	}
 	return redial
+}
+
+// refs are the names that the API may list a call under: that of this process, and those
+// of earlier attempts, when dial_ref_salt may have been another.
+func (j *job) refs() []string { return append([]string{j.call.Ref}, j.doubt.Refs...) }
+
+// unnamed says whether an attempt of a call may have had a name that nobody knows: its
+// record cannot be read, and a salt is in use.
+func (j *job) unnamed() bool {
+	return j.doubt.Kind == ledger.InDoubt && j.doubt.Since.IsZero() && j.call.Ref != j.call.key()
 }
 
 // mayRedial says whether a call that is not listed may be sent again. Where the API drops
@@ -92,7 +111,7 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 // must not be sent a call again and again, so MaxRedials is the end. An attempt that does
 // not count, since the API took no call at all, is not limited by it: j.sent is without it.
 func (r *run) mayRedial(j *job) bool {
-	if r.opts.OnUnknown != RedialAbsent || j.unclear() || r.echoMissing.Load() {
+	if r.opts.OnUnknown != RedialAbsent || j.unclear() || r.echoMissing.Load() || j.conflicts(j.doubt) {
 		return false
 	}
 	j.tooOften = r.opts.MaxRedials == 0 || j.sent > r.opts.MaxRedials
@@ -100,24 +119,24 @@ func (r *run) mayRedial(j *job) bool {
 }
 
 // ruleOut notes that attempts up to a number created no call. sent is how many of them count.
-func (j *job) ruleOut(attempt, sent int) {
-	j.ruledOut, j.sent = attempt, sent
-	j.elsewhere = false // until it is seen there again
-}
+func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
 
-// notFound is why a call is in doubt after it was looked up.
-func (r *run) notFound(j *job) error {
+// notFound is the result of a call in doubt that no list showed.
+func (r *run) notFound(j *job) Result {
+	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
 	switch {
+	case j.conflicts(j.doubt):
+		return conflict("", "a call with other contents, which may have been placed and was not found")
 	case j.shown || j.doubt.Shown:
-		return errors.New("the API has the call, and gives no id of it that can be read; it is not dialed again")
+		why = "the API has the call, and gives no id of it that can be read; it is not dialed again"
 	case j.notLookedUp:
-		return fmt.Errorf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
+		reason, why = ReasonNotLookedUp, fmt.Sprintf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
+	case j.unnamed():
+		why = "the call may have been placed: its record in the ledger cannot be read, so its dial_ref is not known; it is not dialed again"
 	case j.unmarked:
-		return errors.New("the call may have been placed: the API lists a call to this number without our reference; it is not dialed again")
+		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
 	case j.tooOften:
-		return fmt.Errorf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
+		why = fmt.Sprintf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
 	}
-	return fmt.Errorf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
+	return Fail(Held, reason, errors.New(why))
 }
-
-func held(why error) Result { return Fail(Held, ReasonUnknown, why) }

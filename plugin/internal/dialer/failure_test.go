@@ -38,8 +38,8 @@ func TestAFailuresTextIsReadBack(t *testing.T) {
 func TestAFailuresTextBeginsAsItAlwaysDid(t *testing.T) {
 	e := Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: 422, CallID: "65ee00000000000000000101", Err: errors.New("createOutboundCallsBatched: status 422")}
 	assert.Equal(t, "rejected: refused: createOutboundCallsBatched: status 422; call_id=65ee00000000000000000101 http_status=422", e.Error())
-	e = Error{Outcome: Rejected, Reason: ReasonConflict, Err: errors.New("used")}
-	assert.Equal(t, "rejected: dedupe_conflict: used", e.Error())
+	e = Error{Outcome: Conflict, Reason: ReasonConflict, Err: errors.New("used")}
+	assert.Equal(t, "conflict: dedupe_conflict: used", e.Error())
 }
 
 // What details hold is not taken for what is known besides, where that follows.

@@ -197,7 +197,8 @@ func none(*Call) bool { return false }
 func newCall(key, number string) Call {
 	body := fmt.Appendf(nil, `{"phone_number":%q}`, number)
 	c := Call{Number: number, Body: body}
-	c.Ref, c.Fingerprint = Identify(key, body)
+	c.Key, c.Fingerprint = Identify(key, body)
+	c.Ref = c.Key
 	return c
 }
 

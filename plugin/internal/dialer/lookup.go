@@ -68,7 +68,9 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 	open := make(map[string]*job, len(jobs))
 	numbers := make(map[string][]*job, len(jobs))
 	for _, j := range jobs {
-		open[j.call.Ref] = j
+		for _, ref := range j.refs() {
+			open[ref] = j
+		}
 		n := digits(j.call.Number)
 		numbers[n] = append(numbers[n], j)
 	}
@@ -78,6 +80,7 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 		defer cancel()
 	}
 	from := since.Add(-lookBack)
+	missing := len(jobs)
 	for call, err := range r.api.List(ctx, from, once) {
 		if err != nil {
 			return nil, began, fmt.Errorf("looking up calls: %w", err)
@@ -87,9 +90,12 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 			found := call // not the loop's: that would put each listed call on the heap
 			if j.shown = true; found.named() {
 				hits = append(hits, hit{j, &found})
-				delete(open, call.Ref)
+				for _, ref := range j.refs() {
+					delete(open, ref)
+				}
+				missing--
 			}
-			if len(open) == 0 {
+			if missing == 0 {
 				break
 			}
 		}

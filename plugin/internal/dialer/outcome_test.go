@@ -78,10 +78,10 @@ func TestTheSameKeyForAnotherCallIsAConflict(t *testing.T) {
 		other := one
 		other.Fingerprint = "other"
 		r := dial(t, d, other)[0]
-		assert.Equal(t, Rejected, r.Outcome)
+		assert.Equal(t, Conflict, r.Outcome)
 		assert.Equal(t, ReasonConflict, r.Reason)
 		assert.Equal(t, "call-1", r.CallID)
-		require.ErrorContains(t, r.Err, "rejected: dedupe_conflict: ")
+		require.ErrorContains(t, r.Err, "conflict: dedupe_conflict: ")
 		assert.Len(t, api.requests(), 1)
 	})
 }

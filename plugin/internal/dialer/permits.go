@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -82,13 +81,13 @@ func (p *permits) giveBack(n int) {
 // agenda: they need no permit, and wait for no brake. A call is asked for once, since its claim asks again.
 func (r *run) askFirst(ctx context.Context, group []*job, next *agenda) (open []*job, err error) {
 	fresh, open := split(group, func(j *job) bool { return !j.asked })
-	standings, errs := make([]ledger.Standing, len(fresh)), make([]error, len(fresh))
-	r.forEach(fresh, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	standings, err := r.standings(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	for i, j := range fresh {
 		switch {
-		case errs[i] != nil:
-			return nil, errs[i]
 		case j.mayBeClaimed(standings[i]):
 			j.asked = true
 			open = append(open, j)

@@ -2,7 +2,7 @@ package dialer
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,8 +19,6 @@ const (
 	// replica that dials the same lead has usually done so in a second or two.
 	quietWait = 10 * time.Second
 )
-
-var errClaimedElsewhere = errors.New("another process may be dialing the same calls")
 
 // queue has the groups of calls that are still to be decided, each of at most one
 // request's calls and none with a call twice.
@@ -51,8 +49,8 @@ type agenda struct {
 func waves(jobs []*job) (split [][]*job) {
 	seen := make(map[string]int, len(jobs))
 	for _, j := range jobs {
-		wave := seen[j.call.Ref]
-		seen[j.call.Ref]++
+		wave := seen[j.call.key()]
+		seen[j.call.key()]++
 		if wave == len(split) {
 			split = append(split, nil)
 		}
@@ -85,14 +83,9 @@ func (q *queue) update(a agenda) {
 	}
 }
 
-func (q *queue) each(do func(*job)) {
-	for _, groups := range [...][][]*job{q.ready, q.later} {
-		for _, group := range groups {
-			for _, j := range group {
-				do(j)
-			}
-		}
-	}
+// all are the calls that are still to be decided.
+func (q *queue) all() []*job {
+	return slices.Concat(append(slices.Clone(q.ready), q.later...)...)
 }
 
 // postpone puts a call off. For the cause of an earlier time, it has waited since then.
@@ -103,16 +96,21 @@ func (j *job) postpone(notBefore time.Time, cause Cause, why error, now time.Tim
 	j.later.notBefore, j.later.why = notBefore, why
 }
 
-// awaitOthers puts off a call that another process may be dialing: until the ledger is
+// awaitOwner puts off a call that another process may be dialing: until the ledger is
 // asked again.
-func (j *job) awaitOthers(now time.Time) {
+func (j *job) awaitOwner(owner ledger.Owner, now time.Time) {
 	patience := firstPatience
 	if j.later != nil && j.later.cause == ClaimedElsewhere {
 		patience = min(2*j.later.patience, mostPatience)
 	}
-	j.postpone(now.Add(patience), ClaimedElsewhere, errClaimedElsewhere, now)
+	j.postpone(now.Add(patience), ClaimedElsewhere, claimedBy(owner), now)
 	j.later.patience = patience
-	j.elsewhere = true
+}
+
+// claimedBy says whose a call is, since when, and until when it waits at the latest.
+func claimedBy(owner ledger.Owner) error {
+	return fmt.Errorf("another process (%s) claimed the same calls at %s by its clock, and may be dialing them; what it has not recorded by %s is looked up then",
+		owner.Process, owner.Claimed.UTC().Format(time.RFC3339), owner.Until.UTC().Format(time.RFC3339))
 }
 
 // awaitLater waits until some of the calls that were put off may go on.
@@ -169,18 +167,17 @@ func split(jobs []*job, pick func(*job) bool) (picked, others []*job) {
 // replica stand for long, and the API's rate limit must not be spent on their behalf.
 func (r *run) askLedger(ctx context.Context, due []*job) (free, busy []*job, err error) {
 	elsewhere, free := split(due, func(j *job) bool { return j.later.cause == ClaimedElsewhere })
-	standings, errs := make([]ledger.Standing, len(elsewhere)), make([]error, len(elsewhere))
-	r.forEach(elsewhere, func(i int, j *job) { standings[i], errs[i] = r.ledger.Known(ctx, j.call.Ref) })
+	standings, err := r.standings(ctx, elsewhere)
 	now := time.Now()
 	for i, j := range elsewhere {
 		if standings[i].Kind != ledger.Busy {
 			free = append(free, j)
 			continue
 		}
-		j.awaitOthers(now)
+		j.awaitOwner(standings[i].Owner, now)
 		busy = append(busy, j)
 	}
-	return free, busy, errors.Join(errs...)
+	return free, busy, err
 }
 
 // waitsFor reports what this run waits for: each cause for which a call was put off for

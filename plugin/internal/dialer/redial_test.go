@@ -96,8 +96,9 @@ func TestTheBoundHoldsAcrossProcesses(t *testing.T) {
 		mem, one, began := ledger.NewMemory(), lead(t, 1), time.Now()
 		claimAndDie(t, mem, one)
 		for range 3 {
+			next := witness(t, mem, one)
 			time.Sleep(time.Hour)
-			takeOverDoubt(t, mem, one)
+			takeOverDoubt(t, next, one)
 		}
 		api := &fakeAPI{}
 		r := dial(t, open(t, api, mem, redial), one)[0]

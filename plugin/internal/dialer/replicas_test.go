@@ -42,7 +42,7 @@ func claimAndDie(t *testing.T, mem store.Store, c Call) {
 	t.Helper()
 	l, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
 	require.NoError(t, err)
-	_, standing, err := l.Claim(t.Context(), c.Ref, c.Fingerprint)
+	_, standing, err := l.Claim(t.Context(), c.dial())
 	require.NoError(t, err)
 	require.Equal(t, ledger.Claimed, standing.Kind)
 }
@@ -136,17 +136,25 @@ func TestOfManyReplicasOneSettlesADoubt(t *testing.T) {
 	}
 }
 
-// takeOverDoubt is a replica that begins the next attempt of a call in doubt.
-func takeOverDoubt(t *testing.T, mem store.Store, c Call) (*ledger.Ledger, ledger.Claim) {
+// witness is a replica that knows how old another process' claim is by now.
+func witness(t *testing.T, mem store.Store, c Call) *ledger.Ledger {
 	t.Helper()
 	l, err := ledger.New(mem, ledger.Options{Window: window, Lease: timeout + settle})
 	require.NoError(t, err)
-	_, standing, err := l.Claim(t.Context(), c.Ref, c.Fingerprint)
+	_, err = l.Known(t.Context(), c.key())
 	require.NoError(t, err)
-	claim, won, err := l.TakeOver(t.Context(), c.Ref, c.Fingerprint, standing)
+	return l
+}
+
+// takeOverDoubt begins the next attempt of a call in doubt.
+func takeOverDoubt(t *testing.T, l *ledger.Ledger, c Call) ledger.Claim {
+	t.Helper()
+	_, standing, err := l.Claim(t.Context(), c.dial())
+	require.NoError(t, err)
+	claim, won, err := l.TakeOver(t.Context(), c.dial(), standing)
 	require.NoError(t, err)
 	require.True(t, won)
-	return l, claim
+	return claim
 }
 
 // What a list said of one attempt says nothing of the next.
@@ -154,10 +162,11 @@ func TestAnAttemptThatSomebodyElseMadeSinceIsLookedUpToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, mem, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
 		claimAndDie(t, mem, one)
+		other := witness(t, mem, one)
 		d := open(t, api, mem, redial, func(o *Options) {
 			o.Wait = func(ctx context.Context) error {
 				if len(api.lists()) == 1 { // the first attempt was just ruled out
-					other, claim := takeOverDoubt(t, mem, one)
+					claim := takeOverDoubt(t, other, one)
 					api.create([]*Call{&one}, answer{})
 					require.NoError(t, other.Hold(ctx, claim))
 				}

@@ -156,7 +156,7 @@ func (r *run) prepare(ctx context.Context, t turn, group []*job, next *agenda) (
 func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*job, err error) {
 	dials := make([]ledger.Dial, len(group))
 	for i, j := range group {
-		dials[i] = ledger.Dial{Ref: j.call.Ref, Fingerprint: j.call.Fingerprint}
+		dials[i] = j.call.dial()
 	}
 	claimings := r.ledger.ClaimAll(ctx, dials)
 	r.takeOverRuledOut(ctx, group, claimings)
@@ -176,7 +176,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 	}
 	if len(cut) > 0 {
 		// All at once: the ledger may be down, and the shutdown waits for this.
-		ctx, cancel := r.afterwards(ctx)
+		ctx, cancel := r.shortly(ctx)
 		defer cancel()
 		r.forEach(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}
@@ -192,17 +192,46 @@ func (j *job) mayBeClaimed(s ledger.Standing) bool {
 func (a *agenda) known(j *job, s ledger.Standing, now time.Time) {
 	switch {
 	case s.Kind == ledger.Busy:
-		j.awaitOthers(now)
+		j.awaitOwner(s.Owner, now)
 		a.later = append(a.later, j)
-	case s.Fingerprint != "" && s.Fingerprint != j.call.Fingerprint:
-		j.result = Error{Outcome: Rejected, Reason: ReasonConflict, CallID: s.CallID,
-			Err: errors.New("dedupe_key: already used within dedupe_window for a call with other contents")}.result()
 	case s.Kind == ledger.Called:
-		j.result = Result{Outcome: Duplicate, CallID: s.CallID}
+		j.result = j.placedBefore(s)
 	default:
 		j.doubt = s
 		a.doubts = append(a.doubts, j)
 	}
+}
+
+// placedBefore is the result of a call that the ledger has as placed.
+func (j *job) placedBefore(s ledger.Standing) Result {
+	result := Result{Outcome: Duplicate, CallID: s.CallID}
+	if j.conflicts(s) {
+		result = conflict(s.CallID, "a call with other contents")
+	}
+	result.Ref = j.otherRef(s.Refs[0])
+	return result
+}
+
+// otherRef is ref, unless the call has that name in this process.
+func (j *job) otherRef(ref string) string {
+	if ref == j.call.Ref {
+		return ""
+	}
+	return ref
+}
+
+// conflicts says whether the ledger has other contents under this call's key.
+func (j *job) conflicts(s ledger.Standing) bool {
+	return s.Fingerprint != "" && s.Fingerprint != j.call.Fingerprint
+}
+
+// conflict is the result of a call whose key was used for another one. callID is "" if the
+// other is not known to exist.
+func conflict(callID, other string) Result {
+	return Error{
+		Outcome: Conflict, Reason: ReasonConflict, CallID: callID,
+		Err: fmt.Errorf("dedupe_key: already used within dedupe_window for %s", other),
+	}.result()
 }
 
 // takeOverRuledOut begins the next attempt of those calls whose last one is known
@@ -222,14 +251,21 @@ func (r *run) takeOverRuledOut(ctx context.Context, group []*job, claimings []le
 		for c.Err == nil && c.Standing.Kind == ledger.InDoubt && c.Standing.Attempt == j.ruledOut {
 			var won bool
 			c.Standing.Sent = j.sent
-			c.Claim, won, c.Err = r.ledger.TakeOver(ctx, j.call.Ref, j.call.Fingerprint, c.Standing)
+			c.Claim, won, c.Err = r.ledger.TakeOver(ctx, j.call.dial(), c.Standing)
 			if won {
 				c.Standing.Kind = ledger.Claimed
 			} else if c.Err == nil { // the history has moved on
-				c.Claim, c.Standing, c.Err = r.ledger.Claim(ctx, j.call.Ref, j.call.Fingerprint)
+				c.Claim, c.Standing, c.Err = r.ledger.Claim(ctx, j.call.dial())
 			}
 		}
 	})
+}
+
+// standings asks the ledger for calls.
+func (d *Dialer) standings(ctx context.Context, jobs []*job) ([]ledger.Standing, error) {
+	all, errs := make([]ledger.Standing, len(jobs)), make([]error, len(jobs))
+	d.forEach(jobs, func(i int, j *job) { all[i], errs[i] = d.ledger.Known(ctx, j.call.key()) })
+	return all, errors.Join(errs...)
 }
 
 // forEach does the ledger's work for every job, side by side where the ledger waits

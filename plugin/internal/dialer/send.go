@@ -17,8 +17,8 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	// A claim is good for one timeout. A process that was frozen in between, or
 	// that a slow ledger kept, must not dial on a claim that another replica may
 	// be about to take over: it claims afresh.
-	began := oldestClaim(jobs)
-	if slow := time.Since(began) > r.opts.Timeout/2; slow || !r.gate.valid(t) {
+	oldest := oldestClaim(jobs)
+	if slow := oldest.Age() > r.opts.Timeout/2; slow || !r.gate.valid(t) {
 		r.release(ctx, jobs)
 		r.gate.leave(t)
 		if slow {
@@ -29,10 +29,10 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		// A ledger that is too slow for the timeout gets some rest.
 		return again, pause.Sleep(ctx, pause.NewGrowing(r.opts.InitialInterval, r.opts.InitialInterval).Next())
 	}
-	e, why := r.place(ctx, t, jobs, began)
+	e, why := r.place(ctx, t, jobs, oldest.At())
 	e.keep = func(hits []hit) {
 		if len(hits) > 0 {
-			r.brake.accepts(began)
+			r.brake.accepts(oldest.At())
 		}
 		r.accept(ctx, hits)
 	}
@@ -135,16 +135,13 @@ func (o *Options) settleOf(sent int) time.Duration {
 	return o.Settle << min(max(sent-1, 0), mostDoublings)
 }
 
-// clockSkew is how far the clocks of two replicas may differ, as the ledger has it.
-const clockSkew = time.Minute
-
 // LongestClaim is how long a claim may stay open: the ledger must remember longer.
 func (o *Options) LongestClaim() time.Duration {
 	sent := 1
 	if o.OnUnknown == RedialAbsent {
 		sent += o.MaxRedials
 	}
-	return o.Timeout + o.settleOf(sent) + clockSkew
+	return o.Timeout + o.settleOf(sent) + ledger.Spare
 }
 
 func callsOf(jobs []*job) []*Call {
@@ -155,14 +152,8 @@ func callsOf(jobs []*job) []*Call {
 	return calls
 }
 
-func oldestClaim(jobs []*job) time.Time {
-	oldest := jobs[0].claim.At()
-	for _, j := range jobs {
-		if j.claim.At().Before(oldest) {
-			oldest = j.claim.At()
-		}
-	}
-	return oldest
+func oldestClaim(jobs []*job) ledger.Claim {
+	return slices.MinFunc(jobs, func(a, b *job) int { return a.claim.At().Compare(b.claim.At()) }).claim
 }
 
 // hold records that the outcome of these calls' requests is not known. What is known of
@@ -171,7 +162,7 @@ func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
 	if len(doubtful) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	r.forEach(doubtful, func(_ int, j *job) {
 		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
@@ -185,7 +176,7 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	if len(jobs) == 0 {
 		return
 	}
-	ctx, cancel := r.afterwards(ctx)
+	ctx, cancel := r.shortly(ctx)
 	defer cancel()
 	for _, g := range r.opts.Guards { // before another process can take the claims
 		g.Release(ctx, callsOf(jobs))

@@ -10,8 +10,9 @@ import (
 
 // Dial is what is to be claimed.
 type Dial struct {
-	Ref         string
-	Fingerprint string
+	Key         string // its name in the ledger
+	Ref         string // the reference that the API is sent for it; "" is the key
+	Fingerprint string // of its contents
 }
 
 // Claiming is what became of a Dial, as Claim answers it.
@@ -25,7 +26,7 @@ type Claiming struct {
 func (l *Ledger) ClaimAll(ctx context.Context, dials []Dial) []Claiming {
 	all := make([]Claiming, len(dials))
 	for i, d := range dials {
-		all[i].Claim = newClaim(d.Ref, 1, d.Fingerprint)
+		all[i].Claim = newClaim(d, 1)
 	}
 	var open []int // not known to be claimed
 	errs := l.addAll(ctx, all)
@@ -53,7 +54,7 @@ func (l *Ledger) addAll(ctx context.Context, all []Claiming) []error {
 	}
 	items := make([]store.Item, len(all))
 	for i, c := range all {
-		items[i] = store.Item{Key: key(c.Claim.ref, 1), Value: c.Claim.record(stateClaimed, "").encode(), TTL: &l.opts.Window}
+		items[i] = store.Item{Key: key(c.Claim.dial.Key, 1), Value: c.Claim.record(stateClaimed, "").encode(), TTL: &l.opts.Window}
 	}
 	return l.opts.Batch.AddAll(ctx, items)
 }
@@ -70,7 +71,7 @@ func (l *Ledger) CompleteAll(ctx context.Context, claims []Claim, callIDs []stri
 			continue
 		}
 		together = append(together, i)
-		items = append(items, store.Item{Key: key(c.ref, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
+		items = append(items, store.Item{Key: key(c.dial.Key, 1), Value: c.record(stateCalled, callIDs[i]).encode(), TTL: &l.opts.Window})
 	}
 	if len(items) > 0 {
 		var byItself bool

@@ -59,7 +59,7 @@ func openBatched(t *testing.T, b *batcher) *Ledger {
 func dials(refs ...string) []Dial {
 	all := make([]Dial, len(refs))
 	for i, ref := range refs {
-		all[i] = Dial{Ref: ref, Fingerprint: "print"}
+		all[i] = Dial{Key: ref, Fingerprint: "print"}
 	}
 	return all
 }
@@ -89,7 +89,7 @@ func TestManyDialsAreClaimedAndCompletedWithOneWriteEach(t *testing.T) {
 		assert.Equal(t, 1, b.sets)
 		for ref, id := range map[string]string{"a": "call-1", "b": "call-2"} {
 			_, standing := ask(t, open(t, b.Store), ref)
-			assert.Equal(t, Standing{Kind: Called, CallID: id, Fingerprint: "print", Attempt: 1}, standing)
+			assert.Equal(t, Standing{Kind: Called, CallID: id, Refs: []string{ref}, Fingerprint: "print", Attempt: 1}, standing)
 		}
 	})
 }
@@ -101,8 +101,8 @@ func TestClaimsThatWereWrittenAndReportedAsFailedAreOurs(t *testing.T) {
 		for _, c := range l.ClaimAll(t.Context(), dials("a", "b")) {
 			require.NoError(t, c.Err)
 			assert.Equal(t, Claimed, c.Standing.Kind)
-			assert.Equal(t, stateClaimed, stored(t, b.Store, c.Claim.ref).State)
-			assert.Equal(t, c.Claim.token, stored(t, b.Store, c.Claim.ref).Token)
+			assert.Equal(t, stateClaimed, stored(t, b.Store, c.Claim.dial.Key).State)
+			assert.Equal(t, c.Claim.token, stored(t, b.Store, c.Claim.dial.Key).Token)
 		}
 	})
 }
@@ -132,7 +132,7 @@ func TestACompletedLaterAttemptIsKnownByTheFirstRecordToo(t *testing.T) {
 		l := openBatched(t, b)
 		require.NoError(t, l.Hold(t.Context(), claim(t, l, "again")))
 		_, doubt := ask(t, l, "again")
-		second, won, err := l.TakeOver(t.Context(), "again", "print", doubt)
+		second, won, err := l.TakeOver(t.Context(), dialOf("again"), doubt)
 		require.NoError(t, err)
 		require.True(t, won)
 		first := claim(t, l, "new")

@@ -1,9 +1,8 @@
 // Package ledger remembers what became of each dial, so that no lead is called
 // twice. The API has no idempotency key; this is ours.
 //
-// A dial is known by its reference, a digest of the lead's dedupe key. Its
-// history is one record per attempt, under the keys "<ref>", "<ref>/2",
-// "<ref>/3" and so on:
+// A dial is known by its key, a digest of the lead's dedupe key. Its history is
+// one record per attempt, under the keys "<key>", "<key>/2", "<key>/3" and so on:
 //
 //	claimed  a request is about to be sent, or was sent and its outcome never recorded
 //	called   the API has the call; its id is in the record

@@ -26,7 +26,7 @@ func TestWhatIsKnownOfADoubtIsReadByTheNextProcess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := New(NewMemory(), Options{Window: time.Hour, Lease: time.Minute})
 			require.NoError(t, err)
-			claim, _, err := l.Claim(t.Context(), "ref", "print")
+			claim, _, err := l.Claim(t.Context(), dialOf("ref"))
 			require.NoError(t, err)
 			for i, f := range tt.found {
 				require.NoError(t, l.Hold(t.Context(), claim.Finding(f)))
@@ -35,14 +35,14 @@ func TestWhatIsKnownOfADoubtIsReadByTheNextProcess(t *testing.T) {
 					require.NoError(t, err)
 					doubt.Sent = tt.sent[i]
 					var won bool
-					claim, won, err = l.TakeOver(t.Context(), "ref", "print", doubt)
+					claim, won, err = l.TakeOver(t.Context(), dialOf("ref"), doubt)
 					require.NoError(t, err)
 					require.True(t, won)
 				}
 			}
 			got, err := l.Known(t.Context(), "ref")
 			require.NoError(t, err)
-			got.Since, got.Last = time.Time{}, time.Time{}
+			got.Since, got.Last, got.Refs = time.Time{}, time.Time{}, nil
 			tt.want.Kind, tt.want.Fingerprint = InDoubt, "print"
 			assert.Equal(t, tt.want, got)
 		})
@@ -62,7 +62,7 @@ func TestAttemptsOfAnOlderVersionCount(t *testing.T) {
 	got, err := l.Known(t.Context(), "ref")
 	require.NoError(t, err)
 	assert.Equal(t, 3, got.Sent)
-	next, won, err := l.TakeOver(t.Context(), "ref", "print", got)
+	next, won, err := l.TakeOver(t.Context(), dialOf("ref"), got)
 	require.NoError(t, err)
 	require.True(t, won)
 	assert.Equal(t, 4, next.Sent())

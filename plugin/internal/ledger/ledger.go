@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +20,9 @@ var owner = rand.Text()
 // claims numbers the claims of this process, so that each has a token of its own.
 var claims atomic.Uint64
 
-// clockSkew is how far the clocks of two replicas may differ before one of them
-// could mistake the other's live claim for a stale one.
-const clockSkew = time.Minute
+// Spare is added to a lease before another process' claim is stale: its owner may have
+// been delayed between two looks at its own clock.
+const Spare = time.Minute
 
 // Options of a Ledger.
 type Options struct {
@@ -50,76 +49,52 @@ type Options struct {
 type Ledger struct {
 	store store.Store
 	opts  Options
+	seen  sightings
 }
 
 // New makes a ledger in a store.
 func New(in store.Store, opts Options) (*Ledger, error) {
-	if opts.Window <= opts.Lease+clockSkew {
-		return nil, fmt.Errorf("%v is too short: a claim may stay open for %v", opts.Window, opts.Lease+clockSkew)
+	if opts.Window <= opts.Lease+Spare {
+		return nil, fmt.Errorf("%v is too short: a claim may stay open for %v", opts.Window, opts.Lease+Spare)
 	}
-	return &Ledger{store: in, opts: opts}, nil
+	return &Ledger{store: in, opts: opts, seen: sightings{keep: opts.Lease + Spare}}, nil
 }
 
 // Claim is this process' right to send one dial request.
 type Claim struct {
-	ref         string
-	attempt     int
-	token       string
-	fingerprint string
-	at          time.Time
-	sent        int
-	finding     Finding
+	dial    Dial
+	attempt int
+	token   string
+	at      time.Time
+	sent    int
+	finding Finding
 }
 
-// At is when the claim was made, by this machine's wall clock.
+// At is when the claim was made.
 func (c Claim) At() time.Time { return c.at }
+
+// Age is how old the claim is, by the clock that says more: the wall clock may have been
+// set back, and the monotonic one does not count while the machine sleeps.
+func (c Claim) Age() time.Duration {
+	now := time.Now()
+	return max(now.Sub(c.at), now.Round(0).Sub(c.at.Round(0)))
+}
 
 // Attempt is the claim's number in the history of its dial, from 1.
 func (c Claim) Attempt() int { return c.attempt }
 
-// Standing is what the ledger knows of a dial. The zero Standing is that of a dial
-// which may be claimed.
-type Standing struct {
-	Kind        Kind
-	CallID      string // Called
-	Fingerprint string // "" when a record could not be read
-
-	// InDoubt: the unresolved attempts began at Since, the last of them at Last.
-	// Both are zero when an unresolved record has no readable time.
-	Since, Last time.Time
-	Attempt     int // number of the newest attempt, 0 for none
-
-	// InDoubt: how often the dial has been sent, as far as that counts. TakeOver counts
-	// from here; who knows that the newest attempt does not count takes it off.
-	Sent int
-	// InDoubt: Refused holds of each unresolved attempt, Shown of at least one.
-	Finding
-}
-
-// Kind of a Standing.
-type Kind int
-
-// Kinds of a Standing.
-const (
-	Free    Kind = iota // no attempt is recorded, or each came to nothing
-	Claimed             // by us, just now
-	Called              // the API has the call
-	Busy                // another attempt may be under way right now
-	InDoubt             // an attempt was made, and its owner will not report the outcome
-)
-
 // Claim begins the next attempt of a dial that is Free, or says why it cannot: the
 // Standing is never Free. With an error, the claim may have been written all the same:
 // Abandon it.
-func (l *Ledger) Claim(ctx context.Context, ref, fingerprint string) (Claim, Standing, error) {
-	return l.claim(ctx, newClaim(ref, 1, fingerprint), false)
+func (l *Ledger) Claim(ctx context.Context, d Dial) (Claim, Standing, error) {
+	return l.claim(ctx, newClaim(d, 1), false)
 }
 
 // claim is Claim with a first claim of which it may be known that there is a record under
 // its key: then that is read, and nothing is added.
 func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, Standing, error) {
-	ref, fingerprint := first.ref, first.fingerprint
-	for claim := first; ; claim, exists = newClaim(ref, 1, fingerprint), false {
+	d := first.dial
+	for claim := first; ; claim, exists = newClaim(d, 1), false {
 		won, there, err := l.begin(ctx, claim, exists)
 		if err != nil {
 			return claim, Standing{}, err
@@ -127,7 +102,7 @@ func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, St
 		if won {
 			return claim, Standing{Kind: Claimed}, nil
 		}
-		standing, err := l.known(ctx, ref, there)
+		standing, err := l.known(ctx, d.Key, there)
 		switch {
 		case err != nil:
 			return Claim{}, Standing{}, err
@@ -136,7 +111,7 @@ func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, St
 		case standing.Attempt == 0:
 			continue // expired or released since: try again
 		}
-		next := newClaim(ref, standing.Attempt+1, fingerprint) // every earlier attempt is void
+		next := newClaim(d, standing.Attempt+1) // every earlier attempt is void
 		if won, _, err = l.begin(ctx, next, false); err != nil {
 			return next, Standing{}, err
 		}
@@ -149,33 +124,33 @@ func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, St
 
 // TakeOver begins the attempt after one in doubt. It answers false when the
 // history has moved on since; ask Claim again then.
-func (l *Ledger) TakeOver(ctx context.Context, ref, fingerprint string, doubt Standing) (Claim, bool, error) {
-	now, err := l.Known(ctx, ref)
+func (l *Ledger) TakeOver(ctx context.Context, d Dial, doubt Standing) (Claim, bool, error) {
+	now, err := l.Known(ctx, d.Key)
 	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
 		return Claim{}, false, err
 	}
-	c := newClaim(ref, doubt.Attempt+1, fingerprint)
+	c := newClaim(d, doubt.Attempt+1)
 	c.sent = doubt.Sent + 1
 	won, _, err := l.begin(ctx, c, false)
 	if won {
-		l.refresh(ctx, ref)
+		l.refresh(ctx, d.Key)
 	}
 	return c, won, err
 }
 
 // refresh writes the first record again as it is, so that it does not expire
 // while later attempts live: a claim begins by adding the first. Best effort.
-func (l *Ledger) refresh(ctx context.Context, ref string) {
-	if first, err := l.store.Get(ctx, ref); err == nil {
-		_ = l.store.Set(ctx, ref, first, &l.opts.Window)
+func (l *Ledger) refresh(ctx context.Context, dial string) {
+	if first, err := l.store.Get(ctx, dial); err == nil {
+		_ = l.store.Set(ctx, dial, first, &l.opts.Window)
 	}
 }
 
-func newClaim(ref string, attempt int, fingerprint string) Claim {
+func newClaim(d Dial, attempt int) Claim {
 	return Claim{
-		ref: ref, attempt: attempt, fingerprint: fingerprint,
+		dial: d, attempt: attempt,
 		token: owner + "-" + strconv.FormatUint(claims.Add(1), 36),
-		at:    time.Now().Round(0), // wall time: it is compared across processes
+		at:    time.Now(),
 		sent:  1,
 	}
 }
@@ -185,7 +160,7 @@ func newClaim(ref string, attempt int, fingerprint string) Claim {
 // record with our token is our claim. exists says that an Add was answered with
 // store.ErrExists just now; there is the record that it met, nil if that is gone.
 func (l *Ledger) begin(ctx context.Context, c Claim, exists bool) (won bool, there []byte, err error) {
-	name := key(c.ref, c.attempt)
+	name := key(c.dial.Key, c.attempt)
 	err = l.until(ctx, func() error {
 		there = nil
 		addErr := store.ErrExists
@@ -215,96 +190,26 @@ func (l *Ledger) begin(ctx context.Context, c Claim, exists bool) (won bool, the
 	return won, there, err
 }
 
-// Known reads a dial's history to its end. It claims nothing; but see heal.
-func (l *Ledger) Known(ctx context.Context, ref string) (Standing, error) {
-	return l.known(ctx, ref, nil)
-}
-
-// known is Known with the first record, if it was read just now.
-func (l *Ledger) known(ctx context.Context, ref string, first []byte) (s Standing, err error) {
-	var unresolved, unreadable bool
-	var newest record
-	s.Refused = true
-	for n := 1; ; n++ {
-		stored, exists := first, n == 1 && first != nil
-		if !exists {
-			if stored, exists, err = l.read(ctx, key(ref, n)); err != nil {
-				return Standing{}, err
-			}
-		}
-		if !exists {
-			break
-		}
-		s.Attempt = n
-		r, derr := decodeRecord(stored)
-		newest = r
-		if derr != nil {
-			unresolved, unreadable = true, true
-			s.Sent, s.Refused = s.Sent+1, false
-			continue
-		}
-		switch r.State {
-		case stateCalled:
-			if n > 1 {
-				l.heal(ctx, ref, r)
-			}
-			return Standing{Kind: Called, CallID: r.CallID, Fingerprint: r.Fingerprint, Attempt: n}, nil
-		case stateClaimed, stateHeld:
-			unresolved = true
-			if s.Sent++; r.Sent > 0 {
-				s.Sent = r.Sent
-			}
-			s.Refused, s.Shown = s.Refused && r.Refused, s.Shown || r.Shown
-			s.Fingerprint = r.Fingerprint
-			if s.Since.IsZero() {
-				s.Since = r.At
-			}
-			s.Last = r.At
-		case stateVoid:
-		}
-	}
-	switch {
-	case !unresolved:
-		s.Kind, s.Refused = Free, false
-	case newest.State == stateClaimed && l.alive(newest):
-		s.Kind = Busy
-	default:
-		s.Kind = InDoubt
-		if unreadable {
-			s.Since, s.Last = time.Time{}, time.Time{}
-		}
-	}
-	return s, nil
-}
-
-// alive says whether a claim's owner may still be at work.
-func (l *Ledger) alive(r record) bool {
-	if l.opts.Exclusive != nil && l.opts.Exclusive() && !strings.HasPrefix(r.Token, owner+"-") {
-		return false
-	}
-	return time.Since(r.At) < l.opts.Lease+clockSkew
-}
-
 // heal gives the first record the call id that a later attempt brought, so that
 // it does not expire before that later record and leave the lead to be called
 // again. Best effort: the next reader of the history tries again.
-func (l *Ledger) heal(ctx context.Context, ref string, called record) {
-	if first, err := l.store.Get(ctx, ref); err == nil {
+func (l *Ledger) heal(ctx context.Context, dial string, called record) {
+	if first, err := l.store.Get(ctx, dial); err == nil {
 		if r, err := decodeRecord(first); err == nil && r.State == stateCalled {
 			return
 		}
 	}
-	_ = l.store.Set(ctx, ref, called.encode(), &l.opts.Window)
+	_ = l.store.Set(ctx, dial, called.encode(), &l.opts.Window)
 }
 
 // Complete records the call that came of a claim.
 func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
 	r := c.record(stateCalled, callID)
-	if err := l.write(ctx, c.attempt, c.ref, r); err != nil {
+	if err := l.write(ctx, c.attempt, c.dial.Key, r); err != nil {
 		return err
 	}
 	if c.attempt > 1 {
-		return l.write(ctx, 1, c.ref, r)
+		return l.write(ctx, 1, c.dial.Key, r)
 	}
 	return nil
 }
@@ -312,9 +217,9 @@ func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
 // Hold records that a claim's request was sent, and that nothing is known of it.
 func (l *Ledger) Hold(ctx context.Context, c Claim) error {
 	if c.attempt > 1 {
-		l.refresh(ctx, c.ref)
+		l.refresh(ctx, c.dial.Key)
 	}
-	return l.write(ctx, c.attempt, c.ref, c.record(stateHeld, ""))
+	return l.write(ctx, c.attempt, c.dial.Key, c.record(stateHeld, ""))
 }
 
 // Release gives up a claim that was taken, and whose request certainly created no call.
@@ -334,7 +239,7 @@ func (l *Ledger) Abandon(ctx context.Context, c Claim) error {
 // ours. After a try that failed this is read each time: a delete whose answer was lost
 // may have freed the dial for somebody else, whose record must stay.
 func (l *Ledger) giveUp(ctx context.Context, c Claim, known bool) error {
-	leased, cancel := context.WithDeadline(ctx, c.at.Add(l.opts.Lease))
+	leased, cancel := context.WithTimeout(ctx, l.opts.Lease-c.Age())
 	defer cancel()
 	known = known && leased.Err() == nil
 	return l.until(ctx, func() error {
@@ -344,10 +249,10 @@ func (l *Ledger) giveUp(ctx context.Context, c Claim, known bool) error {
 			}
 		}
 		known = false
-		if time.Since(c.at) >= l.opts.Lease {
+		if c.Age() >= l.opts.Lease {
 			return l.void(ctx, c)
 		}
-		if err := l.store.Delete(leased, key(c.ref, c.attempt)); err != nil {
+		if err := l.store.Delete(leased, key(c.dial.Key, c.attempt)); err != nil {
 			return fmt.Errorf("releasing in ledger: %w", err)
 		}
 		return nil
@@ -358,12 +263,12 @@ func (l *Ledger) giveUp(ctx context.Context, c Claim, known bool) error {
 // have begun the next attempt by then, and taking ours away would leave a hole in the
 // history.
 func (l *Ledger) void(ctx context.Context, c Claim) error {
-	return wrote(l.store.Set(ctx, key(c.ref, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
+	return wrote(l.store.Set(ctx, key(c.dial.Key, c.attempt), c.record(stateVoid, "").encode(), &l.opts.Window))
 }
 
 // stillOurs reads whose a claim's record is.
 func (l *Ledger) stillOurs(ctx context.Context, c Claim) (bool, error) {
-	stored, err := l.store.Get(ctx, key(c.ref, c.attempt))
+	stored, err := l.store.Get(ctx, key(c.dial.Key, c.attempt))
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -385,8 +290,8 @@ func (l *Ledger) read(ctx context.Context, key string) (value []byte, exists boo
 	return value, exists, err
 }
 
-func (l *Ledger) write(ctx context.Context, attempt int, ref string, r record) error {
-	return l.until(ctx, func() error { return wrote(l.store.Set(ctx, key(ref, attempt), r.encode(), &l.opts.Window)) })
+func (l *Ledger) write(ctx context.Context, attempt int, dial string, r record) error {
+	return l.until(ctx, func() error { return wrote(l.store.Set(ctx, key(dial, attempt), r.encode(), &l.opts.Window)) })
 }
 
 func wrote(err error) error {
@@ -396,28 +301,48 @@ func wrote(err error) error {
 	return nil
 }
 
-// until repeats a store operation until it succeeds or ctx ends.
+// silence is how long an operation may take before that is reported: a store that hangs
+// gives no error for long.
+const silence = 5 * time.Second
+
+var errSilent = errors.New("the ledger does not answer")
+
+// until repeats a store operation until it succeeds or ctx ends. All operations share one
+// notice, so the trouble of a batch is reported once.
 func (l *Ledger) until(ctx context.Context, op func() error) error {
-	err := op()
-	if err == nil {
-		return nil
+	waiter := l.opts.Notice.Waiter()
+	if _, memory := l.store.(*Memory); waiter != nil && !memory {
+		began := time.Now()
+		late := time.AfterFunc(silence, func() { waiter.Silence(began, errSilent) })
+		defer late.Stop()
 	}
-	waiter, between := l.opts.Notice.Waiter(), pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
-	for err != nil {
+	err := op()
+	for between := (*pause.Growing)(nil); err != nil; err = op() {
+		if ctx.Err() == nil {
+			waiter.Trouble(err)
+			if between == nil {
+				between = pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
+			}
+			_ = pause.Sleep(ctx, between.Next())
+		}
 		if ctx.Err() != nil {
 			waiter.Stop()
 			return fmt.Errorf("%w (last: %w)", context.Cause(ctx), err)
 		}
-		waiter.Trouble(err)
-		_ = pause.Sleep(ctx, between.Next()) // and once more, if ctx ends meanwhile
-		err = op()
 	}
-	waiter.Recovered()
+	if pause.Stopping(ctx) {
+		waiter.Stop() // nothing resumes
+	} else {
+		waiter.Recovered()
+	}
 	return nil
 }
 
 func (c Claim) record(s state, callID string) record {
-	r := record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.fingerprint, At: c.at, CallID: callID}
+	r := record{Version: recordVersion, State: s, Token: c.token, Fingerprint: c.dial.Fingerprint, At: c.at, CallID: callID}
+	if c.dial.Ref != c.dial.Key {
+		r.Ref = c.dial.Ref // else as records were before there was a salt
+	}
 	if c.attempt > 1 {
 		r.Sent = c.sent
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,13 +26,31 @@ type record struct {
 	State       state     `json:"state"`
 	Token       string    `json:"owner"`
 	Fingerprint string    `json:"fingerprint,omitempty"`
-	At          time.Time `json:"at"` // when it was claimed
+	Ref         string    `json:"ref,omitempty"` // that the API was sent; "" is the key of the dial
+	At          time.Time `json:"at"`            // when it was claimed
 	CallID      string    `json:"call_id,omitempty"`
 
 	// Versions that do not know these leave them out, and read the rest.
 	Sent    int  `json:"sent,omitempty"`    // of a second attempt or a later one, see Standing; 0 if its writer did not know
 	Refused bool `json:"refused,omitempty"` // held: the answer was a refusal
 	Shown   bool `json:"shown,omitempty"`   // held: the API showed the call, without an id
+}
+
+// sent is the reference that the API was sent with an attempt of a dial.
+func (r record) sent(dial string) string {
+	if r.Ref == "" {
+		return dial
+	}
+	return r.Ref
+}
+
+// ours says whether a record is of this process.
+func (r record) ours() bool { return strings.HasPrefix(r.Token, owner+"-") }
+
+// process is a name of the process that wrote a record, short enough for a log.
+func (r record) process() string {
+	process, _, _ := strings.Cut(r.Token, "-")
+	return process[:min(len(process), 8)]
 }
 
 func (r record) encode() []byte {
@@ -41,6 +60,9 @@ func (r record) encode() []byte {
 	b = appendMember(b, "owner", r.Token)
 	if r.Fingerprint != "" {
 		b = appendMember(b, "fingerprint", r.Fingerprint)
+	}
+	if r.Ref != "" {
+		b = appendMember(b, "ref", r.Ref)
 	}
 	b = append(r.At.AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano), '"')
 	if r.CallID != "" {
@@ -96,9 +118,9 @@ func decodeRecord(b []byte) (record, error) {
 	return r, nil
 }
 
-func key(ref string, attempt int) string {
+func key(dial string, attempt int) string {
 	if attempt == 1 {
-		return ref
+		return dial
 	}
-	return ref + "/" + strconv.Itoa(attempt)
+	return dial + "/" + strconv.Itoa(attempt)
 }

@@ -32,9 +32,9 @@ func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
 				put(t, mem, "ref", []byte(record))
 				l := open(t, mem)
 				_, standing := ask(t, l, "ref")
-				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1, Sent: 1}, standing, "no time and no print that could mislead")
+				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1, Sent: 1, Last: time.Now()}, standing, "no time and no print that could mislead")
 
-				c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+				c, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
 				require.NoError(t, err)
 				require.True(t, won)
 				assert.Equal(t, 2, c.Attempt(), "the record itself stays as it is")
@@ -54,7 +54,7 @@ func TestAnUnreadableRecordLeavesTheHistoryWithoutATime(t *testing.T) {
 		held.State = stateHeld
 		put(t, mem, "ref/2", held.encode())
 		_, standing := ask(t, open(t, mem), "ref")
-		assert.Equal(t, Standing{Kind: InDoubt, Fingerprint: "print", Attempt: 2, Sent: 2}, standing)
+		assert.Equal(t, Standing{Kind: InDoubt, Refs: []string{"ref"}, Fingerprint: "print", Attempt: 2, Sent: 2, Last: time.Now()}, standing)
 	})
 }
 
@@ -77,8 +77,8 @@ func TestTheFirstRecordLastsAsLongAsTheCallThatALaterAttemptBrought(t *testing.T
 		put(t, mem, "ref", foreign(time.Now()).encode())
 		l := open(t, mem)
 		time.Sleep(window / 2)
-		_, standing := ask(t, l, "ref")
-		c, won, err := l.TakeOver(t.Context(), "ref", "print", standing)
+		standing := stale(t, l, "ref")
+		c, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
 		require.NoError(t, err)
 		require.True(t, won)
 		require.NoError(t, l.Complete(t.Context(), c, "call-2"))
@@ -172,7 +172,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			}
 		}
 
-		c, standing, err := open(t, mem).Claim(t.Context(), "ref", "print")
+		c, standing, err := open(t, mem).Claim(t.Context(), dialOf("ref"))
 
 		require.NoError(t, err)
 		switch {

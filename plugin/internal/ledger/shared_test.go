@@ -99,7 +99,7 @@ func shareALedger(t *testing.T, seed uint64) {
 		orders := make([][]Dial, 3)
 		for i := range orders {
 			for _, ref := range rng.Perm(8)[:2+rng.IntN(6)] {
-				orders[i] = append(orders[i], Dial{Ref: fmt.Sprint("lead", ref), Fingerprint: "print"})
+				orders[i] = append(orders[i], Dial{Key: fmt.Sprint("lead", ref), Fingerprint: "print"})
 			}
 		}
 		all.Go(func() {
@@ -138,13 +138,13 @@ func workOn(t *testing.T, l *Ledger, r *replica, a *attempts, dials []Dial) {
 			case luck < 0.2: // refused: the next may claim it again, as the same attempt
 				assert.NoError(t, l.Release(t.Context(), c.Claim)) //nolint:testifylint // not the test's goroutine
 			default:
-				a.note(a.won, key(dials[i].Ref, c.Claim.attempt))
-				a.note(a.calls, dials[i].Ref)
+				a.note(a.won, key(dials[i].Key, c.Claim.attempt))
+				a.note(a.calls, dials[i].Key)
 				mine, ids = append(mine, c.Claim), append(ids, "call")
 			}
 		case Called, Busy:
 		default:
-			t.Errorf("%s: kind %d, though every claim is younger than its lease", dials[i].Ref, c.Standing.Kind)
+			t.Errorf("%s: kind %d, though every claim is younger than its lease", dials[i].Key, c.Standing.Kind)
 		}
 	}
 	time.Sleep(time.Duration(r.draw() * float64(10*time.Second)))

@@ -117,6 +117,8 @@ func open(t *testing.T, mem store.Store, change ...func(*Options)) *Ledger {
 	return l
 }
 
+func dialOf(key string) Dial { return Dial{Key: key, Fingerprint: "print"} }
+
 // claim takes a dial that must be free.
 func claim(t *testing.T, l *Ledger, ref string) Claim {
 	t.Helper()
@@ -127,9 +129,20 @@ func claim(t *testing.T, l *Ledger, ref string) Claim {
 
 func ask(t *testing.T, l *Ledger, ref string) (Claim, Standing) {
 	t.Helper()
-	c, standing, err := l.Claim(t.Context(), ref, "print")
+	c, standing, err := l.Claim(t.Context(), dialOf(ref))
 	require.NoError(t, err)
 	return c, standing
+}
+
+// stale waits until another process' claim is in doubt.
+func stale(t *testing.T, l *Ledger, key string) Standing {
+	t.Helper()
+	_, standing := ask(t, l, key)
+	require.Equal(t, Busy, standing.Kind)
+	time.Sleep(time.Until(standing.Owner.Until))
+	_, standing = ask(t, l, key)
+	require.Equal(t, InDoubt, standing.Kind)
+	return standing
 }
 
 // put writes a record as another program would have.

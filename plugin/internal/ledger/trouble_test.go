@@ -144,7 +144,7 @@ func TestAStoreThatIsGivenUpHasNotRecovered(t *testing.T) {
 		var told lines
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, _, err := open(t, mem, reporting(&told)).Claim(ctx, "ref", "print")
+		_, _, err := open(t, mem, reporting(&told)).Claim(ctx, dialOf("ref"))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		time.Sleep(2 * pause.Reminder)
 		assert.Len(t, told.all(), 1)
@@ -171,7 +171,7 @@ func TestWaitingForTheStoreEndsWithTheContext(t *testing.T) {
 		c := claim(t, l, "other")
 		mem.setDown(true)
 		for name, op := range map[string]func(context.Context) error{
-			"claim":    func(ctx context.Context) error { _, _, err := l.Claim(ctx, "ref", "print"); return err },
+			"claim":    func(ctx context.Context) error { _, _, err := l.Claim(ctx, dialOf("ref")); return err },
 			"complete": func(ctx context.Context) error { return l.Complete(ctx, c, "call-1") },
 			"hold":     func(ctx context.Context) error { return l.Hold(ctx, c) },
 			"release":  func(ctx context.Context) error { return l.Release(ctx, c) },

@@ -20,6 +20,16 @@ type Wording struct {
 	Begins string // with one %v for the reason
 	Lasts  string // with %s for the time at which it began, and %v for the latest reason
 	Ends   string // with one %v for how long it lasted
+
+	// More ends what is reported of trouble, with what is only known then. Nil adds nothing.
+	More func(since time.Time) string
+}
+
+func (w *Wording) more(since time.Time) string {
+	if w.More == nil {
+		return ""
+	}
+	return w.More(since)
 }
 
 // Notice reports trouble in the log when it starts, every five minutes while it lasts,
@@ -89,7 +99,7 @@ func (n *Notice) begin(since time.Time, why error) {
 	n.reminder = time.AfterFunc(Reminder, n.remind)
 	n.queue = append(n.queue, func() {
 		n.change(true)
-		n.log.Warnf("%s", fmt.Sprintf(n.words.Begins, why))
+		n.log.Warnf("%s", fmt.Sprintf(n.words.Begins, why)+n.words.more(since))
 	})
 }
 
@@ -115,7 +125,7 @@ func (n *Notice) remind() {
 	if since, why := n.since, n.why; !since.IsZero() {
 		n.reminder.Reset(Reminder)
 		n.queue = append(n.queue, func() {
-			n.log.Warnf("%s", fmt.Sprintf(n.words.Lasts, since.UTC().Format(time.RFC3339), why))
+			n.log.Warnf("%s", fmt.Sprintf(n.words.Lasts, since.UTC().Format(time.RFC3339), why)+n.words.more(since))
 		})
 	}
 	n.report()

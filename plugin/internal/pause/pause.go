@@ -48,3 +48,28 @@ func Sleep(ctx context.Context, d time.Duration) error {
 
 // SleepUntil is Sleep to a moment.
 func SleepUntil(ctx context.Context, at time.Time) error { return Sleep(ctx, time.Until(at)) }
+
+// afterwards is the key under which a context of Afterwards keeps the one it outlives.
+type afterwards struct{}
+
+// Afterwards is a context for what must be finished although its own may end: it outlives
+// ctx by a grace, and then ends.
+func Afterwards(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), afterwards{}, ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
+
+// Stopping reports whether ctx has ended, or the one that it outlives.
+func Stopping(ctx context.Context) bool {
+	outlived, _ := ctx.Value(afterwards{}).(context.Context)
+	return ctx.Err() != nil || outlived != nil && outlived.Err() != nil
+}

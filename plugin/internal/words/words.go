@@ -19,6 +19,7 @@ const (
 const (
 	Accepted  = "accepted"
 	Duplicate = "duplicate"
+	Conflict  = "conflict"
 	Rejected  = "rejected"
 	Held      = "held"
 	DryRun    = "dry_run"
@@ -40,8 +41,9 @@ type Outcome struct {
 var Outcomes = []Outcome{
 	{dial, Accepted, "the API has the call", "recorded in the ledger; the message counts as done"},
 	{dial, Duplicate, "the ledger knows the call already", "no request; the message counts as done, and the same call id is handed on"},
+	{dial, Conflict, "the key was used for a call with other contents", "no request; this message fails, with the id of the other call where it is known"},
 	{dial, Rejected, "the message does not map to a valid call, or the API refuses this one call", "this message fails with a reason; its neighbours are called"},
-	{dial, Held, "the call may have been placed, and the API still does not list it after `settle`", "this message fails with the reason `unknown`, or is dialed again with `on_unknown: redial_absent`"},
+	{dial, Held, "the call may have been placed, and cannot be found", "this message fails; with `on_unknown: redial_absent` a call that the API still does not list after `settle` is dialed again"},
 	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and its receipt or result has the call that would have been requested"},
 
 	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
@@ -80,6 +82,8 @@ const (
 	DedupeConflict       = "dedupe_conflict"
 	Refused              = "refused"
 	GaveUp               = "gave_up"
+	NotLookedUp          = "not_looked_up"
+	ClaimedElsewhere     = "claimed_elsewhere"
 	Unanswered           = "unanswered"
 	Unreadable           = "unreadable"
 	Deleted              = "deleted"
@@ -107,10 +111,12 @@ var Reasons = []Reason{
 	{dial, Rejected, EmergencyNumber, "it is an emergency number; those are never dialed"},
 	{dial, Rejected, RegionNotAllowed, "the number belongs to no region that may be called; see `regions`"},
 	{dial, Rejected, NumberTypeRefused, "numbers of this type are not called; see `refuse_types`"},
-	{dial, Rejected, DedupeConflict, "the key was used for a call with other contents"},
+	{dial, Conflict, DedupeConflict, "the key was used for a call with other contents"},
 	{dial, Rejected, Refused, "the API refused this call"},
 	{dial, Rejected, GaveUp, "`retry.max_elapsed_time` passed before the call could be sent"},
-	{dial, Held, Unknown, "a request left, and neither an answer nor the list of calls shows the call"},
+	{dial, Held, Unknown, "a request left, and neither an answer nor, `settle` later, the list of calls shows the call"},
+	{dial, Held, NotLookedUp, "a request left, no answer shows the call, and the list of calls could not be read before `retry.max_elapsed_time` passed"},
+	{dial, Held, ClaimedElsewhere, "another process may have placed the call, and did not say so before `retry.max_elapsed_time` passed"},
 	{dial, Accepted, MappingFailed, "the call was placed, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
 
 	{call, NotReady, NotReady, "`wait_timeout` passed"},
@@ -140,7 +146,7 @@ const (
 	CauseUnanswered       = Unanswered
 	CauseRefusals         = "refusals"
 	CauseLedger           = "ledger"
-	CauseClaimedElsewhere = "claimed_elsewhere"
+	CauseClaimedElsewhere = ClaimedElsewhere
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
 	CauseCallRateLimit    = "call_rate_limit"

@@ -1,0 +1,157 @@
+package ledger
+
+import (
+	"context"
+	"time"
+)
+
+// clocksApart is how far the clocks of processes that share a store may differ for a
+// date in a record to say anything. It bounds which calls of another process' attempt
+// are looked for, and when such an attempt was surely over. Whether a claim is alive
+// does not depend on it.
+const clocksApart = time.Hour
+
+// Standing is what the ledger knows of a dial. The zero Standing is that of a dial
+// which may be claimed.
+type Standing struct {
+	Kind        Kind
+	CallID      string   // Called
+	Refs        []string // that the API was sent: for the call, or for each unresolved attempt whose record can be read
+	Fingerprint string   // "" when a record could not be read
+	Attempt     int      // number of the newest attempt, 0 for none
+
+	// Busy and InDoubt: the unresolved attempts began at Since or later, the last of them
+	// at Last or before. Both are by this process' clock, and allow for what the others'
+	// show. Since is zero when an unresolved record could not be read.
+	Since, Last time.Time
+
+	// InDoubt: how often the dial has been sent, as far as that counts. TakeOver counts
+	// from here; who knows that the newest attempt does not count takes it off.
+	Sent int
+	// InDoubt: Refused holds of each unresolved attempt, Shown of at least one.
+	Finding
+
+	Owner Owner // Busy
+}
+
+// Owner is whose claim makes a dial Busy.
+type Owner struct {
+	Process string    // a short name
+	Claimed time.Time // by its clock
+	Until   time.Time // by ours: the claim is stale then
+}
+
+// Kind of a Standing.
+type Kind int
+
+// Kinds of a Standing.
+const (
+	Free    Kind = iota // no attempt is recorded, or each came to nothing
+	Claimed             // by us, just now
+	Called              // the API has the call
+	Busy                // another attempt may be under way right now
+	InDoubt             // an attempt was made, and its owner will not report the outcome
+)
+
+// Known reads a dial's history to its end. It claims nothing; but see heal.
+func (l *Ledger) Known(ctx context.Context, dial string) (Standing, error) {
+	return l.known(ctx, dial, nil)
+}
+
+// known is Known with the first record, if it was read just now.
+func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standing, err error) {
+	var unresolved, unreadable bool
+	var newest attempt
+	s.Refused = true
+	for n := 1; ; n++ {
+		stored, exists := first, n == 1 && first != nil
+		if !exists {
+			if stored, exists, err = l.read(ctx, key(dial, n)); err != nil {
+				return Standing{}, err
+			}
+		}
+		if !exists {
+			break
+		}
+		s.Attempt = n
+		r, derr := decodeRecord(stored)
+		newest = attempt{record: r}
+		if derr == nil && r.State == stateCalled {
+			if n > 1 {
+				l.heal(ctx, dial, r)
+			}
+			return Standing{Kind: Called, CallID: r.CallID, Refs: []string{r.sent(dial)}, Fingerprint: r.Fingerprint, Attempt: n}, nil
+		}
+		if derr == nil && r.State == stateVoid {
+			continue
+		}
+		unresolved = true
+		newest.seen = l.seen.first(key(dial, n), stored, time.Now())
+		if derr != nil {
+			unreadable, s.Last = true, newest.seen
+			s.Sent, s.Refused = s.Sent+1, false
+			continue
+		}
+		if s.Sent++; r.Sent > 0 {
+			s.Sent = r.Sent
+		}
+		s.Refused, s.Shown = s.Refused && r.Refused, s.Shown || r.Shown
+		s.Fingerprint = r.Fingerprint
+		s.Refs = append(s.Refs, r.sent(dial))
+		since, last := newest.began()
+		if s.Since.IsZero() || since.Before(s.Since) {
+			s.Since = since
+		}
+		s.Last = last
+	}
+	if unreadable {
+		s.Since = time.Time{}
+	}
+	switch {
+	case !unresolved:
+		s.Kind, s.Refused = Free, false
+	case newest.State == stateClaimed && l.alive(newest):
+		s.Kind = Busy
+		s.Owner = Owner{Process: newest.process(), Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
+	default:
+		s.Kind = InDoubt
+	}
+	return s, nil
+}
+
+// attempt is a record of a history, and when this process first saw it.
+type attempt struct {
+	record
+	seen time.Time
+}
+
+// began is between which moments an attempt began, by this process' clock. It knows
+// more about its own: those of its clock.
+func (a attempt) began() (since, last time.Time) {
+	if a.ours() {
+		return a.At, a.At
+	}
+	since, last = a.At, a.At.Add(clocksApart)
+	if a.seen.Before(since) {
+		since = a.seen
+	}
+	if a.seen.Before(last) {
+		last = a.seen
+	}
+	return since.Add(-clocksApart), last
+}
+
+// alive says whether a claim's owner may still be at work: until this process has seen
+// the claim for a lease. Its date does not count, as it is of another clock, unless it is
+// so far ahead that the clock must be wrong: then it is in doubt, which is as safe.
+func (l *Ledger) alive(a attempt) bool {
+	lease := l.opts.Lease + Spare
+	switch {
+	case a.ours():
+	case l.opts.Exclusive != nil && l.opts.Exclusive():
+		return false
+	case a.At.Sub(a.seen) > lease:
+		return false
+	}
+	return time.Since(a.seen) < lease
+}
