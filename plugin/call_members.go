@@ -75,7 +75,7 @@ func callFields() []*service.ConfigField {
 		return service.NewStringField(name).
 			Description(fmt.Sprintf("The id of %s, 24 characters, for every call. A message for which `call_mapping` gives another is rejected. If the field is empty, `call_mapping` decides.", names)).
 			Default("").
-			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(\"^[^\\\\x00-\\\\x20\\\\x7f]{24}$\") { [ \"`%s` must be an id of exactly 24 characters, without blanks, or empty\" ] }", name))
+			LintRule(fmt.Sprintf("root = if this != \"\" && !this.re_match(%q) { [ \"`%s` must be an id of exactly 24 characters, without blanks and without / \\\\ %% ? # and commas, or empty\" ] }", happyrobot.IDPattern, name))
 	}
 	return []*service.ConfigField{
 		service.NewBloblangField(cmFieldCallMapping).

@@ -52,10 +52,11 @@ func clientFields() []*service.ConfigField {
 			Description("The label of a `rate_limit` resource that every request waits for. Empty is no limit.").
 			Default(""),
 		service.NewStringMapField(cfFieldHeaders).
-			Description("Headers to send with every request. `Authorization` is always the key. Put values in quotes: Benthos hides them where it shows a config, and does not start with a bare number or `true`.").
+			Description("Headers to send with every request. Refused are those that the client sends itself, or that would change how a request is sent or read: `Authorization`, `Host`, `Content-*`, `Accept-Encoding`, `Idempotency-Key`, `X-Idempotency-Key`, and those of the connection, such as `Transfer-Encoding`. Put values in quotes: Benthos hides them where it shows a config, and does not start with a bare number or `true`.").
 			Secret().
 			Default(map[string]any{}).
-			Advanced(),
+			Advanced().
+			LintRule(headersLint()),
 		service.NewTLSToggledField(cfFieldTLS),
 		service.NewObjectField(cfFieldRetry,
 			service.NewDurationField(cfFieldInitialInterval).
@@ -72,11 +73,21 @@ func clientFields() []*service.ConfigField {
 	}
 }
 
+// headersLint refuses what the client refuses, with its reasons.
+func headersLint() string {
+	var cases strings.Builder
+	for _, refused := range happyrobot.RefusedHeaders() {
+		fmt.Fprintf(&cases, "this.re_match(%q) => \"`headers`: \" + header + %q,\n", refused.Pattern, " must not be set: "+refused.Why)
+	}
+	return "root = if this.type() == \"object\" { this.keys().sort().map_each(header -> match header.lowercase() {\n" + cases.String() + "_ => deleted() }) }"
+}
+
 // clientConfig is what clientFields say. The component that parsed it closes it when no
 // request is made any more.
 type clientConfig struct {
 	options happyrobot.Options
-	limit   *rateLimit // nil for none
+	limit   *rateLimit        // nil for none
+	api     [sha256.Size]byte // the same for components with the same API and key
 	notices []*pause.Notice
 }
 
@@ -91,6 +102,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	}
 	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
 		return c, err
+	}
+	for name, value := range o.Headers {
+		o.Headers[name] = withoutLineEnd(cfFieldHeaders+"."+name, value, res.Logger())
 	}
 	if o.Timeout, err = positiveDuration(conf, cfFieldTimeout); err != nil {
 		return c, err
@@ -112,6 +126,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	}
 	c.reportWaits(res.Logger())
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
+		return c, err
+	}
+	if c.api, err = apiOf(*o, keyFile); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
@@ -251,4 +268,14 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile s
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
 	return pool.(*http.Transport), nil
+}
+
+// apiOf names what the answers of an API depend on: where it is, the key, and headers,
+// which may name an organization.
+func apiOf(o happyrobot.Options, keyFile string) ([sha256.Size]byte, error) {
+	written, err := json.Marshal([]any{strings.TrimRight(o.BaseURL, "/"), o.APIKey, keyFile, o.Headers})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("%s: %w", cfFieldHeaders, err)
+	}
+	return sha256.Sum256(written), nil
 }

@@ -117,9 +117,8 @@ func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
 			return err
 		}
 		for _, id := range *into {
-			// The API takes a list with commas, so one would make two of it.
-			if strings.TrimSpace(id) == "" || strings.Contains(id, ",") {
-				return fmt.Errorf("%s: an id must not be empty and holds no comma", field)
+			if err := happyrobot.ValidateOpaqueID(id); err != nil {
+				return fmt.Errorf("%s: %w", field, err)
 			}
 		}
 	}

@@ -161,13 +161,14 @@ func (o *dialOutput) Connect(context.Context) error {
 // an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
 	fates, undecided := o.engine.dial(ctx, batch)
-	if o.failures == nil {
-		return o.returnFailures(ctx, batch, fates)
-	}
 	if undecided != nil {
 		// The stream stops. The whole batch is delivered again, and whoever was
-		// called is then a duplicate: one record each, later.
+		// called is then a duplicate: one record each, later. No error is for one
+		// message: Benthos could take it for another's, and acknowledge this one.
 		return undecided
+	}
+	if o.failures == nil {
+		return o.returnFailures(ctx, batch, fates)
 	}
 	var receipts, failures service.MessageBatch
 	for i, f := range fates {
@@ -192,22 +193,19 @@ func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures servic
 // returnFailures is WriteBatch without an output for failures: each message has an
 // error of its own.
 func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBatch, fates []fate) error {
-	errs := make([]error, len(fates)) // undecided messages carry one, too
+	errs := make([]error, len(fates))
 	var receipts service.MessageBatch
-	var origin []int
 	for i, f := range fates {
 		errs[i] = f.Err
 		switch {
 		case f.Err != nil:
 			setDialMeta(batch[i], f)
 		case o.receipts != nil:
-			receipts, origin = append(receipts, receiptOf(batch[i], f)), append(origin, i)
+			receipts = append(receipts, receiptOf(batch[i], f))
 		}
 	}
 	if err := o.receipts.write(ctx, receipts); err != nil {
-		for _, i := range origin {
-			errs[i] = err // delivered again, it is a duplicate, and gets its receipt
-		}
+		return err // of the whole batch: delivered again, it has duplicates, which get their receipts
 	}
 	return batchError(batch, errs)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -54,7 +55,7 @@ func parseDial(raw json.RawMessage) (dialRequest, string) {
 			continue
 		}
 		s, ok := text(m, id.name)
-		if !ok || len(s) != 24 {
+		if !ok || utf8.RuneCountInString(s) != 24 {
 			return r, id.name + " must be an id of 24 characters"
 		}
 		if id.into != nil {

@@ -12,11 +12,9 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -42,7 +40,7 @@ type Options struct {
 	BaseURL   string            // default DefaultBaseURL
 	APIKey    string            // without "Bearer "
 	APIKeys   func() []string   // for a key that changes, in place of APIKey: the one to use, then those it was before, which errors do not show either
-	Headers   map[string]string // sent with every request; Authorization cannot be replaced
+	Headers   map[string]string // sent with every request; see ValidateHeader
 	Transport http.RoundTripper // nil for NewTransport(nil); redirects are never followed
 	Timeout   time.Duration     // of one request, to the end of its reply; default 30s
 	Retry     Retry             // of reads, and of writes that were not processed
@@ -54,6 +52,9 @@ type Options struct {
 	// OnRequest is called after each request, repeated ones included: the operation's
 	// id, the status, 0 for no answer, and the time until the headers of the reply.
 	OnRequest func(op string, status int, took time.Duration)
+	// OnDate is called with the Date header of each answer that has one that can be read.
+	// The request began at sent, and the headers of its answer were there at received.
+	OnDate func(date, sent, received time.Time)
 	// OnRepeat is called when a request begins to be repeated. Of what it returns, failed
 	// is called before the pause of each repetition, and ended once: with nil when the
 	// request was answered, else with the error that it fails with.
@@ -77,8 +78,6 @@ type Client struct {
 	dialReply atomic.Int64 // bytes of the last reply to a dial
 }
 
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-
 // New makes a client. It makes no request. An error names the option that cannot be used,
 // as api_key, base_url or headers, and never its value.
 func New(opts Options) (*Client, error) {
@@ -100,18 +99,8 @@ func New(opts Options) (*Client, error) {
 		return nil, errors.New("base_url: must have no query and no fragment")
 	}
 	for name, value := range opts.Headers {
-		// A header that cannot be sent would fail every request before it leaves,
-		// which looks like an outage.
-		if !headerName.MatchString(name) {
-			return nil, fmt.Errorf("headers: %q is not the name of a header", name)
-		}
-		if strings.ContainsFunc(value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
-			return nil, fmt.Errorf("headers: the value of %s must not contain control characters", name)
-		}
-		switch http.CanonicalHeaderKey(name) {
-		case "Idempotency-Key", "X-Idempotency-Key":
-			// They make net/http repeat a POST of its own accord.
-			return nil, fmt.Errorf("headers: %s must not be set: a dial that carries it may be sent twice", name)
+		if err := ValidateHeader(name, value); err != nil {
+			return nil, fmt.Errorf("headers: %w", err)
 		}
 	}
 	if opts.Timeout <= 0 {
@@ -208,6 +197,11 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	c.observe(r.op, res.StatusCode, began)
+	if c.opts.OnDate != nil {
+		if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+			c.opts.OnDate(date, began, time.Now())
+		}
+	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
 		return nil, replyError(r.op, res, excerpt, c.secretsOf(r))
@@ -326,27 +320,4 @@ func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) erro
 			return fmt.Errorf("%s: %w", r.op, stopped)
 		}
 	}
-}
-
-// idLength is what the API documents of its ids; their alphabet is opaque.
-const idLength = 24
-
-// ValidateID says what is wrong with an object id, without repeating it. An id has 24
-// characters; nothing else is documented of it.
-func ValidateID(id string) error {
-	if n := utf8.RuneCountInString(id); n != idLength {
-		return fmt.Errorf("must be an id of exactly %d characters, not %d", idLength, n)
-	}
-	if strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return errors.New("must be an id without blanks or control characters")
-	}
-	return nil
-}
-
-// callPath is the path of a call or of a part of it.
-func callPath(id, part string) (string, error) {
-	if err := ValidateID(id); err != nil {
-		return "", fmt.Errorf("call id: %w", err)
-	}
-	return "/calls/" + url.PathEscape(id) + part, nil
 }

@@ -126,16 +126,17 @@ func TestPathParametersCannotLeaveTheirSegment(t *testing.T) {
 	a, client := answering(t, reply{body: `{}`})
 	c := client(nil)
 	note := operation(t, "updateNote")
-	_, err := c.Do(t.Context(), note, happyrobot.Arguments{Path: map[string]string{"id": callID, "noteId": "näh&?#;a..b"}, Query: url.Values{"a b": {"c&d"}}})
+	_, err := c.Do(t.Context(), note, happyrobot.Arguments{Path: map[string]string{"id": callID, "noteId": "näh&;a..b"}, Query: url.Values{"a b": {"c&d"}}})
 	require.NoError(t, err)
 	require.Len(t, a.requests, 1)
-	assert.Equal(t, "/api/v1/calls/"+callID+"/notes/n%C3%A4h&%3F%23%3Ba..b", a.requests[0].URL.EscapedPath())
+	assert.Equal(t, "/api/v1/calls/"+callID+"/notes/n%C3%A4h&%3Ba..b", a.requests[0].URL.EscapedPath())
 	assert.Equal(t, "a+b=c%26d", a.requests[0].URL.RawQuery)
 
 	for _, bad := range []map[string]string{
 		{"id": callID}, {"id": callID, "noteId": ""}, {"noteId": "n"}, {"id": "short", "noteId": "n"},
 		{"id": callID, "noteId": ".."}, {"id": callID, "noteId": "."}, {"id": callID, "noteId": "a/b"}, {"id": callID, "noteId": `a\b`},
 		{"id": callID, "noteId": "%2e%2e"}, {"id": callID, "noteId": "a b"}, {"id": callID, "noteId": "a\n"},
+		{"id": callID, "noteId": "a?b"}, {"id": callID, "noteId": "a#b"}, {"id": callID, "noteId": "a,b"},
 		{"id": "../../dial/outbound/1234", "noteId": "n"}, {"id": callID, "noteId": "dial"}, {"id": callID, "noteId": "n", "other": "x"},
 	} {
 		_, err := c.Do(t.Context(), note, happyrobot.Arguments{Path: bad})

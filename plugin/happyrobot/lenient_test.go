@@ -41,3 +41,20 @@ func TestAReplyThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 	assert.True(t, (&Error{Op: "listCalls", Status: 200, Err: errShape}).Class().Repeatable())
 	assert.Contains(t, e.Error(), "larger")
 }
+
+// What the client sends itself, what net/http would drop in silence, and what changes how
+// a request is sent or its reply read.
+func TestHeadersThatAreNotTheUsersAreRefusedAtStart(t *testing.T) {
+	for _, name := range []string{
+		"authorization", "Host", "CONTENT-TYPE", "content-length", "Content-Encoding", "accept-encoding", "Idempotency-Key", "X-IDEMPOTENCY-KEY",
+		"Connection", "transfer-encoding", "Trailer", "TE", "Upgrade", "expect",
+	} {
+		_, err := New(Options{APIKey: "k", Headers: map[string]string{name: "pw-secret"}})
+		require.ErrorContains(t, err, "headers: "+name+" must not be set: ")
+		assert.NotContains(t, err.Error(), "pw-secret")
+	}
+	for _, name := range []string{"User-Agent", "x-organization-id", "x-content", "Accept-Language", "X-Host", "hostname"} {
+		_, err := New(Options{APIKey: "k", Headers: map[string]string{name: "v"}})
+		require.NoError(t, err, name)
+	}
+}

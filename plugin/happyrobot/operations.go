@@ -116,9 +116,8 @@ func (o Operation) PathParameters() []string {
 	return names
 }
 
-// expand fills the parameters into the path. A parameter called id is an object
-// id. Others, such as noteId, have no documented form, so whatever a server
-// could take for more than one segment is refused, not only escaped.
+// expand fills the parameters into the path. What a server could take for more than one
+// segment is refused, not only escaped.
 func (o Operation) expand(values map[string]string) (string, error) {
 	names := o.PathParameters()
 	for given := range values {
@@ -132,15 +131,12 @@ func (o Operation) expand(values map[string]string) (string, error) {
 		if value == "" {
 			return "", &FieldError{"path." + name, "is missing"}
 		}
+		validate := ValidateOpaqueID // noteId and others have no documented form
 		if name == "id" {
-			if err := ValidateID(value); err != nil {
-				return "", &FieldError{"path." + name, err.Error()}
-			}
+			validate = ValidateID
 		}
-		if strings.Trim(value, ".") == "" || strings.ContainsFunc(value, func(r rune) bool {
-			return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\%`, r)
-		}) {
-			return "", &FieldError{"path." + name, "must be one segment of a path, without blanks, slashes and percent signs"}
+		if err := validate(value); err != nil {
+			return "", &FieldError{"path." + name, err.Error()}
 		}
 		path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
 	}

