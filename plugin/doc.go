@@ -31,6 +31,7 @@
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
 //	description.go       prose of docs/src, with the tables of words; answers_table.go, what the API's answers mean
+//	stop.go              waits that end early when the process stops
 //	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:
