@@ -61,7 +61,7 @@ func (c *Client) checkBase(ctx context.Context, of *Error) error {
 		return b.wrong // nil, or ctx has ended
 	}
 	switch c := e.Class(); {
-	case e.Status == http.StatusUnauthorized, e.Status == http.StatusPaymentRequired, e.Status == http.StatusForbidden:
+	case e.keyRefused():
 		return b.wrong // which is a wrong setup, too, and says what of
 	case !e.success() && (c == ClassUnknown || c == ClassThrottled || c == ClassSlow || c == ClassOutage):
 		return b.wrong // it could not be asked

@@ -165,6 +165,17 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.meaning().read == ClassNotFound
 }
 
+// IsNotLetIn reports whether the API refused the key, the account or what the key may do,
+// or only named another address: whatever was asked was not looked at.
+func IsNotLetIn(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status >= 300 && e.Status <= 399 || e.keyRefused())
+}
+
+func (e *Error) keyRefused() bool {
+	return e.Status >= http.StatusUnauthorized && e.Status <= http.StatusForbidden
+}
+
 // IsUnreadable reports whether an error says that the API answered with a 2xx that
 // cannot be used: no JSON, cut short, too large or about another call. A dial or a
 // change that was answered so may have been processed: its class is ClassUnknown.

@@ -115,6 +115,7 @@ func TestWhatIsDoneFollowsFromTheClass(t *testing.T) {
 		"a read is not readable":   {func(e *Error) bool { return IsUnreadable(e) }, aRead, statusesOf(statuses{200, 299})},
 		"a change is not readable": {func(e *Error) bool { return IsUnreadable(e) }, aChange, statusesOf(statuses{200, 299})},
 		"a read is not found":      {func(e *Error) bool { return IsNotFound(e) }, aRead, []int{404}},
+		"nobody is let in":         {func(e *Error) bool { return IsNotLetIn(e) }, theList, statusesOf(statuses{300, 399}, statuses{401, 403})},
 		"a dial is not found":      {func(e *Error) bool { return IsNotFound(e) }, aDial, []int{404}},
 	} {
 		for status := -1; status <= 600; status++ {

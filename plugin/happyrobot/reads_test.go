@@ -128,7 +128,9 @@ func TestAReadThatIsCutOffIsRepeatedForHours(t *testing.T) {
 		for _, body := range []string{"<html>", aCall[:20], ""} {
 			a, client := answering(t, reply{body: body})
 			time.AfterFunc(3*time.Hour, func() { a.replies = []reply{{body: aCall}} })
-			slowly := func(o *happyrobot.Options) { o.Retry.InitialInterval, o.Retry.MaxInterval = time.Second, 30*time.Second }
+			slowly := func(o *happyrobot.Options) {
+				o.Retry.InitialInterval, o.Retry.MaxInterval = time.Second, 30*time.Second
+			}
 			_, err := client(slowly).GetCall(t.Context(), callID)
 			require.NoError(t, err)
 
