@@ -78,6 +78,7 @@ type dialEngine struct {
 	calls    callBuilder
 	dialer   *dialer.Dialer
 	pauses   *pauses
+	clock    *clockReport
 	log      *service.Logger
 	outcomes *service.MetricCounter
 }
@@ -90,9 +91,13 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 		return nil, err
 	}
 	client.options.OmitRaw = !tells
+	shared := sharedLists(client)
+	clock := newClockReport(res, &shared.Clock)
+	client.options.OnDate = clock.sawDate
 	e := &dialEngine{
 		client:   client,
 		pauses:   newPauses(res),
+		clock:    clock,
 		log:      res.Logger(),
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),
 	}
@@ -108,6 +113,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	}
 	opts.Notice = func(why dialer.Cause) *pause.Notice { return e.pauses.notice(string(why)) }
 	opts.LookUps = e.pauses.lookUps
+	opts.Shared, opts.OnClock = shared, clock.report
 	if client.limit != nil {
 		client.limit.reportTo(e.pauses.notice(words.CauseRateLimited))
 	}
@@ -140,6 +146,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 // close ends what reports pauses and trouble with the API. No dial may run any more.
 func (e *dialEngine) close() {
 	e.pauses.close()
+	e.clock.close()
 	e.client.close()
 }
 

@@ -2,9 +2,11 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -15,8 +17,21 @@ import (
 // API is expected to hand it back as metadata.custom.dial_ref.
 const refMember = "dial_ref"
 
-// listPage is the most calls in a page of the list that the API gives.
-const listPage = 500
+// listPage is how many calls of the list are asked for at a time. The API documents that
+// it gives 2000 by default, and less than 2000: what both allow for, with some room.
+const listPage = 1000
+
+// lists holds what the dials of this process share for each API and key, for as long as
+// it lives: streams come and go.
+var lists sync.Map
+
+func sharedLists(c clientConfig) *dialer.Shared {
+	shared, _ := lists.LoadOrStore(c.api, &dialer.Shared{})
+	return shared.(*dialer.Shared)
+}
+
+// newestCalls is among how many of the newest calls one is looked for whose time can be read.
+const newestCalls = 10
 
 // newCall names a call after its dedupe key, or after its contents if that is empty, and
 // marks it with the reference, which only a salt tells from the name in the ledger. The
@@ -54,7 +69,7 @@ func (a dialAPI) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Plac
 	placed := make([]dialer.PlacedCall, len(created))
 	for i := range created {
 		c := &created[i]
-		placed[i] = dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
+		placed[i] = placedCall(c.ID, c.Metadata, c.Created, c.Raw)
 	}
 	return placed, nil
 }
@@ -65,10 +80,25 @@ func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2
 	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: since, Sort: "asc", Limit: listPage, Once: once}
 	return func(yield func(dialer.PlacedCall, error) bool) {
 		for c, err := range a.reads.ListCalls(ctx, query) {
-			placed := dialer.PlacedCall{ID: c.ID, Ref: c.Metadata.CustomText(refMember), Number: c.Metadata.To, Created: c.Created, Raw: c.Raw}
-			if !yield(placed, err) {
+			if !yield(placedCall(c.ID, c.Metadata, c.Created, c.Raw), err) {
 				return
 			}
 		}
 	}
+}
+
+// Newest implements dialer.API.
+func (a dialAPI) Newest(ctx context.Context, once bool) (time.Time, error) {
+	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, Sort: "desc", Limit: newestCalls, Once: once}
+	seen := 0
+	for c, err := range a.reads.ListCalls(ctx, query) {
+		if seen++; err != nil || !c.Created.IsZero() || seen == newestCalls {
+			return c.Created, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+func placedCall(id string, m happyrobot.CallMetadata, created time.Time, raw json.RawMessage) dialer.PlacedCall {
+	return dialer.PlacedCall{ID: id, Ref: m.CustomText(refMember), Number: m.To, Created: created, Raw: raw}
 }

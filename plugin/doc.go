@@ -5,7 +5,8 @@
 // Components, each in a file of its own:
 //
 //	output_dial.go       place the call in each message
-//	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer
+//	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer,
+//	                     dial_clock.go how its clock is reported
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
@@ -30,6 +31,7 @@
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
 //	description.go       prose of docs/src, with the tables of words; answers_table.go, what the API's answers mean
+//	stop.go              waits that end early when the process stops
 //	metrics.go           counters that are there from the start
 //
 // Engines and what they stand on. None of them knows Benthos:

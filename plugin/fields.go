@@ -86,7 +86,8 @@ func headersLint() string {
 // request is made any more.
 type clientConfig struct {
 	options happyrobot.Options
-	limit   *rateLimit // nil for none
+	limit   *rateLimit        // nil for none
+	api     [sha256.Size]byte // the same for components with the same API and key
 	notices []*pause.Notice
 }
 
@@ -125,6 +126,9 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c cli
 	}
 	c.reportWaits(res.Logger())
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
+		return c, err
+	}
+	if c.api, err = apiOf(*o, keyFile); err != nil {
 		return c, err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
@@ -264,4 +268,14 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile s
 	}
 	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
 	return pool.(*http.Transport), nil
+}
+
+// apiOf names what the answers of an API depend on: where it is, the key, and headers,
+// which may name an organization.
+func apiOf(o happyrobot.Options, keyFile string) ([sha256.Size]byte, error) {
+	written, err := json.Marshal([]any{strings.TrimRight(o.BaseURL, "/"), o.APIKey, keyFile, o.Headers})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("%s: %w", cfFieldHeaders, err)
+	}
+	return sha256.Sum256(written), nil
 }

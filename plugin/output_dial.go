@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 const ( // od: output dial
@@ -109,7 +111,7 @@ func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 	if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
 		return nil, policy, 0, err
 	}
-	o := &dialOutput{}
+	o := &dialOutput{stop: pause.OfOutput(res.Path())}
 	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
 		return nil, policy, 0, err
 	}
@@ -149,6 +151,7 @@ func dialBatchPolicy(conf *service.ParsedConfig) (service.BatchPolicy, error) {
 type dialOutput struct {
 	engine             *dialEngine
 	receipts, failures *childOutput // nil for none
+	stop               *pause.Stop
 }
 
 // Connect starts the child outputs. The API is met with the first batch.
@@ -160,7 +163,7 @@ func (o *dialOutput) Connect(context.Context) error {
 // failed message whose record is written counts as delivered: what Benthos makes of
 // an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	fates, undecided := o.engine.dial(ctx, batch)
+	fates, undecided := o.dial(ctx, batch)
 	if undecided != nil {
 		// The stream stops. The whole batch is delivered again, and whoever was
 		// called is then a duplicate: one record each, later. No error is for one
@@ -182,9 +185,17 @@ func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch)
 	return o.writeRecords(ctx, receipts, failures)
 }
 
+func (o *dialOutput) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
+	return o.engine.dial(ctx, batch)
+}
+
 // writeRecords writes side by side: while one output is down the other has its
 // records all the same. An error fails the whole batch.
 func (o *dialOutput) writeRecords(ctx context.Context, receipts, failures service.MessageBatch) error {
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
 	written := make(chan error, 1)
 	go func() { written <- o.receipts.write(ctx, receipts) }()
 	return errors.Join(o.failures.write(ctx, failures), <-written)
@@ -204,6 +215,8 @@ func (o *dialOutput) returnFailures(ctx context.Context, batch service.MessageBa
 			receipts = append(receipts, receiptOf(batch[i], f))
 		}
 	}
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
 	if err := o.receipts.write(ctx, receipts); err != nil {
 		return err // of the whole batch: delivered again, it has duplicates, which get their receipts
 	}

@@ -24,9 +24,9 @@ type pauses struct {
 	mu      sync.Mutex
 	notices map[string]*pause.Notice
 	lookUps *pause.Notice
-	where   map[string]string             // what is waited for, by cause, such as a URL
+	where   map[string]string              // what is waited for, by cause, such as a URL
 	waiting func(cause string) (calls int) // nil before the first dial
-	records map[string]func() int         // records that wait to be written, by cause
+	records map[string]func() int          // records that wait to be written, by cause
 }
 
 // pausedSeries counts the notices in trouble of all components with the same series:

@@ -99,7 +99,10 @@ func (d *doors) onConfig(conf *service.ParsedConfig) error {
 	if err := d.checkCaches(conf); err != nil {
 		return err
 	}
-	return d.check(conf)
+	if err := d.check(conf); err != nil {
+		return err
+	}
+	return stopEarly(conf)
 }
 
 // check refuses a config that shows to others what they must not see.

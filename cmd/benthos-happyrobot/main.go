@@ -13,7 +13,6 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
 
-	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/kafka"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/redis"

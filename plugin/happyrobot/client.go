@@ -52,6 +52,9 @@ type Options struct {
 	// OnRequest is called after each request, repeated ones included: the operation's
 	// id, the status, 0 for no answer, and the time until the headers of the reply.
 	OnRequest func(op string, status int, took time.Duration)
+	// OnDate is called with the Date header of each answer that has one that can be read.
+	// The request began at sent, and the headers of its answer were there at received.
+	OnDate func(date, sent, received time.Time)
 	// OnRepeat is called when a request begins to be repeated. Of what it returns, failed
 	// is called before the pause of each repetition, and ended once: with nil when the
 	// request was answered, else with the error that it fails with.
@@ -192,6 +195,11 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	c.observe(r.op, res.StatusCode, began)
+	if c.opts.OnDate != nil {
+		if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+			c.opts.OnDate(date, began, time.Now())
+		}
+	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
 		return nil, replyError(r.op, res, excerpt, c.secretsOf(r))

@@ -9,7 +9,8 @@
 //	client.go       a client, one request, repeating
 //	class.go        what an answer means; errors.go: an answer that is no success
 //	outbound.go     a call to place; encode.go: as JSON; dial.go: placing; body.go: once
-//	calls.go        reading and listing calls; status.go: their statuses
+//	calls.go        reading and listing calls; page_size.go: how many at a time
+//	status.go       their statuses
 //	transcripts.go  what was said, recordings, logs; speech.go: who said it
 //	events.go       webhooks
 //	operations.go   every operation by name; do.go: calling one

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,9 +24,6 @@ import (
 
 // ledgerPrefix is that of resources/redis.yaml.
 const ledgerPrefix = "happyrobot:ledger:"
-
-// clockSkew is how long the ledger waits for a dead owner on top of its lease.
-const clockSkew = time.Minute
 
 // onEachBroker runs a test of replicas on fakes and on real services.
 func onEachBroker(t *testing.T, test func(t *testing.T, broker string, shared *sharedLedger)) {
@@ -58,40 +54,6 @@ func openShared(t *testing.T, url string, ours bool) *sharedLedger {
 	l := &sharedLedger{url: url, client: redis.NewClient(opts), ours: ours}
 	t.Cleanup(func() { l.client.Close() })
 	return l
-}
-
-// backdate swaps a record for one that is a minute older, unless it has changed.
-var backdate = redis.NewScript(`
-if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "KEEPTTL") end
-return 1`)
-
-// skipSkew spares a test the minute that is allowed for the clocks of two
-// machines, which are one here. The leases themselves still hold.
-func (l *sharedLedger) skipSkew(t *testing.T) {
-	t.Helper()
-	keys, err := l.client.Keys(t.Context(), ledgerPrefix+"*").Result()
-	require.NoError(t, err)
-	for _, key := range keys {
-		if strings.HasSuffix(key, "happyrobot_cache_data") {
-			continue // the cache's own: it names the contents
-		}
-		stored, err := l.client.Get(t.Context(), key).Result()
-		if err == redis.Nil { //nolint:errorlint // as its documentation has it
-			continue // released since
-		}
-		require.NoError(t, err)
-		var record map[string]any
-		require.NoError(t, json.Unmarshal([]byte(stored), &record))
-		if record["state"] != "claimed" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339Nano, record["at"].(string))
-		require.NoError(t, err)
-		record["at"] = at.Add(-clockSkew)
-		older, err := json.Marshal(record)
-		require.NoError(t, err)
-		require.NoError(t, backdate.Run(t.Context(), l.client, []string{key}, stored, older).Err())
-	}
 }
 
 // replicas are processes with one consumer group and one ledger.
@@ -209,9 +171,6 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 			if !shared.ours && round >= rounds/2 {
 				services.Restart(t, []string{"kafka", "redis"}[round%2])
 			}
-		}
-		if shared.ours {
-			shared.skipSkew(t)
 		}
 		s.awaitAll(t, 4*time.Minute)
 		for _, one := range r.alive {

@@ -55,6 +55,7 @@ type output struct {
 	health    *health
 	connector *connector
 	heldUp    *pause.Notice // writes that wait for the cluster
+	stop      *pause.Stop
 
 	mu     sync.Mutex
 	client *kgo.Client // nil before Connect, and after Close
@@ -64,7 +65,7 @@ type output struct {
 }
 
 func newOutput(conf *service.ParsedConfig, res *service.Resources) (*output, error) {
-	o := &output{log: res.Logger(), health: newHealth(res.Logger())}
+	o := &output{log: res.Logger(), health: newHealth(res.Logger()), stop: pause.OfOutput(res.Path())}
 	var err error
 	if o.conn, err = connectionFromParsed(conf); err != nil {
 		return nil, err
@@ -102,7 +103,12 @@ func (o *output) Connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return o.connector.connect(ctx, client)
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
+	if err = o.connector.connect(ctx, client); err != nil && o.stop.Begun() {
+		return nil // what waits for the connection is given back by WriteBatch
+	}
+	return err
 }
 
 func (o *output) open() (*kgo.Client, error) {
@@ -166,6 +172,8 @@ func (o *output) WriteBatch(ctx context.Context, batch service.MessageBatch) err
 		}
 		w.left = append(w.left, entry{record: record, index: i})
 	}
+	ctx, cancel := o.stop.Bound(ctx)
+	defer cancel()
 	if err := w.all(ctx); err != nil {
 		return err
 	}

@@ -28,6 +28,10 @@ type API interface {
 	// ends without an error has every call that the API showed when it began: an empty
 	// one says that there is none.
 	List(ctx context.Context, since time.Time, once bool) iter.Seq2[PlacedCall, error]
+
+	// Newest says when the newest call was created, by the API's clock; zero if there is
+	// none, or none whose time can be read. once is as List's.
+	Newest(ctx context.Context, once bool) (time.Time, error)
 }
 
 // PlacedCall is a call that the API has, as a reply or a list shows it. Members that

@@ -111,9 +111,9 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 // settle, for a trouble that is not theirs. Any other answer but a list proves nothing: a
 // limit, say, may be met by a list and not by the calls before it.
 func (r *run) mayBeListed(ctx context.Context, jobs []*job, since time.Time) bool {
-	hits, began, err := r.listed(ctx, jobs, since, true)
+	hits, l, err := r.listed(ctx, jobs, since, true)
 	if err != nil {
-		return began || happyrobot.ClassOf(err) != happyrobot.ClassSetup
+		return l.partly || happyrobot.ClassOf(err) != happyrobot.ClassSetup
 	}
 	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
 }

@@ -35,6 +35,9 @@ type Options struct {
 	// calls that could not be sent by then are rejected.
 	InitialInterval, MaxInterval, MaxElapsedTime time.Duration
 
+	// Shared is what all dialers of the API and key have in common; nil is nothing.
+	Shared *Shared
+
 	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
 	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
 	Guards []Guard                     // asked in this order; nil allows every call
@@ -47,8 +50,9 @@ type Options struct {
 	Notice  func(Cause) *pause.Notice
 	LookUps *pause.Notice
 
-	OnEchoMissing    func() // once: a reply did not carry our reference
-	OnPartialRefusal func() // once: a refused request had created calls all the same
+	OnEchoMissing    func()                   // once: a reply did not carry our reference
+	OnClock          func(skew time.Duration) // after each dial: the API's clock less ours
+	OnPartialRefusal func()                   // once: a refused request had created calls all the same
 }
 
 func (o *Options) notice(c Cause) *pause.Notice {
@@ -64,6 +68,7 @@ type Dialer struct {
 	ledger *ledger.Ledger
 	opts   Options
 	gate   *gate
+	shared *Shared
 	brake  *brake
 
 	permits *permits // nil: calls need none
@@ -77,7 +82,10 @@ type Dialer struct {
 
 // New makes a dialer.
 func New(api API, l *ledger.Ledger, opts Options) *Dialer {
-	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts)}
+	if opts.Shared == nil {
+		opts.Shared = &Shared{}
+	}
+	d := &Dialer{api: api, ledger: l, opts: opts, gate: newGate(opts), brake: newBrake(opts), shared: opts.Shared}
 	if opts.Calls != nil {
 		d.permits = &permits{limit: *opts.Calls}
 	}

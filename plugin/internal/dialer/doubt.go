@@ -37,7 +37,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	if err != nil {
 		return nil, err
 	}
-	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() })
+	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() && !j.conflicts(j.doubt) })
 	for _, j := range refused {
 		j.ruleOut(j.doubt.Attempt, j.doubt.Sent-1)
 	}

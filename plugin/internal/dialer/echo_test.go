@@ -68,7 +68,9 @@ func TestAnOldCallToTheSameNumberStandsInNobodysWay(t *testing.T) {
 		api, one := &fakeAPI{}, lead(t, 1)
 		api.create([]*Call{&one}, answer{dropsEcho: true})
 		api.placed[0].ref = "somebody else's"
-		time.Sleep(lookBack + time.Second)
+		time.Sleep(lookBack + 2*settle)
+		other := lead(t, 2) // a newer one, which shows how late it is at the API
+		api.create([]*Call{&other}, answer{})
 		api.onPost = first(answer{creates: none, err: lost})
 		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), one)))
 		assertOneCallEach(t, api, []Call{one})

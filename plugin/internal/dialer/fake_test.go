@@ -60,6 +60,8 @@ type fakeAPI struct {
 	onList func(n int) error
 
 	listTakes time.Duration
+	clock     func() time.Duration // the API's clock less ours; nil: it is right
+	pages     int                  // requests for lists, of a thousand calls each
 
 	mu     sync.Mutex
 	posts  []post
@@ -95,7 +97,7 @@ func (f *fakeAPI) create(calls []*Call, a answer) (reply []PlacedCall) {
 		if a.creates != nil && !a.creates(c) {
 			continue
 		}
-		call := PlacedCall{ID: fmt.Sprintf("call-%d", len(f.placed)+1), Ref: c.Ref, Number: c.Number, Created: time.Now().Add(-a.clockBehind)}
+		call := PlacedCall{ID: fmt.Sprintf("call-%d", len(f.placed)+1), Ref: c.Ref, Number: c.Number, Created: f.now().Add(-a.clockBehind)}
 		if a.dropsEcho {
 			call.Ref = ""
 		}
@@ -114,6 +116,26 @@ func (f *fakeAPI) create(calls []*Call, a answer) (reply []PlacedCall) {
 	return reply
 }
 
+func (f *fakeAPI) now() time.Time {
+	if f.clock == nil {
+		return time.Now()
+	}
+	return time.Now().Add(f.clock())
+}
+
+// Newest is what the newest call that is listed says of the API's clock.
+func (f *fakeAPI) Newest(context.Context, bool) (newest time.Time, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pages++
+	for _, p := range f.placed {
+		if !p.listed.After(time.Now()) && p.Created.After(newest) {
+			newest = p.Created
+		}
+	}
+	return newest, nil
+}
+
 func (f *fakeAPI) List(ctx context.Context, since time.Time, _ bool) iter.Seq2[PlacedCall, error] {
 	return func(yield func(PlacedCall, error) bool) {
 		f.mu.Lock()
@@ -128,10 +150,17 @@ func (f *fakeAPI) List(ctx context.Context, since time.Time, _ bool) iter.Seq2[P
 			yield(PlacedCall{}, err)
 			return
 		}
+		given := 0
+		defer func() {
+			f.mu.Lock()
+			f.pages += given/1000 + 2 // the last is empty
+			f.mu.Unlock()
+		}()
 		for _, p := range all {
 			if (!p.Created.IsZero() && p.Created.Before(since)) || p.listed.After(time.Now()) {
 				continue
 			}
+			given++
 			if !yield(p.PlacedCall, nil) {
 				return
 			}

@@ -9,9 +9,12 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
-// lookBack is how far before an attempt the list is read: the API's clock
-// need not be ours.
+// lookBack is how far before an attempt the list is read, if the API's clock is right.
 const lookBack = 2 * time.Minute
+
+// lookedAtMost bounds what looks cost before the last one: they go through this many calls
+// a second, on average.
+const lookedAtMost = 2000
 
 // lookUp lists calls again and again, until every job is found or a listing that
 // began at settled or later lacks it. While the API cannot be asked, it waits.
@@ -23,9 +26,10 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 	between := pause.NewGrowing(r.opts.InitialInterval, r.opts.MaxInterval)
 	waiter := r.opts.LookUps.Waiter()
 	defer func() { waiter.Stop() }()
+	// Not drawn at random: those who looked together look together again.
+	wait := r.opts.InitialInterval
 	for {
-		began := time.Now()
-		hits, _, err := r.listed(ctx, jobs, since, false)
+		hits, l, err := r.listed(ctx, jobs, since, false)
 		switch {
 		case err == nil:
 			r.gate.heard()
@@ -33,7 +37,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 			waiter = r.opts.LookUps.Waiter()
 			keep(hits)
 			jobs = without(jobs, hits)
-			if len(jobs) == 0 || !began.Before(settled) {
+			if len(jobs) == 0 || !l.began.Before(settled) {
 				return jobs, ctx.Err()
 			}
 		case ctx.Err() != nil:
@@ -48,12 +52,15 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 			// doubt need not wait for that.
 			r.gate.heard()
 		}
+		next := time.Now().Add(between.Next())
 		if err != nil {
 			waiter.Trouble(err)
-		}
-		next := time.Now().Add(between.Next())
-		if err == nil && next.After(settled) {
-			next = settled
+		} else {
+			next = l.began.Add(max(wait, time.Duration(l.listed)*time.Second/lookedAtMost))
+			wait = 2 * next.Sub(l.began)
+			if next.After(settled) {
+				next = settled
+			}
 		}
 		if err := pause.SleepUntil(ctx, next); err != nil {
 			return jobs, err
@@ -61,53 +68,32 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 	}
 }
 
-// listed goes through the list once; with once, a page that fails is not asked for
-// again. No filter of the API reaches our reference, so it is compared here. With an
-// error, began says whether the list was given in part.
-func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, began bool, err error) {
-	open := make(map[string]*job, len(jobs))
-	numbers := make(map[string][]*job, len(jobs))
+// listed looks for the jobs in a list that begins from now on; with once, a page that
+// fails is not asked for again. With an error, only l.partly says something.
+func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, l *look, err error) {
+	l = &look{from: since.Add(-lookBack - r.shared.Clock.behind(since))}
 	for _, j := range jobs {
-		for _, ref := range j.refs() {
-			open[ref] = j
-		}
-		n := digits(j.call.Number)
-		numbers[n] = append(numbers[n], j)
+		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}
 	if !r.giveUp.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, r.giveUp)
 		defer cancel()
 	}
-	from := since.Add(-lookBack)
-	missing := len(jobs)
-	for call, err := range r.api.List(ctx, from, once) {
-		if err != nil {
-			return nil, began, fmt.Errorf("looking up calls: %w", err)
+	if err := r.shared.list(ctx, r.api, l, once); err != nil {
+		if ctx.Err() != nil {
+			l = &look{partly: true} // the listing may still go on for others
 		}
-		began = true
-		if j := open[call.Ref]; j != nil {
-			found := call // not the loop's: that would put each listed call on the heap
-			if j.shown = true; found.named() {
-				hits = append(hits, hit{j, &found})
-				for _, ref := range j.refs() {
-					delete(open, ref)
-				}
-				missing--
-			}
-			if missing == 0 {
-				break
-			}
-		}
-		if call.Ref == "" && (call.Created.IsZero() || !call.Created.Before(from)) {
-			// Perhaps ours without its reference, perhaps somebody else's: from now on a
-			// call to this number cannot be ruled out.
-			for _, j := range numbers[digits(call.Number)] {
-				j.unmarked = true
-			}
+		return nil, l, fmt.Errorf("looking up calls: %w", err)
+	}
+	for i, j := range jobs {
+		one := &l.calls[i]
+		j.shown = j.shown || one.shown || one.found != nil
+		if j.unmarked = j.unmarked || one.unmarked; one.found != nil {
+			hits = append(hits, hit{j, one.found})
 		}
 	}
-	return hits, began, nil
+	return hits, l, nil
 }
 
 func without(jobs []*job, hits []hit) []*job {

@@ -214,3 +214,57 @@ func TestCallsThatCannotBeSentInTimeAreGivenUp(t *testing.T) {
 		assertOneCallEach(t, api, calls)
 	})
 }
+
+// The key of a call that may have been placed is used for other contents: once the call is
+// found its id is told, and until then nothing is placed.
+func TestAConflictWithACallInDoubtIsLookedUp(t *testing.T) {
+	for _, created := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			api, mem, one := &fakeAPI{}, ledger.NewMemory(), lead(t, 1)
+			claimAndDie(t, mem, one)
+			if created {
+				api.create([]*Call{&one}, answer{})
+			}
+			other := one
+			other.Fingerprint = "other"
+			r := dial(t, open(t, api, mem, redial), other)[0]
+			assert.Equal(t, Conflict, r.Outcome)
+			assert.Equal(t, ReasonConflict, r.Reason)
+			assert.Empty(t, api.requests())
+			if !created {
+				assert.Empty(t, r.CallID)
+				assert.ErrorContains(t, r.Err, "which may have been placed and was not found")
+				return
+			}
+			assert.Equal(t, "call-1", r.CallID)
+			r = dial(t, open(t, api, mem), one)[0]
+			assert.Equal(t, Result{Outcome: Duplicate, CallID: "call-1"}, r, "it is recorded with its own contents")
+		})
+	}
+}
+
+// While the API takes nothing, a message that is delivered again is what the ledger knows.
+func TestACallThatIsOutOfTimeIsAskedForInTheLedger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 5)
+		dial(t, open(t, api, mem), calls[:2]...)
+		claimAndDie(t, mem, calls[2])
+		api.onPost = first(answer{creates: none, err: lost})
+		stopped, stop := context.WithTimeout(t.Context(), time.Second)
+		_, err := open(t, &fakeAPI{onPost: api.onPost}, mem).Dial(stopped, calls[3:4])
+		stop()
+		require.Error(t, err, "held in the ledger, undecided here")
+
+		calls[1].Fingerprint = "other"
+		closed := &fakeAPI{onPost: func(int, []*Call) answer { return answer{creates: none, err: status(401)} }}
+		d := open(t, closed, mem, func(o *Options) { o.MaxElapsedTime = time.Minute })
+		d.gate.close(turn{}, setupWrong, time.Hour, status(401))
+		results := dial(t, d, calls...)
+		assert.Equal(t, []Outcome{Duplicate, Conflict, Held, Held, Rejected}, outcomes(results))
+		assert.Equal(t, []string{"", ReasonConflict, ReasonClaimedElsewhere, ReasonNotLookedUp, ReasonGaveUp},
+			[]string{results[0].Reason, results[1].Reason, results[2].Reason, results[3].Reason, results[4].Reason})
+		assert.Equal(t, "call-1", results[0].CallID)
+		assert.Equal(t, "call-2", results[1].CallID)
+		assert.Empty(t, closed.requests())
+	})
+}

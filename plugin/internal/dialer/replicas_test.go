@@ -242,10 +242,18 @@ func underFire(t *testing.T, seed uint64, onUnknown OnUnknown) {
 // replicasDecide gives the leads to a replica on each of the stores, which are one.
 func replicasDecide(t *testing.T, seed uint64, api API, calls []Call, change func(*Options), stores ...store.Store) [][]Result {
 	decided := make([][]Result, len(stores))
+	shared := &Shared{}
 	var wg sync.WaitGroup
 	for i, mem := range stores {
 		own := rand.New(rand.NewPCG(seed, uint64(i)+1))
-		wg.Go(func() { decided[i] = insist(t, own, api, mem, calls, change) })
+		inProcess := func(o *Options) {
+			if i < 2 { // components of one process, and the third of another
+				o.Shared = shared
+			}
+		}
+		wg.Go(func() {
+			decided[i] = insist(t, own, api, mem, calls, func(o *Options) { change(o); inProcess(o) })
+		})
 	}
 	wg.Wait()
 	return decided
@@ -264,6 +272,8 @@ func assertNeverTwice(t *testing.T, api *fakeAPI, calls []Call, decided [][]Resu
 			case r.Outcome == Accepted, r.Outcome == Duplicate:
 				assert.Equal(t, []string{r.CallID}, api.idsOf(c), "lead %d: what is acknowledged was called", i)
 			case slices.Contains(also, r.Outcome):
+			case slices.Contains(api.idsOf(c), ""):
+				assert.Equal(t, Held, r.Outcome, "lead %d: it was called, and has no id", i)
 			default:
 				assert.Equal(t, Held, r.Outcome)
 				assert.Equal(t, Hold, onUnknown, "lead %d: the list settles all", i)

@@ -92,12 +92,14 @@ func smaller(jobs []*job) [][]*job {
 func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (e evidence, err error) {
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), began.Add(r.opts.Timeout))
 	defer cancel()
+	sent := time.Now()
 	reply, err := r.api.Place(ctx, callsOf(jobs))
 	ended := time.Now()
 	e = evidence{
 		action: actionOn(happyrobot.ClassOf(err)), reply: reply, status: http.StatusOK,
 		began: began, ended: ended, settled: ended.Add(r.settle(jobs)),
 	}
+	r.readClock(jobs, reply, sent, ended)
 	var asked time.Duration
 	var failed *happyrobot.Error
 	if errors.As(err, &failed) {
@@ -112,6 +114,22 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 		r.opts.OnEchoMissing()
 	}
 	return e, err
+}
+
+// readClock takes the time at which the calls of a reply were created.
+func (r *run) readClock(jobs []*job, reply []PlacedCall, sent, received time.Time) {
+	ours := make(map[string]bool, len(jobs))
+	for _, j := range jobs {
+		ours[j.call.Ref] = true
+	}
+	for i := range reply {
+		if c := &reply[i]; ours[c.Ref] && !c.Created.IsZero() {
+			r.shared.Clock.sawCreated(c.Created, sent, received)
+		}
+	}
+	if r.opts.OnClock != nil {
+		r.opts.OnClock(r.shared.Clock.Skew())
+	}
 }
 
 // tookCallsSince says whether the API took calls at a time or later.

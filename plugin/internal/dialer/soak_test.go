@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
@@ -89,8 +90,8 @@ func (u *unsteady) Delete(ctx context.Context, key string) error {
 	return u.write(ctx, func() error { return u.Memory.Delete(ctx, key) })
 }
 
-// Three replicas, an unsteady ledger, and an API that also refuses batches of which it
-// has created a part. SOAK_SEEDS makes the run long, SOAK_FIRST says with which seed it
+// Three replicas, two of them in one process, an unsteady ledger, and an API whose clock is
+// off, that now and then gives no ids, and that also refuses batches of which it has created a part. SOAK_SEEDS makes the run long, SOAK_FIRST says with which seed it
 // begins.
 func TestNoLeadIsCalledTwiceOnAnUnsteadyLedger(t *testing.T) {
 	first, seeds := uint64(1), uint64(20)
@@ -114,21 +115,27 @@ func soak(t *testing.T, seed uint64, onUnknown OnUnknown) {
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(seed, 0))
 	api, calls := &fakeAPI{}, leads(t, 12)
+	skew := skews[rng.IntN(len(skews))]
+	api.clock = func() time.Duration { return skew }
 	mem := &unsteady{Memory: ledger.NewMemory(), rng: rand.New(rand.NewPCG(seed, 99))}
 	api.onPost = func(_ int, batch []*Call) answer {
 		mu.Lock()
 		defer mu.Unlock()
+		a := bad(rng)
 		if rng.IntN(3) == 0 {
-			return refusedInPart(rng, len(batch))
+			a = refusedInPart(rng, len(batch))
 		}
-		return bad(rng)
+		a.dropsID = rng.IntN(12) == 0
+		return a
 	}
 	api.onList = func(int) error {
 		mu.Lock()
 		defer mu.Unlock()
-		switch rng.IntN(8) {
+		switch rng.IntN(10) {
 		case 0, 1:
 			return status(503)
+		case 3:
+			return &happyrobot.Error{Op: "listCalls", Status: []int{400, 404, 408, 429}[rng.IntN(4)]}
 		case 2:
 			return lost
 		}

@@ -227,6 +227,7 @@ const (
 	MetricDialOutcomes           = "happyrobot_dial_outcomes"
 	MetricPaused                 = "happyrobot_paused"
 	MetricDialOnHold             = "happyrobot_dial_on_hold"
+	MetricClockSkew              = "happyrobot_clock_skew_seconds"
 	MetricCallLookups            = "happyrobot_call_lookups"
 	MetricRequestOutcomes        = "happyrobot_request_outcomes"
 	MetricCallsEmitted           = "happyrobot_calls_emitted"
@@ -260,6 +261,7 @@ var Metrics = []Metric{
 	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{dial}, MetricPaused, Gauge, []string{"cause"}, "1 while dialing is paused, by cause; there for each cause from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
+	{[]string{dial}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{request}, MetricRequestOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{calls}, MetricCallsEmitted, Counter, []string{"outcome"}, "messages by outcome"},

@@ -1,0 +1,269 @@
+package dialer
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+// Shared is what the dialers of one API and key have in common: its clock, and the
+// listings that look calls up. Listing is dear where many calls are created, so one serves
+// all who look for calls at the time. Safe for concurrent use; the zero Shared is ready.
+type Shared struct {
+	Clock Clock
+
+	mu    sync.Mutex
+	lanes map[laneKey]*lane
+}
+
+// laneKey tells apart looks that must not wait for each other: a look at the last minutes
+// is not kept up by one at a week. And a page that may be asked for once only is not asked
+// for as one that may be repeated.
+type laneKey struct {
+	span int // how far back the look goes, in powers of four
+	once bool
+}
+
+// lane has one listing at a time, for all who waited when it began. So it began late
+// enough for each of them, and goes back far enough. Who comes later waits for the next.
+type lane struct {
+	busy    bool // somebody leads, or was asked to
+	waiting []*look
+	next    time.Time // no listing begins before
+	calls   int       // that the last one went through
+}
+
+// look is what somebody looks for, and then what the list says of it.
+type look struct {
+	calls []sought
+	from  time.Time
+	lead  chan struct{} // closed: it is your turn to list for all
+	done  chan struct{} // closed: the rest is known
+	gone  bool          // nobody waits for it any more
+
+	began  time.Time // the listing did not begin before
+	listed int       // calls that it went through
+	partly bool      // with err: the list was given in part
+	err    error
+}
+
+// sought is a call that somebody looks for, and then what the list says of it.
+type sought struct {
+	refs   []string // that it may have at the API
+	number string   // in digits
+
+	found    *PlacedCall
+	shown    bool // it is listed, without an id
+	unmarked bool // a call to its number, or to none that can be read, is listed without a reference
+}
+
+const (
+	// A listing of many calls is not followed by the next at once: listedAtMost calls a
+	// second is what ten pages a second have. Meanwhile others come to share it.
+	listedAtMost = 10_000
+	// gatherFor is how long a listing waits at least for those whose time has come at the
+	// same moment, as part of that.
+	gatherFor = 10
+)
+
+// list looks for calls in a listing that begins from now on, made with api by whoever's
+// turn it is. With an error of ctx the look is not over, and must not be read.
+func (s *Shared) list(ctx context.Context, api API, l *look, once bool) error {
+	l.lead, l.done = make(chan struct{}), make(chan struct{})
+	key := laneKey{span: spanOf(time.Since(l.from)), once: once}
+	s.mu.Lock()
+	if s.lanes == nil {
+		s.lanes = map[laneKey]*lane{}
+	}
+	at := s.lanes[key]
+	if at == nil {
+		at = &lane{}
+		s.lanes[key] = at
+	}
+	at.waiting = append(at.waiting, l)
+	if !at.busy {
+		at.appoint()
+	}
+	s.mu.Unlock()
+
+	select {
+	case <-l.done:
+		return l.err
+	case <-l.lead:
+		return s.leadFor(ctx, api, at, l, once)
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.gone = true
+	at.leave(l)
+	select {
+	case <-l.lead: // another's turn, then
+		at.appoint()
+	default:
+	}
+	return context.Cause(ctx)
+}
+
+// leadFor lists for all who wait. If the leader has to leave, another one begins anew.
+func (s *Shared) leadFor(ctx context.Context, api API, at *lane, leader *look, once bool) error {
+	s.mu.Lock()
+	wait := max(time.Until(at.next), time.Duration(at.calls)*time.Second/listedAtMost/gatherFor)
+	s.mu.Unlock()
+	err := pause.Sleep(ctx, wait)
+	s.mu.Lock()
+	group := at.waiting
+	at.waiting = nil
+	s.mu.Unlock()
+	var began time.Time
+	var calls int
+	if err == nil {
+		began = time.Now()
+		calls, err = goThrough(ctx, api, group, once)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := ctx.Err() != nil && err != nil
+	for _, l := range group {
+		switch {
+		case !left:
+			l.began, l.listed, l.err = began, calls, err
+			close(l.done)
+		case l != leader && !l.gone:
+			l.forget()
+			at.waiting = append(at.waiting, l)
+		}
+	}
+	if !left && err == nil {
+		at.calls, at.next = calls, began.Add(time.Duration(calls)*time.Second/listedAtMost)
+	}
+	at.appoint()
+	if left {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// appoint gives the lead to the first who waits. The lock is held.
+func (at *lane) appoint() {
+	at.busy = len(at.waiting) > 0
+	if at.busy {
+		close(at.waiting[0].lead)
+	}
+}
+
+// leave takes a look off. In a listing that is under way it stays, for nobody. The lock
+// is held.
+func (at *lane) leave(gone *look) {
+	for i, l := range at.waiting {
+		if l == gone {
+			at.waiting = append(at.waiting[:i:i], at.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// spanOf is about how often a minute is to be multiplied by four to be a span.
+func spanOf(span time.Duration) int { return bits.Len64(uint64(max(span, 0)/time.Minute)) / 2 }
+
+// forget makes a look begin anew.
+func (l *look) forget() {
+	l.partly = false
+	for i := range l.calls {
+		l.calls[i].found, l.calls[i].shown, l.calls[i].unmarked = nil, false, false
+	}
+}
+
+var errNobodyLooks = errors.New("nobody looks for a call")
+
+// goThrough goes through the list once, for all looks. No filter of the API reaches our
+// reference, so it is compared here. Nothing is kept of calls that nobody looks for. It
+// ends when all are found.
+func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls int, err error) {
+	if len(looks) == 0 {
+		return 0, errNobodyLooks
+	}
+	open, from := 0, looks[0].from
+	byRef, byNumber := map[string][]*sought{}, map[string][]*sought{}
+	for _, l := range looks {
+		if l.from.Before(from) {
+			from = l.from
+		}
+		for i := range l.calls {
+			one := &l.calls[i]
+			for _, ref := range one.refs {
+				byRef[ref] = append(byRef[ref], one)
+			}
+			byNumber[one.number] = append(byNumber[one.number], one)
+			open++
+		}
+	}
+	if from, err = since(ctx, api, from, once); err != nil {
+		return 0, err
+	}
+	for call, err := range api.List(ctx, from, once) {
+		if err != nil {
+			return calls, err
+		}
+		calls++
+		if calls == 1 {
+			for _, l := range looks {
+				l.partly = true
+			}
+		}
+		if call.Ref == "" && !call.Created.IsZero() && call.Created.Before(from) {
+			continue // the API is not bound to heed the time
+		}
+		if call.Ref == "" {
+			// Perhaps ours without its reference, perhaps somebody else's: from now on a
+			// call to this number cannot be ruled out, nor any if there is no number.
+			number := digits(call.Number)
+			unmark(byNumber[number])
+			if number == "" {
+				for _, all := range byNumber {
+					unmark(all)
+				}
+			}
+			continue
+		}
+		for _, one := range byRef[call.Ref] {
+			if !call.named() {
+				one.shown = true
+			} else if one.found == nil {
+				found := call // not the loop's: that would put each listed call on the heap
+				one.found = &found
+				open--
+			}
+		}
+		if open == 0 {
+			break
+		}
+	}
+	return calls, nil
+}
+
+// unmark notes that calls cannot be ruled out.
+func unmark(calls []*sought) {
+	for _, one := range calls {
+		one.unmarked = true
+	}
+}
+
+// since is from when on a list has every call that was created after a time of ours. What
+// the API has are times of its own clock. A call that was created since then is no further
+// from the API's newest call than that time is from now, whatever the clock shows. So the
+// list goes back from there, where that is further.
+func since(ctx context.Context, api API, from time.Time, once bool) (time.Time, error) {
+	newest, err := api.Newest(ctx, once)
+	if err != nil || newest.IsZero() {
+		return from, err
+	}
+	if back := newest.Add(-time.Since(from)); back.Before(from) {
+		return back, nil
+	}
+	return from, nil
+}

@@ -1,0 +1,61 @@
+package pause
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// stopWaits is how long a wait may still last when the process stops: what is nearly done
+// gets done.
+const stopWaits = 500 * time.Millisecond
+
+var errStopping = errors.New("the process is stopping")
+
+// A Stop ends waits before the process ends. Benthos stops inputs first and outputs last, and
+// tells an output that waits only when three quarters of `shutdown_timeout` have passed.
+type Stop struct {
+	ctx   context.Context
+	begin context.CancelFunc
+}
+
+// OfOutput is what ends the waits of an output early, which is at a path of a config. Below a
+// `fallback` nothing does: an error there sends messages on to the next output.
+func OfOutput(path []string) *Stop {
+	if slices.Contains(path, "fallback") {
+		return nil
+	}
+	return Process
+}
+
+// NewStop makes a Stop that has not begun.
+func NewStop() *Stop {
+	ctx, begin := context.WithCancel(context.Background())
+	return &Stop{ctx, begin}
+}
+
+// Process is the Stop of this process.
+var Process = NewStop()
+
+// Begin begins to stop. Further calls do nothing.
+func (s *Stop) Begin() { s.begin() }
+
+// Begun reports whether the stop has begun. That of a nil Stop never has.
+func (s *Stop) Begun() bool { return s != nil && s.ctx.Err() != nil }
+
+// Bound is a context for work that may wait: it ends with ctx, or shortly after the stop
+// began. A nil Stop never begins.
+func (s *Stop) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	bound, cancel := context.WithCancelCause(ctx)
+	done := func() { cancel(context.Canceled) }
+	if s == nil {
+		return bound, done
+	}
+	unregister := context.AfterFunc(s.ctx, func() {
+		if Sleep(bound, stopWaits) == nil {
+			cancel(errStopping)
+		}
+	})
+	return bound, func() { unregister(); done() }
+}

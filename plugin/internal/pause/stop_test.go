@@ -1,0 +1,59 @@
+package pause
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAStopEndsWaitsSoonButNotAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := NewStop()
+		ctx, cancel := stop.Bound(t.Context())
+		defer cancel()
+		assert.NoError(t, Sleep(ctx, time.Hour))
+
+		began := time.Now()
+		time.AfterFunc(time.Second, stop.Begin)
+		require.ErrorIs(t, Sleep(ctx, time.Hour), errStopping)
+		assert.Equal(t, time.Second+stopWaits, time.Since(began))
+
+		late, cancelLate := stop.Bound(t.Context())
+		assert.NoError(t, Sleep(late, stopWaits/2), "what begins now may take as long")
+		assert.ErrorIs(t, Sleep(late, time.Hour), errStopping)
+		cancelLate()
+		assert.True(t, Stopping(late))
+
+		var never *Stop
+		other, cancelOther := never.Bound(t.Context())
+		assert.NoError(t, Sleep(other, time.Hour))
+		cancelOther()
+	})
+}
+
+func TestWhatIsFinishedAfterwardsKnowsThatItIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		after, done := Afterwards(ctx, time.Second)
+		defer done()
+		assert.False(t, Stopping(after))
+		cancel()
+		assert.True(t, Stopping(after))
+		assert.NoError(t, after.Err(), "there is a second left")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		assert.Error(t, after.Err())
+	})
+}
+
+// An error of an output below a fallback sends its messages on to the next output, and a
+// stop must not do that.
+func TestNothingBelowAFallbackIsStoppedEarly(t *testing.T) {
+	assert.Nil(t, OfOutput([]string{"root", "output", "fallback", "0", "happyrobot_dial"}))
+	assert.Same(t, Process, OfOutput([]string{"root", "output", "switch", "cases", "0", "output"}))
+	assert.False(t, OfOutput(nil).Begun())
+}

@@ -1,0 +1,99 @@
+package doors
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/tests/program"
+)
+
+// deaf is the address of a server that takes connections and never answers.
+func deaf(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed with the test
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+// Benthos lets an output that waits wait for three quarters of shutdown_timeout. With no
+// request under way, nothing is gained by that.
+func TestAStopWhileWaitingIsQuick(t *testing.T) {
+	program.Long(t, "it starts a process for each thing that is waited for")
+	for name, tt := range map[string]struct {
+		api, ledger, more, receipts string
+		calls                       int
+		says                        string
+	}{
+		"the API is away":               {api: "http://127.0.0.1:1/api/v1", says: "Dialing paused (unanswered)"},
+		"the ledger does not answer":    {ledger: "redis: {url: 'redis://%s'}", says: "Dialing paused (ledger): the ledger does not answer"},
+		"the ledger is away":            {ledger: "redis: {url: 'redis://127.0.0.1:1'}", says: "Dialing paused (ledger)"},
+		"another ledger does not":       {ledger: "postgres: {dsn: 'postgres://u:p@%s/db?sslmode=disable', table: l}", says: "Dialing paused (ledger)"},
+		"a limit of calls":              {more: "call_rate_limit: hourly", calls: 1, says: "now active"},
+		"receipts that are not taken":   {receipts: "redpanda: {seed_brokers: ['%s'], topic: t}", calls: 3, says: "now active"},
+		"a limit of requests, no calls": {more: "rate_limit: none", says: "now active"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sim, broken := program.StartCallsim(t), deaf(t)
+			api := tt.api
+			if api == "" {
+				api = sim.BaseURL()
+			}
+			at := func(text, otherwise string) string {
+				switch {
+				case text == "":
+					return otherwise
+				case strings.Contains(text, "%s"):
+					return fmt.Sprintf(text, broken)
+				}
+				return text
+			}
+			config := write(t, "config.yaml", fmt.Sprintf(`
+http: {enabled: false}
+shutdown_timeout: 60s
+input:
+  generate: {count: 3, batch_size: 3, interval: "", mapping: 'root = {"id": counter(), "phone": "+1202555010%%v".format(counter())}'}
+output:
+  happyrobot_dial:
+    api_key: k
+    base_url: %s
+    ledger: ledger
+    %s
+    dedupe_key: ${! json("id") }
+    default_region: US
+    number_id: 64f0c0de00000000000000c1
+    call_mapping: |
+      root.phone_number = this.phone
+      root.metadata.lead_id = this.id.string()
+    receipts: { %s }
+    failures: { drop: {} }
+cache_resources:
+  - label: ledger
+    %s
+rate_limit_resources:
+  - label: hourly
+    local: {count: 1, interval: 1h}
+  - label: none
+    redis: {url: 'redis://127.0.0.1:1', count: 1, interval: 1h, key: k}
+`, api, tt.more, at(tt.receipts, "drop: {}"), at(tt.ledger, fmt.Sprintf("bbolt: {path: %q}", t.TempDir()+"/l.db"))))
+			process := program.Start(t, os.Environ(), "run", config)
+			require.Eventually(t, func() bool {
+				return strings.Contains(process.Log(), tt.says) && len(sim.CallsByLead(t)) >= tt.calls
+			}, patience, 10*time.Millisecond)
+			began := time.Now()
+			process.Stop(t)
+			took := time.Since(began)
+			t.Logf("stopped after %v", took.Round(10*time.Millisecond))
+			assert.Less(t, took, 10*time.Second) // of 45
+			assert.Equal(t, tt.calls, len(sim.CallsByLead(t)))
+			assert.NotContains(t, process.Log(), "Dialing resumed")
+		})
+	}
+}
