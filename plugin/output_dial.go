@@ -109,6 +109,7 @@ output:
     ledger: ledger
     dedupe_key: ${! this.campaign }/${! this.phone }
     dial_ref_salt: "${HAPPYROBOT_DIAL_REF_SALT}"
+    max_rejects_in_a_row: 100
     default_region: US
     number_id: "${HAPPYROBOT_NUMBER_ID}"
     call_mapping: root.phone_number = this.phone
