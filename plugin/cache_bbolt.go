@@ -22,6 +22,10 @@ const ( // cb: cache bbolt
 	cbFieldDefaultTTL = "default_ttl"
 	cbFieldFileMode   = "file_mode"
 	cbFieldMustExist  = "must_exist"
+
+	cbFieldBackup         = "backup"
+	cbFieldBackupPath     = "path"
+	cbFieldBackupInterval = "interval"
 )
 
 func init() {
@@ -61,7 +65,24 @@ func bboltSpec() *service.ConfigSpec {
 			service.NewBoolField(cbFieldMustExist).
 				Description("Refuse to start when the file does not exist, or has no such bucket, instead of beginning with an empty one. Set it once a ledger is in use: a ledger that was removed, or a volume that is not mounted, then stops the start, and no lead is called a second time.").
 				Default(false),
+			service.NewObjectField(cbFieldBackup,
+				service.NewStringField(cbFieldBackupPath).
+					Description("Where the copy is written, absolute or relative to the working directory, best on another disk. It is readable by its owner only. Its folder must exist. Empty writes none.").
+					Default("").
+					Example("/backup/ledger.db"),
+				service.NewDurationField(cbFieldBackupInterval).
+					Description("The time between two copies, as a duration such as `1h`. The first is written this long after the start.").
+					Default("").
+					Example("1h"),
+			).Description("Write a consistent copy of the file while it is in use, which no other process can do. A copy replaces the one before, and nothing else. A copy that fails is reported in the log, and stops nothing.").
+				LintRule(`root = match {
+  this.path.or("") == "" && this.interval.or("") == "" => []
+  this.path.or("").trim() == "" => [ "`+"`backup` needs `path`: the file to write the copy to"+`" ]
+  this.interval.or("") == "" => [ "`+"`backup` needs `interval`: the time between two copies, such as 1h"+`" ]
+  !this.interval.string().re_match("^([0-9.]+(ns|us|µs|ms|s|m|h))+$") || !this.interval.string().re_match("[1-9]") => [ "`+"`backup.interval` must be a duration longer than zero, such as 1h"+`" ]
+}`),
 		).
+		LintRule(`root = if this.path.or("") != "" && this.backup.path.or("") == this.path { [ "`+"`backup.path` must be another file than `path`"+`" ] }`).
 		Example("A ledger for a single instance",
 			"Every lead is called once, also across crashes and restarts. The ledger decides how long a record is kept, `default_ttl` covers anything else that uses the cache.",
 			`
@@ -81,6 +102,7 @@ cache_resources:
     bbolt:
       path: ./state/ledger.db
       default_ttl: 720h
+      backup: { path: ./backup/ledger.db, interval: 1h }
 `)
 }
 
@@ -90,6 +112,7 @@ type bboltConfig struct {
 	defaultTTL time.Duration // 0 keeps items until they are deleted
 	fileMode   fs.FileMode
 	mustExist  bool
+	backup     boltfile.Backup
 }
 
 func bboltConfigFromParsed(parsed *service.ParsedConfig) (conf bboltConfig, err error) {
@@ -126,8 +149,28 @@ func bboltConfigFromParsed(parsed *service.ParsedConfig) (conf bboltConfig, err 
 		return conf, fmt.Errorf("field %s: %q is not an octal mode that lets the owner read and write, such as \"0600\"", cbFieldFileMode, mode)
 	}
 	conf.fileMode = fs.FileMode(bits)
-	conf.mustExist, err = parsed.FieldBool(cbFieldMustExist)
+	if conf.mustExist, err = parsed.FieldBool(cbFieldMustExist); err != nil {
+		return conf, err
+	}
+	conf.backup, err = backupFromParsed(parsed.Namespace(cbFieldBackup))
 	return conf, err
+}
+
+func backupFromParsed(parsed *service.ParsedConfig) (b boltfile.Backup, err error) {
+	if b.Path, err = parsed.FieldString(cbFieldBackupPath); err != nil {
+		return b, err
+	}
+	interval, err := parsed.FieldString(cbFieldBackupInterval)
+	if err != nil || b.Path == "" && interval == "" {
+		return b, err
+	}
+	if strings.TrimSpace(b.Path) == "" || interval == "" {
+		return b, fmt.Errorf("field %s: needs both %s and %s", cbFieldBackup, cbFieldBackupPath, cbFieldBackupInterval)
+	}
+	if b.Interval, err = time.ParseDuration(interval); err != nil || b.Interval <= 0 {
+		return b, fmt.Errorf("field %s.%s: %q is not a duration longer than zero, such as 1h", cbFieldBackup, cbFieldBackupInterval, interval)
+	}
+	return b, nil
 }
 
 func newBboltFromParsed(parsed *service.ParsedConfig, mgr *service.Resources) (service.Cache, error) {
@@ -150,7 +193,7 @@ type bboltCache struct {
 }
 
 func newBboltCache(conf bboltConfig, log pause.Logger) (*bboltCache, error) {
-	file, err := boltfile.Open(boltfile.Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: log})
+	file, err := boltfile.Open(boltfile.Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Backup: conf.backup, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("field %s: %w", cbFieldPath, err)
 	}

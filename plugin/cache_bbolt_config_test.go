@@ -45,6 +45,13 @@ func TestBboltLintAndParserNameTheField(t *testing.T) {
 		{"a mode without write", `{path: a.db, file_mode: "0444"}`, "`file_mode` must be", "field file_mode: "},
 		{"a mode with too many digits", `{path: a.db, file_mode: "10600"}`, "`file_mode` must be", "field file_mode: "},
 		{"a file that must exist", `{path: a.db, must_exist: true}`, "", "`must_exist` is set"},
+		{"a backup", `{path: a.db, backup: {path: copy/a.db, interval: 1h}}`, "", ""},
+		{"a backup without a path", `{path: a.db, backup: {interval: 1h}}`, "`backup` needs `path`", "field backup: needs both"},
+		{"a backup without an interval", `{path: a.db, backup: {path: b.db}}`, "`backup` needs `interval`", "field backup: needs both"},
+		{"a backup never", `{path: a.db, backup: {path: b.db, interval: 0s}}`, "`backup.interval` must be a duration longer than zero", "field backup.interval: "},
+		{"a backup at a time that is none", `{path: a.db, backup: {path: b.db, interval: daily}}`, "`backup.interval` must be a duration longer than zero", "field backup.interval: "},
+		{"a backup over the file", `{path: a.db, backup: {path: a.db, interval: 1h}}`, "`backup.path` must be another file than `path`", "is the file itself"},
+		{"a backup over the file, written otherwise", `{path: a.db, backup: {path: ./a.db, interval: 1h}}`, "", "is the file itself"},
 		{"an unknown field", `{path: a.db, ttl: 1h}`, "field ttl not recognised", ""},
 	}
 	for _, tc := range cases {

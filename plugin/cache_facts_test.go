@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,6 +259,104 @@ func TestACursorContinuesInACacheThatTookThePlaceOfAnother(t *testing.T) {
 	assert.Equal(t, second[0], <-arrived, "the first is not emitted again")
 	require.Eventually(t, func() bool { return c.size() == 1 }, time.Minute, time.Millisecond, "it is saved there")
 	assert.Contains(t, log.String(), `Cursor replaced: cache \"cursor\" has other contents now.`)
+}
+
+// noMark is what is said of a cache that states nothing, when another takes its place.
+const noMark = `cache \"%s\" does not have the mark that it had. So its contents are others, or it forgets some before their time.`
+
+func TestACursorInACacheOfAnothersIsWatchedToo(t *testing.T) {
+	t.Parallel()
+	srv, c := startSim(t, callsim.Options{Speed: 600}), newStatedCache(nil)
+	arrived := make(chan string, 10)
+	log, _ := c.begin(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddCacheYAML("label: cursor\nstated: {}"))
+		require.NoError(t, b.AddInputYAML(callsYAML(srv.URL, "start_from: 1h")))
+		require.NoError(t, b.AddConsumerFunc(func(_ context.Context, msg *service.Message) error {
+			id, _ := msg.MetaGet("happyrobot_call_id")
+			arrived <- id
+			return nil
+		}))
+	})
+	saved := func() bool {
+		_, err := c.awayCache.Get(t.Context(), "happyrobot_calls/default")
+		return err == nil
+	}
+	told := func() bool { return strings.Contains(log.String(), "Cursor replaced: "+fmt.Sprintf(noMark, "cursor")) }
+	first, err := srv.Sim.Arrive(callsim.Arrival{})
+	require.NoError(t, err)
+	assert.Equal(t, first[0], <-arrived)
+	require.Eventually(t, saved, time.Minute, time.Millisecond)
+	assert.False(t, told())
+
+	c.empty()
+	for !told() { // a mark is looked at once a second
+		calls, err := srv.Sim.Arrive(callsim.Arrival{})
+		require.NoError(t, err)
+		select {
+		case id := <-arrived:
+			assert.Equal(t, calls[0], id, "nothing is emitted again")
+		case <-soon(t).Done():
+			t.Fatal(log)
+		}
+	}
+	require.Eventually(t, saved, time.Minute, time.Millisecond, "it is saved there")
+}
+
+func TestEventsInACacheOfAnothersAreWatchedToo(t *testing.T) {
+	t.Parallel()
+	c := newStatedCache(nil)
+	var arrived atomic.Int32
+	log, _ := c.begin(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddCacheYAML("label: events\nstated: {}"))
+		require.NoError(t, b.AddInputYAML("happyrobot_webhook: {address: 127.0.0.1:0, secret: s, cache: events}"))
+		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error {
+			arrived.Add(1)
+			return nil
+		}))
+	})
+	url := listensAt(t, log)
+	told := func() bool {
+		return strings.Contains(log.String(), "Event-id cache replaced: "+fmt.Sprintf(noMark, "events"))
+	}
+	postEvent(t, url, "a")
+	postEvent(t, url, "a")
+	require.EqualValues(t, 1, arrived.Load())
+	require.False(t, told())
+
+	c.empty()
+	for n := 0; !told(); n++ {
+		postEvent(t, url, fmt.Sprint("b", n))
+		require.NoError(t, soon(t).Err())
+	}
+	before := arrived.Load()
+	postEvent(t, url, "a")
+	assert.Equal(t, before+1, arrived.Load(), "as the warning says")
+}
+
+// listensAt waits until a webhook listens.
+func listensAt(t *testing.T, log *logs) (url string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found := listening.FindStringSubmatch(log.String())
+		if found != nil {
+			url = found[1]
+		}
+		return found != nil
+	}, time.Minute, time.Millisecond)
+	return url
+}
+
+// postEvent sends the end of a call to a webhook with the secret s.
+func postEvent(t *testing.T, url, call string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"type":"end","call":{"id":%q}}`, call)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("x-hook-secret", "s")
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	assert.Equal(t, http.StatusOK, res.StatusCode)
 }
 
 func (c *awayCache) size() int {

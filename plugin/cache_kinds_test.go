@@ -3,7 +3,6 @@ package plugin_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -116,22 +115,9 @@ func TestEachCacheOfBenthosKnowsEventsOrIsRefused(t *testing.T) {
 				assert.ErrorContains(t, <-ended, `cache: cache "events" cannot remember events, because it does not give back what was written: an event `)
 				return
 			}
-			var url string
-			require.Eventually(t, func() bool {
-				found := listening.FindStringSubmatch(log.String())
-				if found != nil {
-					url = found[1]
-				}
-				return found != nil
-			}, time.Minute, time.Millisecond)
+			url := listensAt(t, log)
 			for range 2 {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"type":"end","call":{"id":"64f0c0de00000000000000c1"}}`))
-				require.NoError(t, err)
-				req.Header.Set("x-hook-secret", "s")
-				res, err := http.DefaultClient.Do(req)
-				require.NoError(t, err)
-				require.NoError(t, res.Body.Close())
-				assert.Equal(t, http.StatusOK, res.StatusCode)
+				postEvent(t, url, "64f0c0de00000000000000c1")
 			}
 			assert.EqualValues(t, 1, events.Load(), "it is sent twice, and delivered once")
 			assert.NotContains(t, log.String(), "Event-id cache unavailable")
@@ -170,9 +156,9 @@ func TestAFolderOfFilesHoldsALedgerWithSeveralAttempts(t *testing.T) {
 	first := records()
 	require.Len(t, first, 1)
 
-	// Its process was killed long ago, before the request left.
+	// Its request was not answered long ago, and the call was never found.
 	require.NoError(t, os.WriteFile(filepath.Join(folder, first[0]), fmt.Appendf(nil,
-		`{"v":1,"state":"claimed","owner":"GONE-1","at":%q}`, time.Now().Add(-time.Hour).Format(time.RFC3339)), 0o600))
+		`{"v":1,"state":"held","owner":"GONE-1","at":%q}`, time.Now().Add(-48 * time.Hour).Format(time.RFC3339)), 0o600))
 	srv = startSim(t, callsim.Options{})
 	redial := func() {
 		t.Helper()

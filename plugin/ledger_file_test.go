@@ -104,3 +104,24 @@ func TestTheLogSaysWhatALedgerFileHas(t *testing.T) {
 		s.awaitLog("has 2 records; the newest was written ")
 	})
 }
+
+func TestALedgersBackupIsWrittenWhileItDials(t *testing.T) {
+	t.Parallel()
+	srv, folder := startSim(t, callsim.Options{}), t.TempDir()
+	p := dialParts(srv.URL, "ledger: ledger")
+	path, copied := filepath.Join(folder, "ledger.db"), filepath.Join(folder, "copy.db")
+	p.resources = fmt.Sprintf("cache_resources:\n  - label: ledger\n    bbolt: {path: %q, backup: {path: %q, interval: 50ms}}\n", path, copied)
+	t.Run("dials", func(t *testing.T) {
+		s := run(t, p)
+		require.NoError(t, s.deliver(lead("a", "+12025550101"), lead("b", "+12025550102")))
+		first, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			info, err := os.Stat(copied)
+			return err == nil && info.ModTime().After(first.ModTime())
+		}, time.Minute, time.Millisecond)
+	})
+	s := onFile(t, srv.URL, copied)
+	require.NoError(t, s.deliver(lead("a", "+12025550101"), lead("b", "+12025550102"), lead("c", "+12025550103")))
+	assert.Equal(t, map[string]int{"a": 1, "b": 1, "c": 1}, srv.Sim.CallsBy("metadata.lead_id"), "the copy knows what was called")
+}

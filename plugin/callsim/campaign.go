@@ -46,7 +46,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 	}
 	s.mu.Lock()
 	reply := []byte(`{"createdCalls":[`)
-	for i, c := range s.create(batch, 0, false) {
+	for i, c := range s.create(batch, 0, "") {
 		if i > 0 {
 			reply = append(reply, ',')
 		}

@@ -1,10 +1,13 @@
 package callsim
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // The pretend API has two times.
 //
-// The calendar is the wall's. It stamps calls with created, bounds lists (from,
+// The calendar is the wall's, but for Options.ClockSkew and SetClock. It stamps calls with created, bounds lists (from,
 // to, Visibility, Hide) and ends faults, because clients compare all of that
 // with their own clock. It never goes back from one call to the next, so that
 // the order of creation is the order of created.
@@ -41,4 +44,28 @@ func (s *Sim) Advance(d time.Duration) {
 	s.mu.Lock()
 	s.advanced += d
 	s.mu.Unlock()
+}
+
+// SetClock sets the API's clock to be skew ahead of the wall's. It stamps calls from then
+// on, and what list requests ask for is compared with those stamps.
+func (s *Sim) SetClock(skew time.Duration) {
+	s.mu.Lock()
+	s.skew, s.clockSet = skew, true
+	s.mu.Unlock()
+}
+
+// dateHeader sets the Date of an answer.
+func (s *Sim) dateHeader(h http.Header) {
+	switch s.opts.Date {
+	case "":
+		s.mu.Lock()
+		now := time.Now().Add(s.skew)
+		s.mu.Unlock()
+		h.Set("Date", now.UTC().Format(http.TimeFormat))
+	case "wall": // which net/http sets
+	case "none":
+		h["Date"] = nil
+	default:
+		h.Set("Date", s.opts.Date)
+	}
 }

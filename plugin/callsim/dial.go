@@ -190,7 +190,7 @@ func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest
 		hide = f.delay()
 	}
 	s.mu.Lock()
-	made := s.create(batch, hide, f.Kind == DropEcho)
+	made := s.create(batch, hide, f.Kind)
 	if !s.opts.KeepOrder {
 		s.rng.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
 	}

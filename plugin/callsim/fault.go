@@ -32,6 +32,7 @@ const (
 	DropEcho      Kind = "drop_echo"       // never show metadata.custom of these calls
 	DropEchoReply Kind = "drop_echo_reply" // leave it out of the reply only
 	Hide          Kind = "hide"            // list these calls only after Delay
+	DropID        Kind = "drop_id"         // show these calls with a number in place of their id
 )
 
 // Fault is a rule: what goes wrong with which requests. Which requests are meant is
@@ -82,7 +83,7 @@ func (f Fault) Validate() error {
 		if f.Delay <= 0 {
 			return fmt.Errorf("%s needs a delay", f.Kind)
 		}
-	case Refuse, ErrorBefore, ErrorAfter, LoseAnswer, CutBody, WrongType, NotJSON, Part, DropEcho, DropEchoReply:
+	case Refuse, ErrorBefore, ErrorAfter, LoseAnswer, CutBody, WrongType, NotJSON, Part, DropEcho, DropEchoReply, DropID:
 	default:
 		return fmt.Errorf("unknown fault kind %q", f.Kind)
 	}
@@ -113,7 +114,7 @@ func (k Kind) strikes(operation string) bool {
 	switch k {
 	case Part: // one call has no parts
 		return operation == opDialBatch
-	case DropEcho, DropEchoReply, Hide:
+	case DropEcho, DropEchoReply, Hide, DropID:
 		return isDial(operation)
 	}
 	return true

@@ -177,9 +177,17 @@ func appendCreated(b []byte, c *call) []byte {
 	return append(b, '"')
 }
 
+// shownID is the id as JSON.
+func (c *call) shownID() string {
+	if c.idDropped {
+		return strconv.FormatUint(c.seq, 10)
+	}
+	return `"` + c.id + `"`
+}
+
 // appendReply writes the reply to a dial. The caller holds the lock.
 func (s *Sim) appendReply(b []byte, c *call, echo bool) []byte {
-	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`",`...)
+	b = append(b, `{"id":`+c.shownID()+`,"organization_id":"`+organizationID+`",`...)
 	b = s.appendMetadata(b, c, echo)
 	b = appendUseCase(append(b, `,"use_case":`...), c)
 	b = appendParams(b, c)
@@ -197,7 +205,7 @@ func (s *Sim) appendCall(b []byte, c *call) []byte {
 
 func (s *Sim) appendPlainCall(b []byte, c *call) []byte {
 	l, asked := s.life(c), c.asked
-	b = append(b, `{"id":"`+c.id+`","organization_id":"`+organizationID+`","type":"`+c.kind()+`","provider":"Twilio","status":`+quote(l.status)+`,`...)
+	b = append(b, `{"id":`+c.shownID()+`,"organization_id":"`+organizationID+`","type":"`+c.kind()+`","provider":"Twilio","status":`+quote(l.status)+`,`...)
 	b = s.appendMetadata(b, c, true)
 	b = appendUseCase(append(b, `,"use_case":`...), c)
 	b = append(b, `,"agent":{"id":`+quote(cmp.Or(asked.agent, firstAgent))+`,"name":"Kim"},"language":"`+cmp.Or(asked.language, useCaseLanguage)+`"`...)

@@ -195,12 +195,17 @@ func words(v string) (list []string, problem string) {
 	return list, ""
 }
 
-// listed filters the calls, oldest first. The caller holds the lock.
+// listed filters the calls, oldest first by their stamps. The caller holds the lock.
 func (s *Sim) listed(q listing) []*call {
 	today := s.today()
-	start := sort.Search(len(s.calls), func(i int) bool { return !s.calls[i].created.Before(q.from) })
+	calls := s.calls
+	if s.clockSet { // so their order is not that of their creation
+		calls = slices.Clone(calls)
+		slices.SortStableFunc(calls, func(a, b *call) int { return a.created.Compare(b.created) })
+	}
+	start := sort.Search(len(calls), func(i int) bool { return !calls[i].created.Before(q.from) })
 	var found []*call
-	for _, c := range s.calls[start:] {
+	for _, c := range calls[start:] {
 		if !q.to.IsZero() && c.created.After(q.to) {
 			break
 		}

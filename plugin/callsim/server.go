@@ -14,7 +14,10 @@ import (
 const apiPath = "/api/v1"
 
 // ServeHTTP implements http.Handler.
-func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) { s.mux.ServeHTTP(w, req) }
+func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	s.dateHeader(w.Header())
+	s.mux.ServeHTTP(w, req)
+}
 
 // Server is a Sim that listens.
 type Server struct {

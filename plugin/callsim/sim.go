@@ -18,6 +18,8 @@ type Options struct {
 	Visibility        time.Duration // until a new call is listed
 	TranscriptDelay   time.Duration // simulated time from a call's end to its transcript; default 20s
 	Latency           time.Duration // of every answer
+	ClockSkew         time.Duration // the API's clock less the wall's, see SetClock
+	Date              string        // the header of every answer: "" is the API's clock, "wall" a proxy's, "none" leaves it out, else as it is
 	CreatedResolution time.Duration // created is cut to it, for what is shown and for from and to alike; 0 cuts nothing
 	Webhooks          Webhooks      // who is told of changes of calls
 }
@@ -36,7 +38,9 @@ type Sim struct {
 	rng      *rand.Rand
 	epoch    time.Time     // simulated time is counted from here
 	advanced time.Duration // and leapt so far
-	newest   time.Time     // the calendar never goes back behind it
+	newest   time.Time     // the wall is never taken to go back behind it
+	skew     time.Duration // of the calendar, against the wall
+	clockSet bool          // while running
 	calls    []*call       // in order of creation
 	byID     map[string]*call
 	faults   []*FaultState
@@ -53,6 +57,7 @@ type call struct {
 	asked       *dialRequest
 	arranged    *Arrival // nil for a call that was dialed
 	echoDropped bool
+	idDropped   bool
 	canceled    bool
 	deleted     bool
 	created     time.Time     // on the calendar
@@ -85,7 +90,7 @@ func New(opts Options) *Sim {
 	s := &Sim{
 		opts: opts, done: make(chan struct{}), operations: map[string]bool{},
 		rng:   rand.New(rand.NewPCG(opts.Seed, 0)), //nolint:gosec // repeatable on purpose
-		epoch: time.Now(), byID: map[string]*call{}, requests: map[string]map[int]int{},
+		epoch: time.Now(), skew: opts.ClockSkew, byID: map[string]*call{}, requests: map[string]map[int]int{},
 	}
 	s.route()
 	if opts.Webhooks.wanted() {
@@ -108,13 +113,13 @@ func (s *Sim) Close() {
 }
 
 // create places calls. The caller holds the lock.
-func (s *Sim) create(requests []dialRequest, hide time.Duration, dropEcho bool) []*call {
+func (s *Sim) create(requests []dialRequest, hide time.Duration, fault Kind) []*call {
 	today, now := s.today(), s.now()
 	made := make([]*call, len(requests))
 	for i := range requests {
 		made[i] = s.enter(&requests[i], today, now)
 		made[i].listedAt = made[i].listedAt.Add(hide)
-		made[i].echoDropped = dropEcho
+		made[i].echoDropped, made[i].idDropped = fault == DropEcho, fault == DropID
 	}
 	return made
 }
@@ -125,7 +130,7 @@ func (s *Sim) enter(asked *dialRequest, at time.Time, now time.Duration) *call {
 	seq := uint64(len(s.calls)) + 1
 	c := &call{
 		id: fmt.Sprintf("%08x%016x", uint32(s.opts.Seed), seq), seq: seq, asked: asked,
-		created: at.Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), starts: now,
+		created: at.Add(s.skew).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), starts: now,
 	}
 	if asked.scheduled.After(at) {
 		c.starts += asked.scheduled.Sub(at)

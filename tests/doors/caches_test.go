@@ -108,6 +108,36 @@ func TestLintRefusesACacheThatForgetsWhatIsKeptInIt(t *testing.T) {
 	}
 }
 
+var tableRow = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\| (yes|for trials|no)[^|]*\\|")
+
+func TestTheDocumentationSaysWhichCachesHoldALedger(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(program.Root, "plugin/docs/src/happyrobot_dial.md"))
+	require.NoError(t, err)
+	documented := map[string]bool{}
+	for _, row := range tableRow.FindAllStringSubmatch(string(page), -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			documented[strings.Trim(name, "`")] = row[2] != "no"
+		}
+	}
+	tried := map[string]bool{}
+	for cache, tc := range forgetting {
+		kind, _, _ := strings.Cut(cache, ":")
+		tried[kind] = tried[kind] || !slices.Contains(tc.refused, "ledger")
+	}
+	out, err := program.Run(t, os.Environ(), "list", "caches")
+	require.NoError(t, err, out)
+	for name, holds := range tried {
+		assert.Contains(t, out, name)
+		assert.Contains(t, documented, name)
+		assert.Equal(t, holds, documented[name], name)
+	}
+	for _, line := range strings.Fields(out) {
+		if name := strings.TrimSuffix(line, ":"); name != "Caches" && name != "-" {
+			assert.Contains(t, tried, name, "this program has it")
+		}
+	}
+}
+
 // A folder, a pattern and ... name files, too, and each is a config of its own.
 func TestLintLooksForForgetfulCachesInEachFile(t *testing.T) {
 	folder := t.TempDir()

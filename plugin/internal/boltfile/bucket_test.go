@@ -30,6 +30,7 @@ type testConfig struct {
 	log          pause.Logger
 	wall         func() time.Time
 	rewrites     time.Duration
+	backup       Backup
 }
 
 // silent is a log that nobody reads.
@@ -45,7 +46,7 @@ func open(conf testConfig) (*Bucket, error) {
 	if conf.log == nil {
 		conf.log = silent{}
 	}
-	file, err := Open(Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: conf.log, wall: conf.wall, rewrites: conf.rewrites})
+	file, err := Open(Options{Path: conf.path, Mode: conf.fileMode, MustExist: conf.mustExist, Log: conf.log, wall: conf.wall, rewrites: conf.rewrites, Backup: conf.backup})
 	if err != nil {
 		return nil, err
 	}

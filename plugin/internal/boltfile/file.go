@@ -20,6 +20,9 @@ type File struct {
 	mustExist bool
 	log       pause.Logger
 
+	closing  chan struct{}
+	backedUp chan struct{} // closed once no backup is written any more
+
 	closed    atomic.Bool
 	closeOnce sync.Once
 	released  <-chan struct{} // set by the first Close
@@ -30,6 +33,7 @@ type Options struct {
 	Path      string
 	Mode      fs.FileMode // of a new file
 	MustExist bool        // neither the file nor a bucket is made
+	Backup    Backup      // no path: none
 	Log       pause.Logger
 
 	wall     func() time.Time // the system clock, nil for the real one
@@ -50,7 +54,20 @@ func Open(o Options) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{shared: shared, mustExist: o.MustExist, log: o.Log}, nil
+	f := &File{shared: shared, mustExist: o.MustExist, log: o.Log, closing: make(chan struct{}), backedUp: make(chan struct{})}
+	if o.Backup.Path == "" {
+		close(f.backedUp)
+		return f, nil
+	}
+	if err := checkBackup(shared.path, o.Backup); err != nil {
+		close(f.backedUp)
+		return nil, errors.Join(err, f.Close(context.Background()))
+	}
+	go func() {
+		defer close(f.backedUp)
+		shared.backUp(o.Backup, o.Log, f.closing)
+	}()
+	return f, nil
 }
 
 // Close lets writes that wait finish, then closes the file unless others share it.
@@ -58,14 +75,17 @@ func Open(o Options) (*File, error) {
 func (f *File) Close(ctx context.Context) error {
 	f.closeOnce.Do(func() {
 		f.closed.Store(true)
+		close(f.closing)
 		f.released = openFiles.release(f.shared)
 	})
-	select {
-	case <-f.released:
-		return f.shared.closeError()
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, ended := range []<-chan struct{}{f.backedUp, f.released} {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return f.shared.closeError()
 }
 
 // Bucket is a part of the file whose items other buckets do not see. It is made if it

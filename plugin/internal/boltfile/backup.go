@@ -1,0 +1,165 @@
+package boltfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+)
+
+// Backup says where a copy of the file is written, and how often.
+type Backup struct {
+	Path     string
+	Interval time.Duration
+}
+
+const backupRetry = 5 * time.Minute
+
+// backupTrouble never stops what the cache is for.
+var backupTrouble = pause.Wording{
+	Begins: "Backup of a cache file failed; retrying in " + backupRetry.String() + " at most: %v",
+	Lasts:  "Backup of a cache file still fails, since %s: %v",
+	Ends:   "Backup of a cache file works again, after %v.",
+}
+
+// backUp writes copies until stop is closed. The first is written an interval after the start: what is there from before
+// is of use if the file turns out to be the wrong one.
+func (f *openFile) backUp(b Backup, log pause.Logger, stop <-chan struct{}) {
+	trouble := pause.NewNotice(log, backupTrouble, nil)
+	defer trouble.Stop()
+	timer := time.NewTimer(b.Interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-stop:
+			return
+		}
+		err := f.copyTo(b.Path, stop)
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if err != nil {
+			trouble.Trouble(fmt.Errorf("writing %q: %w", b.Path, err))
+			timer.Reset(min(b.Interval, backupRetry))
+			continue
+		}
+		trouble.Recovered()
+		timer.Reset(b.Interval)
+	}
+}
+
+// copyTo replaces a copy with one of now. The copy is checked before: a damaged file does not replace a good copy of it.
+func (f *openFile) copyTo(path string, stop <-chan struct{}) error {
+	var of []string
+	if err := f.read(func(tx *bbolt.Tx) error { of = bucketIDs(tx); return nil }); err != nil {
+		return err
+	}
+	if err := mayReplace(path, of); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // fails once it has the copy's name
+	var size int64
+	err = f.read(func(tx *bbolt.Tx) error {
+		var err error
+		size, err = tx.WriteTo(stoppable{file, stop})
+		return err
+	})
+	if err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		err = checkPages(file, size, f.handle.Load().pageSize)
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// stoppable is a file that is not written to once the cache is being closed.
+type stoppable struct {
+	file *os.File
+	stop <-chan struct{}
+}
+
+func (s stoppable) Write(b []byte) (int, error) {
+	select {
+	case <-s.stop:
+		return 0, errStopped
+	default:
+		return s.file.Write(b)
+	}
+}
+
+// bucketIDs are the ids of the buckets that are ours.
+func bucketIDs(tx *bbolt.Tx) (ids []string) {
+	_ = tx.ForEach(func(_ []byte, top *bbolt.Bucket) error {
+		if id := top.Get(idKey); isOurs(top) && id != nil {
+			ids = append(ids, string(id))
+		}
+		return nil
+	})
+	return ids
+}
+
+var errNoBackup = errors.New("what is there is no earlier backup of this file, so it is not replaced; move it away, or name another path. " +
+	"If the ledger is new because it was lost, that may be the copy to put back")
+
+// mayReplace refuses a path at which there is something else than an earlier copy of these buckets. So a ledger that was
+// lost and began again as an empty one does not replace the copy that is needed then.
+func mayReplace(path string, ids []string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || checkIsWhole(path) != nil {
+		return errNoBackup
+	}
+	db, _, err := openBolt(path, 0, bbolt.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return db.View(func(tx *bbolt.Tx) error {
+		there := bucketIDs(tx)
+		if len(there) == 0 || slices.ContainsFunc(there, func(id string) bool { return !slices.Contains(ids, id) }) {
+			return errNoBackup
+		}
+		return nil
+	})
+}
+
+// checkBackup refuses a copy that would be written over the file.
+func checkBackup(path string, b Backup) error {
+	to, err := filepath.Abs(b.Path)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(to); err == nil {
+		to = real
+	}
+	if to == path {
+		return fmt.Errorf("the backup %q is the file itself; name another path, best on another disk", b.Path)
+	}
+	return nil
+}
