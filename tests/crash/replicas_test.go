@@ -207,7 +207,7 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 		_, seed := newRand(t)
 		s := newStream(t, broker, runName(t, seed), 2)
 		sim := program.StartCallsim(t, "--latency", "10ms")
-		refs := claimAsTheDead(t, s, sim, shared, leads, time.Now().Add(-5*time.Minute))
+		refs := claimAsTheDead(t, s, sim, shared, leads, func(int) time.Time { return time.Now().Add(-5 * time.Minute) })
 		r := newReplicas(t, s, sim, shared)
 		r.meet = &rendezvous{} // both look a claim up before either takes it over
 		a, b := r.start(t), r.start(t)
@@ -235,11 +235,11 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 
 // claimAsTheDead leaves claims of leads whose owner has died, and calls of every other one.
 // It returns their references.
-func claimAsTheDead(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLedger, leads int, at time.Time) (refs []string) {
+func claimAsTheDead(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLedger, leads int, at func(n int) time.Time) (refs []string) {
 	t.Helper()
 	for n := range leads {
 		ref := dialRef(s.lead(n))
-		claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, at.Format(time.RFC3339Nano))
+		claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, at(n).Format(time.RFC3339Nano))
 		require.NoError(t, shared.client.Set(t.Context(), ledgerPrefix+ref, claim, time.Hour).Err())
 		if n%2 == 0 {
 			dialAsTheDead(t, sim, happyrobot.OutboundCall{

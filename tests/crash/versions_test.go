@@ -36,7 +36,8 @@ func TestAnOldAndANewReplicaContendForStaleClaims(t *testing.T) {
 		}
 		a, b := now.start(t), old.start(t)
 		awaitMembers(t, s, 2)
-		claimAsTheDead(t, s, sim, shared, leads, time.Now())
+		// By clocks up to twenty seconds ahead, so that each version finds some stale first.
+		claimAsTheDead(t, s, sim, shared, leads, func(n int) time.Time { return time.Now().Add(time.Duration(n%20) * time.Second) })
 		s.produce(t, 0, leads, 0)
 		s.produce(t, 0, leads, 1)
 		s.awaitAll(t, 8*time.Minute)
