@@ -26,7 +26,12 @@ type swapped struct {
 
 func startSwapped(t *testing.T, ledger string) *swapped {
 	t.Helper()
-	s := &swapped{t: t, sim: program.StartCallsim(t), address: freeAddress(t), leads: freeAddress(t)}
+	return startSwappedOn(t, program.StartCallsim(t), ledger)
+}
+
+func startSwappedOn(t *testing.T, sim *program.Callsim, ledger string) *swapped {
+	t.Helper()
+	s := &swapped{t: t, sim: sim, address: freeAddress(t), leads: freeAddress(t)}
 	resources := write(t, "resources.yaml", "cache_resources: [ { label: ledger, "+ledger+" } ]\n")
 	stream := write(t, "dialer.yaml", fmt.Sprintf(`
 input:
