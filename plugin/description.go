@@ -47,7 +47,7 @@ func tableOf(kind, component string) string {
 	case "metrics":
 		return words.MetricsOf(component)
 	case "causes":
-		return words.CausesTable()
+		return words.CausesOf(component)
 	case "answers":
 		return answersTable()
 	case "types":

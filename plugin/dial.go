@@ -86,7 +86,8 @@ type dialEngine struct {
 // newDialEngine makes the engine of a component. tells says whether anybody is
 // told the created calls themselves.
 func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells bool) (*dialEngine, error) {
-	client, err := clientFromParsed(conf, res)
+	why := newPauses(res)
+	client, err := clientFromParsed(conf, res, why.gauge)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	client.options.OnDate = clock.sawDate
 	e := &dialEngine{
 		client:   client,
-		pauses:   newPauses(res),
+		pauses:   why,
 		clock:    clock,
 		log:      res.Logger(),
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames("happyrobot_dial")...),

@@ -27,7 +27,7 @@
 //	ledger_open.go       the ledger that a config names
 //	cache.go             a Benthos cache as a store; cache_watched.go the same for one that must be fit for its role
 //	cache_facts.go       learns what a cache is, and that it was replaced; cache_roles.go says what must be known of it
-//	child_output.go      receipts and failures; pause_notice.go reports a wait
+//	child_output.go      receipts and failures; pause_notice.go reports a wait, and paused_gauge.go shows it
 //	batcherror.go        an error for each message of a batch
 //	transcripts.go       what was said as text
 //	description.go       prose of docs/src, with the tables of words; answers_table.go, what the API's answers mean

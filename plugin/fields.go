@@ -88,10 +88,13 @@ type clientConfig struct {
 	options happyrobot.Options
 	limit   *rateLimit        // nil for none
 	api     [sha256.Size]byte // the same for components with the same API and key
+	paused  *pausedGauge
 	notices []*pause.Notice
 }
 
-func clientFromParsed(conf *service.ParsedConfig, res *service.Resources) (c clientConfig, err error) {
+// clientFromParsed reads them. What the client waits for is shown by paused.
+func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge) (c clientConfig, err error) {
+	c.paused = paused
 	o := &c.options
 	keyFile, err := c.keyFromParsed(conf, res)
 	if err != nil {
@@ -166,11 +169,12 @@ func (c *clientConfig) keyFromParsed(conf *service.ParsedConfig, res *service.Re
 	return file, nil
 }
 
-// close ends the reminders of trouble that lasts.
+// close ends the reminders of trouble that lasts: nothing waits any more.
 func (c clientConfig) close() {
 	for _, n := range c.notices {
 		n.Stop()
 	}
+	c.paused.close()
 }
 
 // client makes a client that waits for the rate limit before each request.
@@ -194,10 +198,10 @@ func (c *clientConfig) reportWaits(log pause.Logger) {
 		return
 	}
 	waits := pause.NewNotice(log, pause.Wording{
-		Begins: "Requests to the API wait: %v",
-		Lasts:  "Requests to the API have been waiting since %s: %v",
-		Ends:   "Requests to the API no longer wait, after %v.",
-	}, nil)
+		Begins: "Requests to the API wait (" + words.CauseRateLimited + "): %v",
+		Lasts:  "Requests to the API have been waiting (" + words.CauseRateLimited + ") since %s: %v",
+		Ends:   "Requests to the API no longer wait (" + words.CauseRateLimited + "), after %v.",
+	}, c.paused.counts(words.CauseRateLimited))
 	c.notices = append(c.notices, waits)
 	c.limit.reportTo(waits)
 }
@@ -206,20 +210,25 @@ func (c *clientConfig) reportWaits(log pause.Logger) {
 // more. Clients of one component share the notice.
 func (c *clientConfig) logChanges(log pause.Logger) {
 	trouble := pause.NewNotice(log, pause.Wording{
-		Begins: "API request failed; retrying: %v",
-		Lasts:  "API requests have been failing since %s; retrying: %v",
+		Begins: "API request failed; retrying %v",
+		Lasts:  "API requests have been failing since %s; retrying %v",
 		Ends:   "API requests are answered again, after %v.",
 	}, nil)
 	c.notices = append(c.notices, trouble)
 	c.options.OnRepeat = func(string) (failed func(error, time.Duration), ended func(error)) {
-		w := trouble.Waiter() // one that gives up says so with its message
-		return func(err error, _ time.Duration) { w.Trouble(err) }, func(err error) {
-			if err == nil {
-				w.Recovered()
-			} else {
-				w.Stop()
+		w, waits := trouble.Waiter(), c.paused.wait() // one that gives up says so with its message
+		return func(err error, _ time.Duration) {
+				cause := causeOf(err)
+				waits(cause)
+				w.Trouble(fmt.Errorf("(%s): %w", cause, err))
+			}, func(err error) {
+				waits("")
+				if err == nil {
+					w.Recovered()
+				} else {
+					w.Stop()
+				}
 			}
-		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -36,33 +37,33 @@ func (l *logLines) Infof(format string, args ...any) { l.add("INFO "+format, arg
 func TestRequestsThatFailAreReportedUntilTheyAreAnsweredOrTheComponentCloses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var client clientConfig
+		client := clientConfig{paused: newPausedGauge(service.MockResources(), "happyrobot_call")}
 		var log logLines
 		client.logChanges(&log)
 
 		getFailed, getEnded := client.options.OnRepeat("getCall")
-		getFailed(errors.New("status 500"), 0)
+		getFailed(&happyrobot.Error{Op: "getCall", Status: 500}, 0)
 		listFailed, listEnded := client.options.OnRepeat("listCalls")
-		listFailed(errors.New("status 503"), 0)
+		listFailed(&happyrobot.Error{Op: "listCalls", Status: 503}, 0)
 		getEnded(nil)
 		time.Sleep(pause.Reminder + time.Second)
 		synctest.Wait()
 		listEnded(nil)
 		assert.Equal(t, []string{
-			"WARN API request failed; retrying: status 500",
-			"WARN API requests have been failing since 2000-01-01T00:00:00Z; retrying: status 503",
+			"WARN API request failed; retrying (unanswered): getCall: status 500 Internal Server Error",
+			"WARN API requests have been failing since 2000-01-01T00:00:00Z; retrying (unanswered): listCalls: status 503 Service Unavailable",
 			"INFO API requests are answered again, after 5m1s.",
 		}, log.lines)
 
 		failed, ended := client.options.OnRepeat("getCall")
-		failed(errors.New("status 500"), 0)
+		failed(&happyrobot.Error{Op: "getCall", Status: 500}, 0)
 		ended(errors.New("status 404"))
 		time.Sleep(3 * pause.Reminder)
 		synctest.Wait()
 		assert.Len(t, log.lines, 4, "a request that gave up waits for nothing")
 
 		failed, _ = client.options.OnRepeat("getCall")
-		failed(errors.New("status 500"), 0)
+		failed(&happyrobot.Error{Op: "getCall", Status: 500}, 0)
 		client.close()
 		time.Sleep(3 * pause.Reminder)
 		synctest.Wait()
@@ -81,7 +82,7 @@ func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
 			return 0, nil
 		}))
 		log := &logLines{}
-		client := clientConfig{limit: &rateLimit{res: res, label: "slow"}}
+		client := clientConfig{limit: &rateLimit{res: res, label: "slow"}, paused: newPausedGauge(res, "happyrobot_call")}
 		client.reportWaits(log)
 		wait := client.limit.wait
 
@@ -90,8 +91,8 @@ func TestARateLimitThatFailsIsAskedAgainAndLetsNothingThrough(t *testing.T) {
 		assert.Equal(t, 3*rateLimitRetry, time.Since(began))
 		assert.Equal(t, 4, asked)
 		assert.Equal(t, []string{
-			`WARN Requests to the API wait: rate limit "slow" cannot be asked: away`,
-			"INFO Requests to the API no longer wait, after 3s.",
+			`WARN Requests to the API wait (rate_limited): rate limit "slow" cannot be asked: away`,
+			"INFO Requests to the API no longer wait (rate_limited), after 3s.",
 		}, log.lines)
 
 		failures = 1000
@@ -109,10 +110,11 @@ func TestComponentsWithTheSameKeyFileShareAPool(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte("k"), 0o600))
 		return path
 	}
+	res := service.MockResources()
 	pool := func(yaml string) http.RoundTripper {
 		conf, err := service.NewConfigSpec().Fields(clientFields()...).ParseYAML(yaml, nil)
 		require.NoError(t, err)
-		client, err := clientFromParsed(conf, service.MockResources())
+		client, err := clientFromParsed(conf, res, newPausedGauge(res, "happyrobot_call"))
 		require.NoError(t, err)
 		defer client.close()
 		return client.options.Transport

@@ -42,7 +42,7 @@ func newCallsInputFromParsed(conf *service.ParsedConfig, res *service.Resources)
 }
 
 func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resources) error {
-	client, err := clientFromParsed(conf, res)
+	client, err := clientFromParsed(conf, res, newPausedGauge(res, callsInputName))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,8 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 		return err
 	}
 	o := &in.options
-	o.API = in.parts.api
+	o.API, o.CauseOf, o.Wait = in.parts.api, causeOf, client.paused.wait
+	in.opening = client.paused.wait()
 	cache, err := conf.FieldString(icFieldCache)
 	if err != nil {
 		return err
@@ -159,6 +160,7 @@ type callsInput struct {
 	client  clientConfig
 	options callfeed.Options
 	start   func(time.Time) time.Time
+	opening func(cause string) // shows that the cursor cannot be read
 	parts   callParts
 	log     *service.Logger
 
@@ -184,8 +186,10 @@ func (in *callsInput) Connect(ctx context.Context) error {
 	o.Start = in.start(time.Now())
 	feed, err := callfeed.Open(ctx, o)
 	if err != nil {
-		return fmt.Errorf("opening the cursor: %w", err)
+		in.opening(words.CauseLedger)
+		return fmt.Errorf("opening the cursor (%s): %w", words.CauseLedger, err)
 	}
+	in.opening("")
 	in.feed = feed
 	return nil
 }

@@ -80,13 +80,9 @@ var openLabels = map[string]string{words.MetricRequests: "status is whatever the
 
 // idleSeries are the series that a component has before anything happens, by the words.
 func idleSeries(component string) map[string]int64 {
-	var causes []string
-	for _, c := range words.Causes {
-		causes = append(causes, c.Name)
-	}
 	labels := map[string]func(words.Metric) []string{
 		"outcome": func(words.Metric) []string { return words.OutcomeNames(component) },
-		"cause":   func(words.Metric) []string { return causes },
+		"cause":   func(words.Metric) []string { return words.CauseNames(component) },
 		"reason":  func(words.Metric) []string { return []string{"deleted", "expired"} },
 		"result": func(m words.Metric) (results []string) { // its meaning lists them
 			for _, result := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m.Meaning, -1) {

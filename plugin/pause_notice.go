@@ -16,10 +16,8 @@ import (
 // pauses reports why a component that dials is paused: in the log, with a notice for
 // each cause, and as a metric.
 type pauses struct {
-	log    *service.Logger
-	paused *service.MetricGauge // happyrobot_paused{cause}
-	onHold *service.MetricGauge // its older name, for the API's causes
-	series *pausedSeries
+	log   *service.Logger
+	gauge *pausedGauge
 
 	mu      sync.Mutex
 	notices map[string]*pause.Notice
@@ -29,40 +27,19 @@ type pauses struct {
 	records map[string]func() int          // records that wait to be written, by cause
 }
 
-// pausedSeries counts the notices in trouble of all components with the same series:
-// copies of an output, and the threads of a pipeline.
-type pausedSeries struct {
-	mu      sync.Mutex
-	waiting map[string]int // by cause
-}
-
-// pausedSeriesKey is what the labels of the series are made of.
-type pausedSeriesKey struct{ stream, label, path string }
-
 func newPauses(res *service.Resources) *pauses {
 	p := &pauses{
-		log:    res.Logger(),
-		paused: res.Metrics().NewGauge(words.MetricPaused, "cause"),
-		onHold: res.Metrics().NewGauge(words.MetricDialOnHold),
+		log: res.Logger(), gauge: newPausedGauge(res, "happyrobot_dial"),
 
 		notices: map[string]*pause.Notice{}, where: map[string]string{}, records: map[string]func() int{},
 	}
-	key := pausedSeriesKey{res.StreamID(), res.Label(), strings.Join(res.Path(), ".")}
-	shared, _ := res.GetOrSetGeneric(key, &pausedSeries{waiting: map[string]int{}})
-	p.series = shared.(*pausedSeries)
-	// From the start, so that an alert on it can tell "not paused" from "not there".
-	p.series.mu.Lock()
-	for _, cause := range words.Causes {
-		p.show(cause.Name)
-	}
-	p.showOnHold()
-	p.series.mu.Unlock()
+	p.gauge.showOnHold(res.Metrics().NewGauge(words.MetricDialOnHold))
 	// Other calls may still be dialed meanwhile, so this is not said to be a pause.
 	p.lookUps = pause.NewNotice(p.log, pause.Wording{
 		Begins: "Cannot look up calls with an unknown outcome; they wait: %v",
 		Lasts:  "Still cannot look up calls with an unknown outcome, since %s; they wait: %v",
 		Ends:   "Calls with an unknown outcome can be looked up again, after %v.",
-	}, p.counts(string(dialer.Unanswered)))
+	}, p.gauge.counts(string(dialer.Unanswered)))
 	return p
 }
 
@@ -77,7 +54,7 @@ func (p *pauses) notice(cause string) *pause.Notice {
 			Lasts:  "Dialing still paused (" + cause + "), since %s: %v",
 			Ends:   "Dialing resumed (" + cause + ") after %v.",
 			More:   func(since time.Time) string { return p.more(cause, since) },
-		}, p.counts(cause))
+		}, p.gauge.counts(cause))
 		p.notices[cause] = n
 	}
 	return n
@@ -141,33 +118,6 @@ func (p *pauses) countRecords(cause string, waiting func() int) {
 	p.records[cause] = waiting
 }
 
-// counts keeps the metrics: several notices may be of one cause.
-func (p *pauses) counts(cause string) func(inTrouble bool) {
-	return func(inTrouble bool) {
-		p.series.mu.Lock()
-		defer p.series.mu.Unlock()
-		if inTrouble {
-			p.series.waiting[cause]++
-		} else {
-			p.series.waiting[cause]--
-		}
-		p.show(cause)
-		p.showOnHold()
-	}
-}
-
-// show sets the metric of a cause. The lock of the series is held.
-func (p *pauses) show(cause string) {
-	p.paused.Set(int64(min(p.series.waiting[cause], 1)), cause)
-}
-
-// showOnHold sets the older metric. The lock of the series is held.
-func (p *pauses) showOnHold() {
-	waiting := p.series.waiting
-	api := waiting[string(dialer.Setup)] + waiting[string(dialer.RateLimited)] + waiting[string(dialer.Unanswered)]
-	p.onHold.Set(int64(min(api, 1)))
-}
-
 // close ends all notices: the component stops, and nothing waits any more.
 func (p *pauses) close() {
 	p.mu.Lock()
@@ -179,4 +129,5 @@ func (p *pauses) close() {
 	for _, n := range all {
 		n.Stop()
 	}
+	p.gauge.close()
 }

@@ -78,9 +78,9 @@ func TestComponentsWithTheSameSeriesShowAPauseTogether(t *testing.T) {
 	one, other := newPauses(res), newPauses(res)
 	shown := func() int64 { return seen["ledger"] }
 	look := func() {
-		one.series.mu.Lock()
-		seen["ledger"] = int64(one.series.waiting["ledger"])
-		one.series.mu.Unlock()
+		one.gauge.series.mu.Lock()
+		seen["ledger"] = int64(one.gauge.series.waiting["ledger"])
+		one.gauge.series.mu.Unlock()
 	}
 	one.notice("ledger").Trouble(errors.New("away"))
 	other.notice("ledger").Trouble(errors.New("away"))

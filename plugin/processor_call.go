@@ -59,7 +59,7 @@ pipeline:
 func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &callProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricCallLookups, "outcome"), words.OutcomeNames("happyrobot_call")...)}
 	var err error
-	if p.client, err = clientFromParsed(conf, res); err != nil {
+	if p.client, err = clientFromParsed(conf, res, newPausedGauge(res, "happyrobot_call")); err != nil {
 		return nil, err
 	}
 	if p.id, err = conf.FieldInterpolatedString(pcFieldCallID); err != nil {

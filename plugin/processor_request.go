@@ -103,7 +103,7 @@ func operationLint() string {
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &requestProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome"), words.OutcomeNames("happyrobot_request")...)}
 	var err error
-	if p.client, err = clientFromParsed(conf, res); err != nil {
+	if p.client, err = clientFromParsed(conf, res, newPausedGauge(res, "happyrobot_request")); err != nil {
 		return nil, err
 	}
 	if p.api, err = p.client.client(); err != nil {

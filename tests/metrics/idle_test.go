@@ -110,7 +110,7 @@ func valuesOf(page, name, label, meaning string) (values []string) {
 		}
 	}
 	slices.Sort(values)
-	return values
+	return slices.Compact(values)
 }
 
 // seriesOf are the values of a label in a scrape, sorted, without repetition. All are 0.

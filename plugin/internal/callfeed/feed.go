@@ -46,7 +46,7 @@ type Logger interface {
 	Warnf(format string, args ...any)
 }
 
-// Options of a Feed. All but Statuses, Changes, Replay and Parts are required.
+// Options of a Feed. All but Statuses, Changes, Replay, Parts, CauseOf and Wait are required.
 type Options struct {
 	API   API
 	Store Store
@@ -68,6 +68,11 @@ type Options struct {
 	// time, and ends soon after its context does.
 	Parts        func(context.Context, happyrobot.Call) (content any, complete bool, err error)
 	PartsTimeout time.Duration
+
+	// CauseOf is what is waited for after an error of the API. Wait makes one who may
+	// wait, which takes the cause, and "" when the wait is over. Nil tells nobody.
+	CauseOf func(error) string
+	Wait    func() (waits func(cause string))
 
 	// These count, and must not wait.
 	OnEmit     func(outcome string)
@@ -111,11 +116,11 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{
-		opts: opts, book: b, notices: newNotices(opts.Log), lookedAt: time.Now(),
+		opts: opts, book: b, notices: newNotices(&opts), lookedAt: time.Now(),
 		events: make(chan *Event), replay: replays{news: make(chan struct{}, 1)},
 		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}), size: newPageSize(opts.PageSize),
 	}
-	f.saver = newSaver(opts.Store, b, min(opts.Poll, time.Second), opts.Log, f.giveUp)
+	f.saver = newSaver(&opts, b, f.giveUp)
 	// Saved before anything is read: when start_from is a time back, a restart must
 	// not begin later than this start did.
 	if err := f.saver.save(ctx); err != nil {

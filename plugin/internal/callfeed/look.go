@@ -65,7 +65,7 @@ func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
 		refused := happyrobot.ClassOf(err).OfThisRequest()
 		found := f.book.unread(key, retryAfter(err), refused, now)
 		if found.dropped == "" {
-			f.notices.calls.Trouble(unread(key, err))
+			f.notices.calls.met(f.unread(key, err))
 		}
 		return f.act(key, &call, found), false
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // refresh is how often a state is written that has not changed, so that no cache
@@ -37,10 +38,10 @@ func (f *Feed) turn(ctx context.Context) (more bool, wait time.Duration) {
 	defer f.noteReads()
 	if f.book.full(time.Now()) {
 		f.lists = false
-		f.notices.backlog.Trouble(fmt.Errorf("%d calls are open", f.book.watched()))
+		f.notices.backlog.met(words.CauseBacklog, fmt.Errorf("%d calls are open", f.book.watched()))
 		return false, f.opts.Poll
 	}
-	f.notices.backlog.Recovered()
+	f.notices.backlog.over()
 	more, err := f.pass(ctx)
 	return more, max(f.opts.Poll, retryAfter(err))
 }
@@ -67,10 +68,10 @@ func (f *Feed) act(key string, call *happyrobot.Call, found finding) *Event {
 // noteReads ends the trouble that no open call has any longer.
 func (f *Feed) noteReads() {
 	if !f.book.fails(callUnread) {
-		f.notices.calls.Recovered()
+		f.notices.calls.over()
 	}
 	if !f.book.fails(partsUnread) {
-		f.notices.parts.Recovered()
+		f.notices.parts.over()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // counting is an API without calls that counts the listings, and a log.
@@ -37,9 +38,13 @@ func TestWithTooManyOpenCallsNoNewOnesAreListed(t *testing.T) {
 		key := fmt.Sprint(n)
 		book.open[key] = &openCall{key: key}
 	}
+	var waited []string
+	o := Options{
+		API: api, Log: api, Poll: time.Second, OnProgress: func(int, time.Duration) {},
+		Wait: func() func(string) { return func(cause string) { waited = append(waited, cause) } },
+	}
 	f := &Feed{
-		opts: Options{API: api, Poll: time.Second, OnProgress: func(int, time.Duration) {}},
-		book: book, notices: newNotices(api), saver: newSaver(nil, book, time.Second, api, nil),
+		opts: o, book: book, notices: newNotices(&o), saver: newSaver(&o, book, nil),
 	}
 	defer f.notices.stop()
 	for range 3 {
@@ -48,10 +53,11 @@ func TestWithTooManyOpenCallsNoNewOnesAreListed(t *testing.T) {
 		assert.Equal(t, time.Second, wait)
 	}
 	assert.Zero(t, api.pages)
-	assert.Equal(t, []string{"No new calls are listed until some of the open ones are over: 100000 calls are open."}, api.lines)
+	assert.Equal(t, words.CauseBacklog, waited[0])
+	assert.Equal(t, []string{"No new calls are listed (backlog) until some of the open ones are over: 100000 calls are open."}, api.lines)
 
 	book.acknowledged(&Event{key: "0", Outcome: Expired}, time.Now())
 	f.turn(t.Context())
 	assert.Equal(t, 1, api.pages)
-	assert.Equal(t, "New calls are listed again, after 0s.", api.lines[1])
+	assert.Equal(t, "New calls are listed again (backlog), after 0s.", api.lines[1])
 }

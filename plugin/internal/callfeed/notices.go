@@ -6,55 +6,101 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // notices are what the feed's loop has to say. Trouble is reported when it starts,
 // while it lasts, and when it ends; facts about the API are reported once.
 type notices struct {
-	listing *pause.Notice // the list of calls cannot be read
-	calls   *pause.Notice // open calls cannot be read by themselves
-	parts   *pause.Notice // what belongs to calls that are over cannot be read
-	backlog *pause.Notice // too many calls are open
+	listing trouble // the list of calls cannot be read
+	calls   trouble // open calls cannot be read by themselves
+	parts   trouble // what belongs to calls that are over cannot be read
+	backlog trouble // too many calls are open
 
 	facts, statuses once
 }
 
-func newNotices(log Logger) notices {
+// trouble is a notice, and the wait that goes with it.
+type trouble struct {
+	notice *pause.Notice
+	waits  func(cause string)
+}
+
+// newTrouble makes the trouble of a feed with these options.
+func newTrouble(o *Options, wording pause.Wording) trouble {
+	t := trouble{notice: pause.NewNotice(o.Log, wording, nil), waits: func(string) {}}
+	if o.Wait != nil {
+		t.waits = o.Wait()
+	}
+	return t
+}
+
+// met reports it. Without a cause, nothing else waits for its end.
+func (t *trouble) met(cause string, why error) {
+	t.waits(cause)
+	t.notice.Trouble(why)
+}
+
+func (t *trouble) over() {
+	t.waits("")
+	t.notice.Recovered()
+}
+
+// stop ends it without a word.
+func (t *trouble) stop() {
+	t.waits("")
+	t.notice.Stop()
+}
+
+func newNotices(o *Options) notices {
 	return notices{
-		listing: pause.NewNotice(log, pause.Wording{
-			Begins: "Listing calls failed; retrying, nothing is lost: %v",
-			Lasts:  "Listing calls still fails, since %s; retrying, nothing is lost: %v",
+		listing: newTrouble(o, pause.Wording{
+			Begins: "Listing calls failed; retrying, nothing is lost %v",
+			Lasts:  "Listing calls still fails, since %s; retrying, nothing is lost %v",
 			Ends:   "Listing calls works again, after %v.",
-		}, nil),
-		calls: pause.NewNotice(log, pause.Wording{
+		}),
+		calls: newTrouble(o, pause.Wording{
 			Begins: "Cannot read %v",
 			Lasts:  "Still cannot read calls, since %s: %v",
 			Ends:   "Open calls can be read again, after %v.",
-		}, nil),
-		parts: pause.NewNotice(log, pause.Wording{
+		}),
+		parts: newTrouble(o, pause.Wording{
 			Begins: "Cannot read the transcript or other parts of %v",
 			Lasts:  "Still cannot read the transcript or other parts of calls, since %s: %v",
 			Ends:   "Transcripts and other parts of calls can be read again, after %v.",
-		}, nil),
-		backlog: pause.NewNotice(log, pause.Wording{
-			Begins: "No new calls are listed until some of the open ones are over: %v.",
-			Lasts:  "Still no new calls are listed, since %s, until some of the open ones are over: %v.",
-			Ends:   "New calls are listed again, after %v.",
-		}, nil),
-		facts:    once{log: log},
-		statuses: once{log: log},
+		}),
+		backlog: newTrouble(o, pause.Wording{
+			Begins: "No new calls are listed (" + words.CauseBacklog + ") until some of the open ones are over: %v.",
+			Lasts:  "Still no new calls are listed (" + words.CauseBacklog + "), since %s, until some of the open ones are over: %v.",
+			Ends:   "New calls are listed again (" + words.CauseBacklog + "), after %v.",
+		}),
+		facts:    once{log: o.Log},
+		statuses: once{log: o.Log},
 	}
 }
 
-// unread is why something of a call could not be read, as the log has it.
-func unread(key string, err error) error {
-	return fmt.Errorf("call %s (and possibly others); retrying: %w", key, err)
+// unread is why something of a call could not be read, and the cause if that is trouble
+// of all.
+func (f *Feed) unread(key string, err error) (cause string, why error) {
+	if happyrobot.ClassOf(err).OfThisRequest() {
+		return "", fmt.Errorf("call %s (and possibly others); retrying: %w", key, err)
+	}
+	cause = f.cause(err)
+	return cause, fmt.Errorf("call %s (and possibly others); retrying (%s): %w", key, cause, err)
+}
+
+// cause is what is waited for after an error of the API.
+func (f *Feed) cause(err error) string {
+	if f.opts.CauseOf == nil {
+		return words.CauseUnanswered
+	}
+	return f.opts.CauseOf(err)
 }
 
 // stop ends all trouble without a word.
 func (n *notices) stop() {
-	for _, notice := range []*pause.Notice{n.listing, n.calls, n.parts, n.backlog} {
-		notice.Stop()
+	for _, notice := range []*trouble{&n.listing, &n.calls, &n.parts, &n.backlog} {
+		notice.stop()
 	}
 }
 

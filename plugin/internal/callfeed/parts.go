@@ -40,7 +40,7 @@ func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
 		return false
 	}
 	if err != nil {
-		f.notices.parts.Trouble(unread(e.key, err))
+		f.notices.parts.met(f.unread(e.key, err))
 	}
 	if !f.book.withoutParts(e, err != nil, time.Now()) {
 		return false

@@ -2,6 +2,7 @@ package callfeed
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -196,7 +197,7 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 		return ctx.Err()
 	}
 	if p.query.Skip >= p.feed.failedAt {
-		p.feed.notices.listing.Recovered()
+		p.feed.notices.listing.over()
 	}
 	f, now, fresh := p.feed, time.Now(), false
 	p.marks = append(p.marks, mark{p.query.Skip, page[0].Created})
@@ -373,9 +374,10 @@ func (p *pass) note(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 	case err != nil:
 		p.feed.failedAt = p.query.Skip
-		p.feed.notices.listing.Trouble(err)
+		cause := p.feed.cause(err)
+		p.feed.notices.listing.met(cause, fmt.Errorf("(%s): %w", cause, err))
 	default:
-		p.feed.notices.listing.Recovered()
+		p.feed.notices.listing.over()
 	}
 }
 

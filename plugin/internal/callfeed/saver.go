@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
 // saver writes the state, one write after the other; each covers all that was
@@ -23,7 +24,7 @@ type saver struct {
 	retry time.Duration
 	lost  func(error) // called when the state belongs to somebody else
 
-	failing *pause.Notice // only run's
+	failing trouble // only run's
 
 	wake  chan struct{}
 	crowd chan struct{} // many wait
@@ -37,14 +38,14 @@ type saver struct {
 	err     error         // no more is saved
 }
 
-func newSaver(store Store, b *book, retry time.Duration, log Logger, lost func(error)) *saver {
+func newSaver(o *Options, b *book, lost func(error)) *saver {
 	return &saver{
-		store: store, book: b, owner: rand.Text(), retry: retry, lost: lost,
-		failing: pause.NewNotice(log, pause.Wording{
-			Begins: "Saving the cursor failed; retrying. Messages are acknowledged once it succeeds: %v",
-			Lasts:  "Saving the cursor still fails, since %s; retrying. Messages are acknowledged once it succeeds: %v",
-			Ends:   "The cursor is saved again, after %v.",
-		}, nil),
+		store: o.Store, book: b, owner: rand.Text(), retry: min(o.Poll, time.Second), lost: lost,
+		failing: newTrouble(o, pause.Wording{
+			Begins: "Saving the cursor failed (" + words.CauseLedger + "); retrying. Messages are acknowledged once it succeeds: %v",
+			Lasts:  "Saving the cursor still fails (" + words.CauseLedger + "), since %s; retrying. Messages are acknowledged once it succeeds: %v",
+			Ends:   "The cursor is saved again (" + words.CauseLedger + "), after %v.",
+		}),
 		wake: make(chan struct{}, 1), crowd: make(chan struct{}, 1), news: make(chan struct{}),
 	}
 }
@@ -106,7 +107,7 @@ func (s *saver) note(saved uint64, err error) {
 
 // run writes until the context ends; what is left is for last.
 func (s *saver) run(ctx context.Context) {
-	defer s.failing.Stop()
+	defer s.failing.stop()
 	for {
 		select {
 		case <-s.wake:
@@ -123,11 +124,11 @@ func (s *saver) run(ctx context.Context) {
 			s.lost(err)
 			return
 		case err != nil:
-			s.failing.Trouble(err)
+			s.failing.met(words.CauseLedger, err)
 			s.nudge()
 			wait, crowd = s.retry, nil // hurry would not help
 		default:
-			s.failing.Recovered()
+			s.failing.over()
 		}
 		if !rest(ctx, wait, crowd) {
 			return

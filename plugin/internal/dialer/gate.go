@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
@@ -20,6 +21,18 @@ const (
 	ClaimedElsewhere Cause = words.CauseClaimedElsewhere // another process may be dialing the calls that wait
 )
 
+// CauseOf is what is waited for after an answer of a class that is no success.
+func CauseOf(c happyrobot.Class) Cause {
+	switch c {
+	case happyrobot.ClassSetup,
+		happyrobot.ClassRefused, happyrobot.ClassNotFound, happyrobot.ClassOther: // only a feed waits after these
+		return Setup
+	case happyrobot.ClassThrottled:
+		return RateLimited
+	}
+	return Unanswered
+}
+
 // trouble is why no request may leave, and how the gate is tried again.
 type trouble struct {
 	cause  Cause
@@ -29,11 +42,11 @@ type trouble struct {
 
 // Troubles of the API as a whole.
 var (
-	unreachable = trouble{cause: Unanswered} // the request certainly did not arrive
-	unanswered  = trouble{cause: Unanswered, single: true, silent: true}
+	unreachable = trouble{cause: CauseOf(happyrobot.ClassNotSent)} // the request certainly did not arrive
+	unanswered  = trouble{cause: CauseOf(happyrobot.ClassUnknown), single: true, silent: true}
 	// A limit may be reached in the middle of a batch, but not of a single call.
-	rateLimited = trouble{cause: RateLimited, single: true}
-	setupWrong  = trouble{cause: Setup, single: true}
+	rateLimited = trouble{cause: CauseOf(happyrobot.ClassThrottled), single: true}
+	setupWrong  = trouble{cause: CauseOf(happyrobot.ClassSetup), single: true}
 )
 
 // gate lets dial requests out while the API works. In trouble it closes, and

@@ -85,11 +85,23 @@ func (m Metric) row() []string {
 	return []string{code(m.Name), m.Kind, strings.Join(labels, ", "), m.Meaning}
 }
 
-// CausesTable is the table of what a dial waits for.
-func CausesTable() string {
+// CauseNames are the causes for which a component pauses.
+func CauseNames(component string) (names []string) {
+	for _, c := range Causes {
+		if slices.Contains(c.Components, component) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// CausesOf is the table of what a component waits for.
+func CausesOf(component string) string {
 	var rows [][]string
 	for _, c := range Causes {
-		rows = append(rows, []string{code(c.Name), c.Meaning})
+		if slices.Contains(c.Components, component) {
+			rows = append(rows, []string{code(c.Name), c.Meaning})
+		}
 	}
 	return table([]string{"Cause", "Meaning"}, rows)
 }
@@ -101,6 +113,13 @@ func Page(link func(component string) string) string {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s\n", title, prose, table(header, rows))
 	}
 	of := func(component string) string { return "[" + code(component) + "](" + link(component) + ")" }
+	all := func(components []string) string {
+		var links []string
+		for _, c := range components {
+			links = append(links, of(c))
+		}
+		return strings.Join(links, ", ")
+	}
 	b.WriteString("# Words\n\nEvery word that the components give a message, a log line or a metric. Words that were released stay.\n")
 
 	var rows [][]string
@@ -117,9 +136,9 @@ func Page(link func(component string) string) string {
 
 	rows = nil
 	for _, c := range Causes {
-		rows = append(rows, []string{code(c.Name), c.Meaning})
+		rows = append(rows, []string{code(c.Name), all(c.Components), c.Meaning})
 	}
-	part("Causes of a pause", "What the stream waits for while "+of(dial)+" is paused. No message fails for it. The log says `Dialing paused (cause): ...` and `Dialing resumed (cause)`.", []string{"Cause", "Meaning"}, rows)
+	part("Causes of a pause", "What the stream waits for while a component is paused: label `cause` of "+code(MetricPaused)+". No message fails for it. The log has the cause in brackets, such as `Dialing paused (cause): ...` and `Dialing resumed (cause)`.", []string{"Cause", "Component", "Meaning"}, rows)
 
 	rows = nil
 	for _, m := range Metadata {
@@ -129,12 +148,7 @@ func Page(link func(component string) string) string {
 
 	rows = nil
 	for _, m := range Metrics {
-		var components []string
-		for _, c := range m.Components {
-			components = append(components, of(c))
-		}
-		row := m.row()
-		rows = append(rows, slices.Insert(row, 1, strings.Join(components, ", ")))
+		rows = append(rows, slices.Insert(m.row(), 1, all(m.Components)))
 	}
 	part("Metrics", "Values of labels come from fixed lists.", []string{"Metric", "Component", "Kind", "Labels", "Meaning"}, rows)
 	return b.String()

@@ -138,8 +138,8 @@ var Reasons = []Reason{
 	{request, Unknown, Unreadable, "the answer cannot be read"},
 }
 
-// Causes: what a dial waits for while it is paused. Log lines begin with
-// "Dialing paused (cause)".
+// Causes: what a component waits for while it is paused. Log lines have them in brackets,
+// such as "Dialing paused (cause)".
 const (
 	CauseSetup            = "setup"
 	CauseRateLimited      = "rate_limited"
@@ -150,22 +150,30 @@ const (
 	CauseReceipts         = "receipts"
 	CauseFailures         = "failures"
 	CauseCallRateLimit    = "call_rate_limit"
+	CauseBacklog          = "backlog"
 )
 
-// Cause is a cause of a pause.
-type Cause struct{ Name, Meaning string }
+// Cause is a cause for which some components pause.
+type Cause struct {
+	Components []string
+	Name       string
+	Meaning    string
+}
 
 // Causes of a pause. None of them fails a message.
 var Causes = []Cause{
-	{CauseSetup, "the API refuses the key, or the URL is wrong"},
-	{CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
-	{CauseUnanswered, "the API cannot be reached, or a request was not answered"},
-	{CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
-	{CauseLedger, "the ledger cannot be read or written"},
-	{CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
-	{CauseReceipts, "the output `receipts` takes nothing"},
-	{CauseFailures, "the output `failures` takes nothing"},
-	{CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
+	{[]string{dial, call, request}, CauseSetup, "the API refuses the key, or the URL is wrong"},
+	{[]string{calls}, CauseSetup, "the API refuses the key or to list calls, or the URL is wrong"},
+	{[]string{dial, call, request, calls}, CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
+	{[]string{dial, call, request, calls}, CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{[]string{dial}, CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
+	{[]string{dial}, CauseLedger, "the ledger cannot be read or written"},
+	{[]string{calls}, CauseLedger, "the cursor cannot be read or written"},
+	{[]string{dial}, CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
+	{[]string{dial}, CauseReceipts, "the output `receipts` takes nothing"},
+	{[]string{dial}, CauseFailures, "the output `failures` takes nothing"},
+	{[]string{dial}, CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
+	{[]string{calls}, CauseBacklog, "so many calls are open that no new ones are listed"},
 }
 
 // Names of metadata.
@@ -259,7 +267,7 @@ var Metrics = []Metric{
 	{[]string{dial, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
 	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
 	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
-	{[]string{dial}, MetricPaused, Gauge, []string{"cause"}, "1 while dialing is paused, by cause; there for each cause from the start"},
+	{[]string{dial, call, request, calls}, MetricPaused, Gauge, []string{"cause"}, "1 while the component is paused, by cause; there for each of its causes from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
 	{[]string{dial}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
