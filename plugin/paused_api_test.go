@@ -132,7 +132,7 @@ var troubles = map[string]callsim.Fault{
 func TestProcessorsShowWhatTheyWaitFor(t *testing.T) {
 	t.Parallel()
 	for component, yaml := range map[string]string{
-		"happyrobot_call":    `call_id: ${! json("call_id") }`,
+		"happyrobot_call":    `call_id: '${! json("call_id") }'`,
 		"happyrobot_request": "operation: getUsage",
 	} {
 		for cause, fault := range troubles {
