@@ -93,7 +93,15 @@ func TestNoCallIsGivenBackWhileAnythingIsClaimedInDoubtOrDecided(t *testing.T) {
 		},
 		"in doubt, and ruled out": func(t *testing.T, _ []Call) *Dialer {
 			until := anHour()
-			return open(t, &fakeAPI{onPost: refusesAll(502, until)}, ledger.NewMemory(), redial)
+			return open(t, &fakeAPI{onPost: func(n int, _ []*Call) answer {
+				switch {
+				case n == 1:
+					return answer{creates: none, err: status(502)}
+				case time.Now().Before(until):
+					return answer{creates: none, err: tooMany}
+				}
+				return answer{}
+			}}, ledger.NewMemory(), redial)
 		},
 		"the claim stays": func(t *testing.T, _ []Call) *Dialer {
 			return open(t, refused(401, anHour()), stuck{ledger.NewMemory()})
@@ -137,6 +145,36 @@ func TestNoCallIsGivenBackWhileAnythingIsClaimedInDoubtOrDecided(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARunIsUntouchedOnlyIfEachOfItsCallsIs(t *testing.T) {
+	assert.True(t, (&run{jobs: []*job{{}, {}}}).untouched())
+	for name, j := range map[string]*job{
+		"decided":             {result: Result{Outcome: Duplicate}},
+		"claimed":             {claimed: true},
+		"in doubt":            {doubt: ledger.Standing{Kind: ledger.InDoubt}},
+		"once in doubt":       {ruledOut: 1},
+		"of another's claims": {later: &postponement{cause: ClaimedElsewhere}},
+	} {
+		assert.False(t, (&run{jobs: []*job{{}, j}}).untouched(), name)
+	}
+}
+
+func TestAClaimCountsUntilItIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for released, mem := range map[bool]store.Store{true: ledger.NewMemory(), false: stuck{ledger.NewMemory()}} {
+			call := lead(t, 1)
+			r := &run{Dialer: open(t, &fakeAPI{}, mem), jobs: []*job{{call: &call}}}
+			mine, err := r.claim(t.Context(), r.jobs, &agenda{})
+			require.NoError(t, err)
+			require.Len(t, mine, 1)
+			assert.False(t, r.untouched())
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			r.release(ctx, mine)
+			cancel()
+			assert.Equal(t, released, r.untouched())
+		}
+	})
 }
 
 func TestABatchThatMayNotLeaveIsAskedOnceAndWaitsOn(t *testing.T) {
