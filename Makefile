@@ -7,9 +7,12 @@ RELEASE_GO := go1.26.10
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # The database of known vulnerabilities, as a Go module: raise it with VULNDB=latest.
 VULNDB ?= v0.0.0-20261105234957-e22db6528018
+# An earlier commit, whose replicas share a ledger with those of this one.
+BEFORE ?= ad445d8
+UPGRADE := $(shell mktemp -u -d)/before
 CRASH := CRASH_LEADS=$${CRASH_LEADS:-5000} CRASH_KILLS=$${CRASH_KILLS:-30} go test -count 1 -timeout 45m -parallel 4
 
-.PHONY: build test quick race lint notices embed vulncheck release reproducible demo bench docs fuzz phones crash services-test reliability reliability-check pressure longrun prove
+.PHONY: build test quick race lint notices embed vulncheck release reproducible demo bench docs fuzz phones crash services-test reliability reliability-check pressure longrun upgrade prove
 
 build: ## the distribution, as ./benthos-happyrobot
 	CGO_ENABLED=0 go build -trimpath -o benthos-happyrobot ./cmd/benthos-happyrobot
@@ -82,4 +85,9 @@ pressure: ## troubles that last a real minute each
 longrun: ## a million leads, and what grows meanwhile
 	LONGRUN_LEADS=$${LONGRUN_LEADS:-1000000} go test -count 1 -v -timeout 30m ./tests/longrun
 
-prove: phones crash services-test reliability-check pressure longrun ## what takes too long for CI
+upgrade: ## replicas of this and an earlier commit contend for stale claims; BEFORE is that commit
+	mkdir -p $(UPGRADE) && git archive $(BEFORE) | tar -x -C $(UPGRADE)
+	cd $(UPGRADE) && go build -o benthos-happyrobot ./cmd/benthos-happyrobot
+	CRASH_BEFORE=$(UPGRADE) go test -count 1 -timeout 20m -v -run 'AnOldAndANew/kfake' ./tests/crash
+
+prove: phones crash upgrade services-test reliability-check pressure longrun ## what takes too long for CI

@@ -158,7 +158,7 @@ func TestAFolderOfFilesHoldsALedgerWithSeveralAttempts(t *testing.T) {
 
 	// Its request was not answered long ago, and the call was never found.
 	require.NoError(t, os.WriteFile(filepath.Join(folder, first[0]), fmt.Appendf(nil,
-		`{"v":1,"state":"held","owner":"GONE-1","at":%q}`, time.Now().Add(-48 * time.Hour).Format(time.RFC3339)), 0o600))
+		`{"v":1,"state":"held","owner":"GONE-1","at":%q}`, time.Now().Add(-48*time.Hour).Format(time.RFC3339)), 0o600))
 	srv = startSim(t, callsim.Options{})
 	redial := func() {
 		t.Helper()

@@ -74,7 +74,7 @@ func inputCallsSpec() *service.ConfigSpec {
 				Description("The time from the end of one listing to the next.").
 				Default("15s"),
 			service.NewIntField(icFieldPageSize).
-				Description("How many calls the first page asks for, from 1 to 1999. Pages overlap, so 1 asks for 2. While they come back full they grow, up to 1999 calls, whatever is set here: a long list then costs few requests, and calls created in the same second fit on one page. A larger page that fails is asked for again in this size, and pages of its size only after an hour.").
+				Description("How many calls the first page asks for, from 1 to 1999. Pages overlap, so 1 asks for 2. While they come back full they grow, up to 1999 calls, whatever is set here: a long list then costs few requests, and calls created in the same second fit on one page. A larger page that fails is asked for again in this size, and pages of its size only after ten minutes.").
 				Default(100).
 				LintRule(`root = if this < 1 || this > 1999 { [ "`+"`page_size`"+` must be from 1 to 1999" ] }`),
 			service.NewDurationField(icFieldMaxCallAge).

@@ -134,10 +134,10 @@ func TestExamplesLint(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]int{
-		"happyrobot_dial output": 3, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
+		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
 		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
-	assert.Equal(t, 4, dialing)
+	assert.Equal(t, 5, dialing)
 }
 
 func TestStartRefusesInputMistakesByFieldName(t *testing.T) {

@@ -102,7 +102,26 @@ cache_resources:
     bbolt:
       path: ./ledger.db
 `).
-		Example("Decide what a lead may ask for", "The config decides which number calls, with which use case, and for how long. A lead chooses who is called and what is said.", callExample)
+		Example("Decide what a lead may ask for", "The config decides which number calls, with which use case, and for how long. A lead chooses who is called and what is said.", callExample).
+		Example("Keep phone numbers out of references", "The key of a lead is a phone number, which a plain digest would not hide: the reference that the API and the records show is made with a secret.", `
+output:
+  happyrobot_dial:
+    api_key_file: /run/secrets/happyrobot
+    ledger: ledger
+    dedupe_key: ${! this.campaign }/${! this.phone }
+    dial_ref_salt: "${HAPPYROBOT_DIAL_REF_SALT}"
+    max_rejects_in_a_row: 100
+    default_region: US
+    number_id: "${HAPPYROBOT_NUMBER_ID}"
+    call_mapping: root.phone_number = this.phone
+    failures:
+      file: { path: ./failed.jsonl }
+
+cache_resources:
+  - label: ledger
+    bbolt:
+      path: ./ledger.db
+`)
 }
 
 func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -306,7 +307,7 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 
 // ErrSamePage is the error of a list whose next page is the page before: the API ignores
 // Skip, so that it would be listed for ever.
-var ErrSamePage error = &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("the API gives the same page twice; it ignores skip")}
+var ErrSamePage error = &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("%w: the API gives the same page twice; it ignores skip", errShape)}
 
 // ListCallsPage reads one page of a query. Every item of it has its place, also one that
 // is no object: that is a Call with nothing but Raw. A page may be shorter than Limit,
@@ -329,12 +330,12 @@ func (c *Client) listPage(ctx context.Context, q ListCallsQuery) ([]json.RawMess
 	var page struct {
 		Calls *[]json.RawMessage `json:"calls"`
 	}
-	err := c.read(ctx, request{op: "listCalls", path: "/calls", query: q.values(), limit: maxListBytes, single: q.Once}, &page)
+	err := c.read(ctx, request{op: opListCalls, path: "/calls", query: q.values(), limit: maxListBytes, single: q.Once}, &page)
 	if err != nil {
 		return nil, err
 	}
 	if page.Calls == nil {
-		return nil, &Error{Op: "listCalls", Status: http.StatusOK, Err: errors.New("decoding the reply: it has no list of calls")}
+		return nil, &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w: it has no list of calls", errShape)}
 	}
 	return *page.Calls, nil
 }

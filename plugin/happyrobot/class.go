@@ -22,9 +22,9 @@ const (
 	ClassRefused    Class = "refused"    // the API does not want this request
 	ClassNotFound   Class = "not_found"  // of a read or a change: the API does not know the object
 	ClassUnknown    Class = "unknown"    // the request may have been processed, and no answer says so
-	ClassOutage     Class = "outage"     // of a read: no answer, or one that says that the API is broken
+	ClassOutage     Class = "outage"     // of a read: no answer, one that says that the API is broken, or a 2xx that is no JSON or cut short
 	ClassSlow       Class = "slow"       // of a read: the API, or a proxy before it, gave up waiting
-	ClassUnreadable Class = "unreadable" // of a read: a 2xx that is no JSON, cut short or about another call
+	ClassUnreadable Class = "unreadable" // of a read: a 2xx whose JSON is about another call, or of another form
 	ClassTooLarge   Class = "too_large"  // of a read: a 2xx that is larger than any reply should be
 
 	// ClassOther is an error that holds no *Error: an invalid argument, or a context that
@@ -41,7 +41,9 @@ var (
 	//                       a dial          a change        a read
 	didNotLeave   = meaning{ClassNotSent, ClassNotSent, ClassOutage}
 	noAnswer      = meaning{ClassUnknown, ClassUnknown, ClassOutage}
-	tooLargeReply = meaning{ClassUnknown, ClassUnknown, ClassTooLarge} // with a 2xx
+	tooLargeReply = meaning{ClassUnknown, ClassUnknown, ClassTooLarge}   // with a 2xx
+	otherReply    = meaning{ClassUnknown, ClassUnknown, ClassUnreadable} // with a 2xx: JSON, but not what was asked for
+	wrongBase     = meaning{ClassSetup, ClassSetup, ClassSetup}          // see baseCheck
 )
 
 // answers are the meanings of all others. The first row that a status is in decides.
@@ -51,16 +53,16 @@ var answers = []struct {
 	meaning
 }{
 	//                 a dial          a change        a read
-	{200, 299, meaning{ClassUnknown, ClassUnknown, ClassUnreadable}}, // a reply that could not be read; see unreadable
-	{300, 399, meaning{ClassSetup, ClassRefused, ClassRefused}},      // never followed: the base URL points at something that moved
-	{401, 403, meaning{ClassSetup, ClassSetup, ClassSetup}},          // the key, the account, what the key may do
-	{404, 404, meaning{ClassSetup, ClassNotFound, ClassNotFound}},    // to a dial, the base URL or the use case
-	{405, 406, meaning{ClassSetup, ClassRefused, ClassRefused}},      // the base URL leads to something else
-	{407, 407, meaning{ClassSetup, ClassSetup, ClassSetup}},          // a proxy on the way wants a password
-	{408, 408, meaning{ClassUnknown, ClassUnknown, ClassSlow}},       // also of a proxy whose API is still at work
-	{411, 411, meaning{ClassSetup, ClassRefused, ClassRefused}},      // something on the way does not take requests of our form
-	{415, 415, meaning{ClassSetup, ClassRefused, ClassRefused}},      // likewise
-	{421, 421, meaning{ClassSetup, ClassSetup, ClassSetup}},          // the host serves something else
+	{200, 299, meaning{ClassUnknown, ClassUnknown, ClassOutage}},  // a reply that is no JSON, or was cut short
+	{300, 399, meaning{ClassSetup, ClassRefused, ClassRefused}},   // never followed: the base URL points at something that moved
+	{401, 403, meaning{ClassSetup, ClassSetup, ClassSetup}},       // the key, the account, what the key may do
+	{404, 404, meaning{ClassSetup, ClassNotFound, ClassNotFound}}, // to a dial, the base URL or the use case
+	{405, 406, meaning{ClassSetup, ClassRefused, ClassRefused}},   // the base URL leads to something else
+	{407, 407, meaning{ClassSetup, ClassSetup, ClassSetup}},       // a proxy on the way wants a password
+	{408, 408, meaning{ClassUnknown, ClassUnknown, ClassSlow}},    // also of a proxy whose API is still at work
+	{411, 411, meaning{ClassSetup, ClassRefused, ClassRefused}},   // something on the way does not take requests of our form
+	{415, 415, meaning{ClassSetup, ClassRefused, ClassRefused}},   // likewise
+	{421, 421, meaning{ClassSetup, ClassSetup, ClassSetup}},       // the host serves something else
 	{425, 425, meaning{ClassThrottled, ClassThrottled, ClassThrottled}},
 	{426, 426, meaning{ClassSetup, ClassSetup, ClassSetup}},     // another protocol is wanted, such as TLS
 	{428, 428, meaning{ClassSetup, ClassRefused, ClassRefused}}, // something on the way does not take requests of our form
@@ -94,6 +96,8 @@ func (e *Error) Class() Class {
 		return m.dial
 	case op.Method != http.MethodGet:
 		return m.change
+	case isList(op) && m.dial == ClassSetup:
+		return m.dial // it has no object that could be missing
 	default:
 		return m.read
 	}
@@ -105,8 +109,12 @@ func (e *Error) meaning() meaning {
 		return didNotLeave
 	case e.Status == 0:
 		return noAnswer
-	case e.Status >= 200 && e.Status <= 299 && errors.Is(e.Err, errTooLarge):
+	case e.setup:
+		return wrongBase
+	case e.success() && errors.Is(e.Err, errTooLarge):
 		return tooLargeReply
+	case e.success() && (errors.Is(e.Err, errShape) || errors.Is(e.Err, errOtherCall) || errors.Is(e.Err, errNoCall)):
+		return otherReply
 	}
 	for _, row := range answers {
 		if e.Status >= row.from && e.Status <= row.to {
@@ -157,14 +165,24 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &e) && e.meaning().read == ClassNotFound
 }
 
+// IsNotLetIn reports whether the API refused the key, the account or what the key may do,
+// or only named another address: whatever was asked was not looked at.
+func IsNotLetIn(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && (e.Status >= 300 && e.Status <= 399 || e.keyRefused())
+}
+
+func (e *Error) keyRefused() bool {
+	return e.Status >= http.StatusUnauthorized && e.Status <= http.StatusForbidden
+}
+
 // IsUnreadable reports whether an error says that the API answered with a 2xx that
 // cannot be used: no JSON, cut short, too large or about another call. A dial or a
 // change that was answered so may have been processed: its class is ClassUnknown.
 func IsUnreadable(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	c := e.meaning().read
-	return c == ClassUnreadable || c == ClassTooLarge
+	return errors.As(err, &e) && e.success()
 }
+
+// success says whether the API answered with a 2xx, which could not be used.
+func (e *Error) success() bool { return e.Status >= 200 && e.Status <= 299 }

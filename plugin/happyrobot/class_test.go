@@ -14,7 +14,8 @@ import (
 const (
 	aDial   = "createOutboundCallsBatched"
 	aChange = "addNote"
-	aRead   = "listCalls"
+	aRead   = "getCall"
+	theList = "listCalls"
 )
 
 // statuses are a range of them, written out once more: the table must not be tested against itself.
@@ -52,14 +53,13 @@ func TestEachStatusMeansWhatTheTableSays(t *testing.T) {
 			ClassUnknown:   statusesOf(statuses{-1, 299}, one(408), statuses{500, 600}),
 		},
 		aRead: {
-			ClassUnreadable: statusesOf(statuses{200, 299}),
-			ClassSetup:      {401, 402, 403, 407, 421, 426, 431},
-			ClassNotFound:   {404},
-			ClassThrottled:  {425, 429},
-			ClassSlow:       {408},
-			ClassRefused:    refusedOfOthers(),
-			ClassOutage:     statusesOf(one(0), statuses{500, 600}),
-			ClassUnknown:    statusesOf(one(-1), statuses{1, 199}),
+			ClassSetup:     {401, 402, 403, 407, 421, 426, 431},
+			ClassNotFound:  {404},
+			ClassThrottled: {425, 429},
+			ClassSlow:      {408},
+			ClassRefused:   refusedOfOthers(),
+			ClassOutage:    statusesOf(one(0), statuses{200, 299}, statuses{500, 600}),
+			ClassUnknown:   statusesOf(one(-1), statuses{1, 199}),
 		},
 	} {
 		seen := 0
@@ -85,6 +85,15 @@ func TestWhatHasNoStatusHasAClassToo(t *testing.T) {
 		assert.Equal(t, want[1], (&Error{Op: op, Err: errors.New("reset")}).Class(), op)
 		assert.Equal(t, want[2], (&Error{Op: op, Status: 200, Err: fmt.Errorf("reading: %w", errTooLarge)}).Class(), op)
 	}
+	for _, other := range []error{errShape, errOtherCall, errNoCall, errNoObject} {
+		assert.Equal(t, ClassUnreadable, (&Error{Op: aRead, Status: 200, Err: fmt.Errorf("decoding: %w", other)}).Class())
+		assert.Equal(t, ClassUnknown, (&Error{Op: aDial, Status: 200, Err: fmt.Errorf("decoding: %w", other)}).Class())
+	}
+	assert.Equal(t, ClassOutage, (&Error{Op: aRead, Status: 200, Err: errNoJSON}).Class())
+	for _, status := range append(statusesOf(statuses{300, 399}, statuses{401, 407}), 411, 415, 421, 426, 428, 431) {
+		assert.Equal(t, ClassSetup, (&Error{Op: theList, Status: status}).Class(), "the list is always there: status %d", status)
+	}
+	assert.Equal(t, ClassRefused, (&Error{Op: theList, Status: 422}).Class())
 	assert.Equal(t, ClassAnswered, ClassOf(nil))
 	assert.Equal(t, ClassOther, ClassOf(&FieldError{"path.id", "is missing"}))
 	assert.Equal(t, ClassOther, ClassOf(fmt.Errorf("listCalls: %w", context.Canceled)))
@@ -102,10 +111,11 @@ func TestWhatIsDoneFollowsFromTheClass(t *testing.T) {
 		"a change may be done":     {func(e *Error) bool { return e.Class() == ClassUnknown }, aChange, statusesOf(statuses{-1, 299}, one(408), statuses{500, 600})},
 		"a dial may be done":       {func(e *Error) bool { return e.Class() == ClassUnknown }, aDial, statusesOf(statuses{-1, 299}, one(408), statuses{500, 600})},
 		"the API only declines":    {func(e *Error) bool { return e.Class().Declined() }, aRead, statusesOf(statuses{300, 499})},
-		"others may be read":       {func(e *Error) bool { return e.Class().OfThisRequest() }, aRead, append(append(refusedOfOthers(), 404), statusesOf(statuses{200, 299})...)},
+		"others may be read":       {func(e *Error) bool { return e.Class().OfThisRequest() }, aRead, append(refusedOfOthers(), 404)},
 		"a read is not readable":   {func(e *Error) bool { return IsUnreadable(e) }, aRead, statusesOf(statuses{200, 299})},
 		"a change is not readable": {func(e *Error) bool { return IsUnreadable(e) }, aChange, statusesOf(statuses{200, 299})},
 		"a read is not found":      {func(e *Error) bool { return IsNotFound(e) }, aRead, []int{404}},
+		"nobody is let in":         {func(e *Error) bool { return IsNotLetIn(e) }, theList, statusesOf(statuses{300, 399}, statuses{401, 403})},
 		"a dial is not found":      {func(e *Error) bool { return IsNotFound(e) }, aDial, []int{404}},
 	} {
 		for status := -1; status <= 600; status++ {

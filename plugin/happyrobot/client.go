@@ -28,8 +28,8 @@ const (
 	maxReplyBytes = 8 << 20
 )
 
-// maxUnreadable is how often a read is repeated because its 2xx could not be
-// read: that is rarely a passing fault.
+// maxUnreadable is how often a read is repeated because its 2xx is JSON, but not what was
+// asked for: that is rarely a passing fault.
 const maxUnreadable = 3
 
 // Options of a Client. Only APIKey or APIKeys is required.
@@ -73,6 +73,8 @@ type Client struct {
 	opts Options
 	base string
 
+	baseCheck *baseCheck
+
 	dialReply atomic.Int64 // bytes of the last reply to a dial
 }
 
@@ -115,7 +117,7 @@ func New(opts Options) (*Client, error) {
 	if opts.Transport == nil {
 		opts.Transport = NewTransport(nil)
 	}
-	return &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/")}, nil
+	return &Client{opts: opts, base: strings.TrimRight(opts.BaseURL, "/"), baseCheck: newBaseCheck()}, nil
 }
 
 // ValidateAPIKey says what is wrong with a key, without repeating it.
@@ -280,11 +282,17 @@ func (c *Client) repeat(ctx context.Context, r request, decode func([]byte) erro
 		body, err = c.once(ctx, r)
 		if err == nil {
 			if err = decode(body); err == nil {
+				c.baseCheck.good.Store(true)
 				return nil
 			}
-			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(err))}
+			err = &Error{Op: r.op, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", decodeError(body, err))}
 		}
 		var e *Error
+		if !r.single && errors.As(err, &e) && e.mayBeMistaken() {
+			if wrong := c.checkBase(ctx, e); wrong != nil {
+				err = wrong
+			}
+		}
 		if r.single || !errors.As(err, &e) || !e.Class().Repeatable() {
 			return err
 		}

@@ -25,6 +25,7 @@ type Error struct {
 	Err        error         // what went wrong here, if not the API's answer
 
 	notSent bool
+	setup   bool // the base URL is wrong, whatever the status
 }
 
 // Error says what failed, without key, number or transcript.
@@ -114,13 +115,15 @@ var (
 )
 
 // decodeError keeps the value that did not fit out of the words.
-func decodeError(err error) error {
+func decodeError(reply []byte, err error) error {
 	var t *json.UnmarshalTypeError
-	if errors.As(err, &t) {
-		return fmt.Errorf("%s: unexpected type, not %s", t.Field, t.Type)
-	}
-	if errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall) {
+	switch {
+	case !validJSON(reply):
+		return errNoJSON
+	case errors.As(err, &t):
+		return fmt.Errorf("%w: %s: unexpected type, not %s", errShape, t.Field, t.Type)
+	case errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall):
 		return err
 	}
-	return errNoJSON
+	return errShape
 }

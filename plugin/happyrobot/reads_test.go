@@ -62,7 +62,7 @@ const aCall = `{"id":"` + callID + `","status":"Completed"}`
 func TestAReadIsRepeatedUntilThePassingFaultIsOver(t *testing.T) {
 	for name, fault := range map[string]reply{
 		"no answer": {err: io.ErrUnexpectedEOF}, "401": {status: 401}, "402": {status: 402}, "403": {status: 403}, "408": {status: 408},
-		"429": {status: 429}, "500": {status: 500}, "502": {status: 502}, "503": {status: 503}, "not JSON": {body: "<html>"}, "empty": {body: ""},
+		"429": {status: 429}, "500": {status: 500}, "502": {status: 502}, "503": {status: 503}, "not JSON": {body: "<html>"}, "cut short": {body: aCall[:20]}, "empty": {body: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, client := answering(t, fault, fault, reply{body: aCall})
@@ -97,23 +97,50 @@ func TestAReadIsRepeatedUntilThePassingFaultIsOver(t *testing.T) {
 
 func TestAReadIsNotRepeatedWhenAskingAgainCannotHelp(t *testing.T) {
 	for _, code := range []int{301, 307, 400, 404, 405, 409, 410, 422} {
-		a, client := answering(t, reply{status: code})
-		_, err := client(nil).GetCall(t.Context(), callID)
+		a, client := answering(t, reply{body: aCall}, reply{status: code})
+		c := client(nil)
+		_, err := c.GetCall(t.Context(), callID) // the API was met
+		require.NoError(t, err)
+		_, err = c.GetCall(t.Context(), callID)
 		var e *happyrobot.Error
 		require.ErrorAs(t, err, &e)
 		assert.Equal(t, code, e.Status)
 		assert.Equal(t, code == 404, happyrobot.IsNotFound(err))
-		assert.Len(t, a.requests, 1, "status %d", code)
+		assert.Len(t, a.requests, 2, "status %d", code)
 	}
 }
 
-func TestAReadThatStaysUnreadableEnds(t *testing.T) {
-	a, client := answering(t, reply{body: "<html>"})
-	_, err := client(nil).GetCall(t.Context(), callID)
-	var e *happyrobot.Error
-	require.ErrorAs(t, err, &e)
-	assert.Equal(t, 200, e.Status)
-	assert.Len(t, a.requests, 4, "one and three more")
+// JSON that is not what was asked for is no passing fault. What is no JSON is an outage.
+func TestAReadThatIsAnsweredWithSomethingElseEnds(t *testing.T) {
+	for _, body := range []string{`{"id":"64f0c0de0000000000000999","status":"Completed"}`, `{"message":"ok"}`, `[]`, `null`} {
+		a, client := answering(t, reply{body: body})
+		_, err := client(nil).GetCall(t.Context(), callID)
+		var e *happyrobot.Error
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, 200, e.Status)
+		assert.True(t, happyrobot.IsUnreadable(err))
+		assert.Len(t, a.requests, 4, "one and three more")
+	}
+}
+
+func TestAReadThatIsCutOffIsRepeatedForHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, body := range []string{"<html>", aCall[:20], ""} {
+			a, client := answering(t, reply{body: body})
+			time.AfterFunc(3*time.Hour, func() { a.replies = []reply{{body: aCall}} })
+			slowly := func(o *happyrobot.Options) {
+				o.Retry.InitialInterval, o.Retry.MaxInterval = time.Second, 30*time.Second
+			}
+			_, err := client(slowly).GetCall(t.Context(), callID)
+			require.NoError(t, err)
+
+			a, client = answering(t, reply{body: body})
+			_, err = client(func(o *happyrobot.Options) { slowly(o); o.Retry.MaxElapsedTime = time.Hour }).GetCall(t.Context(), callID)
+			require.Error(t, err)
+			assert.True(t, happyrobot.IsUnreadable(err))
+			assert.Greater(t, len(a.requests), 100)
+		}
+	})
 }
 
 func TestAReadWaitsAsLongAsTheAPIAsks(t *testing.T) {

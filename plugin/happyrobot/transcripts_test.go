@@ -226,7 +226,7 @@ func TestATranscriptOfAnotherShapeIsReadAsFarAsItGoes(t *testing.T) {
 		assert.Len(t, tr.Messages, messages, in)
 		assert.Equal(t, in, string(tr.Raw))
 	}
-	_, client := answering(t, reply{status: http.StatusNotFound})
+	_, client := answering(t, reply{status: http.StatusNotFound}, reply{body: `{"calls":[]}`})
 	_, err := client(nil).GetTranscript(t.Context(), callID)
 	assert.True(t, happyrobot.IsNotFound(err))
 }

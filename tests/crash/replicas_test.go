@@ -62,6 +62,7 @@ type replicas struct {
 	sim    *program.Callsim
 	env    func(base string) []string
 	args   []string
+	before string      // the folder of an earlier commit with its program; "" is this one
 	meet   *rendezvous // nil, or what their wires share
 	alive  []*replica
 }
@@ -88,7 +89,12 @@ func newReplicas(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLe
 func (r *replicas) start(t *testing.T) *replica {
 	t.Helper()
 	w := newWire(t, r.sim, r.meet)
-	one := &replica{Process: program.StartPipeline(t, r.env(w.URL), r.args...), wire: w}
+	one := &replica{wire: w}
+	if r.before == "" {
+		one.Process = program.StartPipeline(t, r.env(w.URL), r.args...)
+	} else {
+		one.Process = program.StartAnother(t, r.before+"/benthos-happyrobot", r.env(w.URL), r.args...)
+	}
 	r.alive = append(r.alive, one)
 	return one
 }
@@ -201,18 +207,7 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 		_, seed := newRand(t)
 		s := newStream(t, broker, runName(t, seed), 2)
 		sim := program.StartCallsim(t, "--latency", "10ms")
-		refs := make([]string, leads)
-		for n := range leads {
-			refs[n] = dialRef(s.lead(n))
-			claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, time.Now().Add(-5*time.Minute).Format(time.RFC3339Nano))
-			require.NoError(t, shared.client.Set(t.Context(), ledgerPrefix+refs[n], claim, time.Hour).Err())
-			if n%2 == 0 {
-				dialAsTheDead(t, sim, happyrobot.OutboundCall{
-					NumberID: "64f0c0de00000000000000c1", PhoneNumber: fmt.Sprintf("+1212%07d", 2_000_000+n),
-					Metadata: map[string]any{"lead_id": s.lead(n), "dial_ref": refs[n]},
-				})
-			}
-		}
+		refs := claimAsTheDead(t, s, sim, shared, leads, func(int) time.Time { return time.Now().Add(-5 * time.Minute) })
 		r := newReplicas(t, s, sim, shared)
 		r.meet = &rendezvous{} // both look a claim up before either takes it over
 		a, b := r.start(t), r.start(t)
@@ -236,6 +231,25 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 			assert.EqualValues(t, 2, attempts, "lead %d: one attempt by the dead, one by whoever took over", n)
 		}
 	})
+}
+
+// claimAsTheDead leaves claims of leads whose owner has died, and calls of every other one.
+// It returns their references.
+func claimAsTheDead(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLedger, leads int, at func(n int) time.Time) (refs []string) {
+	t.Helper()
+	for n := range leads {
+		ref := dialRef(s.lead(n))
+		claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, at(n).Format(time.RFC3339Nano))
+		require.NoError(t, shared.client.Set(t.Context(), ledgerPrefix+ref, claim, time.Hour).Err())
+		if n%2 == 0 {
+			dialAsTheDead(t, sim, happyrobot.OutboundCall{
+				NumberID: "64f0c0de00000000000000c1", PhoneNumber: fmt.Sprintf("+1212%07d", 2_000_000+n),
+				Metadata: map[string]any{"lead_id": s.lead(n), "dial_ref": ref},
+			})
+		}
+		refs = append(refs, ref)
+	}
+	return refs
 }
 
 // dialRef is the name of a dedupe key in the ledger and at the API. It stays the

@@ -82,6 +82,12 @@ func StartPipeline(t *testing.T, env []string, args ...string) *Process {
 	return start(t, env, distribution, append([]string{"run", "-s", "http.enabled=false"}, args...)...)
 }
 
+// StartAnother is StartPipeline for another build of the distribution.
+func StartAnother(t *testing.T, path string, env []string, args ...string) *Process {
+	t.Helper()
+	return start(t, env, path, append([]string{"run", "-s", "http.enabled=false"}, args...)...)
+}
+
 // StartStreams runs several configs in one process, likewise.
 func StartStreams(t *testing.T, env []string, args ...string) *Process {
 	t.Helper()

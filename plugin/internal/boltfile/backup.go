@@ -155,8 +155,8 @@ func checkBackup(path string, b Backup) error {
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(to); err == nil {
-		to = real
+	if resolved, err := filepath.EvalSymlinks(to); err == nil {
+		to = resolved
 	}
 	if to == path {
 		return fmt.Errorf("the backup %q is the file itself; name another path, best on another disk", b.Path)

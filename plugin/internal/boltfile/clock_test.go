@@ -162,7 +162,7 @@ func TestARestartWithinAnHourKeepsTheTrustInTheClock(t *testing.T) {
 		time.Sleep(59 * time.Minute)
 		log := &told{}
 		cache = openTest(t, append(system.both(), atPath(path), func(c *testConfig) { c.log = log })...)
-		assert.Equal(t, "INFO Cache file opened: bucket \"cache\" of \""+path+"\" has 3 records; the newest was written 59m0s ago, at 2000-01-07T00:00:00Z.", log.all()[0])
+		assert.Contains(t, log.all(), "INFO Cache file opened: bucket \"cache\" of \""+path+"\" has 3 records; the newest was written 59m0s ago, at 2000-01-07T00:00:00Z.")
 		time.Sleep(23*time.Hour + time.Minute)
 		assertAbsent(t, cache, "old")
 		assertKept(t, cache, "newest")

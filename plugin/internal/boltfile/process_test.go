@@ -153,7 +153,8 @@ func TestNoProcessSlipsInWhileTheFileIsRewritten(t *testing.T) {
 		wg.Go(func() {
 			for range 4 {
 				h, err := openHandle(path, 0o600)
-				if !assert.Error(t, err, "another process has it") {
+				if err == nil {
+					t.Error("another process has it")
 					_ = h.close()
 				}
 			}

@@ -56,7 +56,8 @@ func newRecord(key string, value []byte, lifetime time.Duration, now moment) (re
 	stored := make([]byte, headerLen, headerLen+len(value))
 	stored[0] = recordFormat
 	binary.BigEndian.PutUint64(stored[1:], uint64(expiry))
-	r.stored = append(stored, value...)
+	stored = append(stored, value...)
+	r.stored = stored
 	return r, nil
 }
 

@@ -63,7 +63,6 @@ const (
 	namelessWarning  = "A call without an id is listed. It is emitted only if it is listed when it is over, since it cannot be read by itself."
 	expiredWarning   = "Stopped watching call %s: it was not over after max_call_age. (Reported for one call; all are counted in happyrobot_calls_dropped.)"
 	reorderedWarning = "The list of calls changes its order from page to page. It is read again and again; calls come late."
-	crowdWarning     = "More calls were created at one time than a page of the list holds, and they change places from page to page. Some may come late, or not at all."
 	undatedWarning   = "Calls without a date of creation are listed; they are emitted like others."
 	clockWarning     = "Calls are created in the future by this machine's clock: the clocks differ, or a date is wrong. Nothing is lost, but more calls are listed again each time."
 	unsortedWarning  = "The list of calls is not sorted by date of creation. It is read from its start until it ends."

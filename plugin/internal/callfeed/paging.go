@@ -1,6 +1,7 @@
 package callfeed
 
 import (
+	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -10,7 +11,7 @@ import (
 const MaxPage = 1999
 
 // smallAgain is how long a size of pages that failed is not tried again.
-const smallAgain = time.Hour
+const smallAgain = 10 * time.Minute
 
 // pageSize is how many calls are asked for. It grows while pages come back full: so a
 // long list costs few requests, and a page has room for all calls of one date.
@@ -63,7 +64,7 @@ func (s *pageSize) shrink(err error, now time.Time) bool {
 	return true
 }
 
-// maxRereads is how often a pass reads calls of one date again until none is missing.
+// maxRereads is how often a crowd is read again until none of it is missing.
 const maxRereads = 100
 
 // crowd is calls that share a date and have no room on one page. Nobody says that
@@ -74,6 +75,8 @@ type crowd struct {
 	start   int // where they begin in the list
 	keys    map[string]struct{}
 	swapped bool // a page began with one that the page before did not end with
+	again   bool // it is about to be read again, and may begin elsewhere by now
+	rereads int
 }
 
 func newCrowd(date time.Time, start int, calls []happyrobot.Call) *crowd {
@@ -98,8 +101,17 @@ func (p *pass) incomplete(page []happyrobot.Call) bool {
 	if c == nil {
 		return false
 	}
+	of := func(call happyrobot.Call) bool { return call.Created.Equal(c.date) }
+	if c.again {
+		first := slices.IndexFunc(page, of)
+		if first < 0 { // it is met again further on
+			p.crowd = nil
+			return false
+		}
+		c.start, c.again = p.query.Skip+first, false
+	}
 	end := len(page) // where the crowd ends, on this page
-	for end > 0 && !page[end-1].Created.Equal(c.date) {
+	for end > 0 && !of(page[end-1]) {
 		end--
 	}
 	if over := end < len(page) || p.ended(page); !over && !c.swapped {
@@ -109,12 +121,12 @@ func (p *pass) incomplete(page []happyrobot.Call) bool {
 		p.crowd = nil
 		return false
 	}
-	if p.rereads++; p.rereads > maxRereads {
-		p.feed.notices.facts.warn(crowdWarning)
-		p.crowd = nil
-		return false
+	if c.rereads++; c.rereads > maxRereads {
+		p.feed.notices.facts.warn(reorderedWarning)
+		p.broken = true
+		return true
 	}
-	c.swapped = false
+	c.swapped, c.again = false, true
 	p.back(c.start - 1)
 	return true
 }

@@ -34,7 +34,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	// how exact it is.
 	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
 	p.query.Sort = "asc"
-	for {
+	for !p.broken {
 		page, err := p.read(ctx)
 		if err != nil {
 			return false, err
@@ -43,7 +43,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 			continue
 		}
 		if p.broken {
-			return false, nil
+			break
 		}
 		if p.ended(page) {
 			if p.incomplete(page) {
@@ -63,6 +63,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 		}
 		p.turnPage(page)
 	}
+	return false, nil
 }
 
 type pass struct {
@@ -73,21 +74,22 @@ type pass struct {
 	took      time.Duration   // until the last page came
 	seen      map[string]bool // in this pass
 	ends      [2]string       // of the page before
+	repeated  int             // how often in a row it was the one before
 	before    int             // how many calls the page before had, if it was shorter than asked for
 	tie       time.Time       // the date of its last
 	overlaps  bool            // whether the page begins with calls of the one before
 	anchored  bool            // and the first of them has another date than its last
 	ties      int             // from the last call of the page before back to one of another date; 0 when it has none
 	crowd     *crowd          // calls of one date for which no page has room; nil for none
-	rereads   int
-	marks     []mark // where the pages began
+	marks     []mark          // where the pages began
 	restarts  int
 	furthest  int // where in the list a pass stood when it last began anew
 	broken    bool
 	asked     bool      // for the newest call
 	last      time.Time // the latest date of creation since the pass began or stepped back
 	newest    time.Time
-	opening   time.Time // the first date
+	opening   time.Time // the first date since then
+	sorted    bool      // later dates came later, as far as the list was read
 	unordered bool      // the list is not sorted by creation: only all of it proves anything
 }
 
@@ -128,7 +130,7 @@ func (p *pass) back(skip int) {
 	p.query.Skip = max(skip, 0)
 	p.overlaps, p.anchored = p.query.Skip > 0, false
 	p.ties, p.before = 0, 0
-	p.ends, p.last = [2]string{}, time.Time{}
+	p.ends, p.last, p.opening = [2]string{}, time.Time{}, time.Time{}
 }
 
 // skipped steps back when calls may have been skipped between two pages.
@@ -186,8 +188,12 @@ func endsOf(page []happyrobot.Call) [2]string {
 
 // take hands out what a page's calls ask for.
 func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
-	if p.repeats(page) {
+	if !p.repeats(page) {
+		p.repeated = 0
+	} else if p.repeated++; p.repeated > 1 {
 		return happyrobot.ErrSamePage
+	} else { // as many calls may have come before it as it moved on
+		return ctx.Err()
 	}
 	if p.query.Skip >= p.feed.failedAt {
 		p.feed.notices.listing.Recovered()
@@ -204,7 +210,9 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
 			continue
 		}
-		p.date(call.Created, now)
+		if !again {
+			p.date(call.Created, now)
+		}
 		// The start may have moved by now, which calls that stand out of order must
 		// not fall behind; but what was emitted before that is no longer known.
 		if again && call.Created.Before(f.book.start()) {
@@ -219,7 +227,7 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 	}
 	// All of the page is in the book by now, so what follows may fail or be cut short.
 	// A list that is not sorted shows that only when dates differ.
-	if !p.unordered && p.newest.Sub(p.opening) > dateSlack {
+	if p.sorted && !p.unordered {
 		p.reach()
 	}
 	f.progress(p.newest)
@@ -280,6 +288,7 @@ func (p *pass) date(created, now time.Time) {
 	if p.opening.IsZero() {
 		p.opening = created
 	}
+	p.sorted = p.sorted || created.Sub(p.opening) > dateSlack
 	if created.After(p.newest) {
 		p.newest = created
 		p.feed.clock.shows(created, now)
@@ -289,7 +298,7 @@ func (p *pass) date(created, now time.Time) {
 // deep says whether the next pass had better begin here.
 func (p *pass) deep(page []happyrobot.Call) bool {
 	depth := p.query.Skip + len(page)
-	return !p.unordered && p.newest.Sub(p.opening) > dateSlack &&
+	return p.sorted && !p.unordered &&
 		(depth >= max(passCalls, passPages*p.feed.opts.PageSize) || time.Since(p.began) >= p.feed.opts.Lag)
 }
 
@@ -344,12 +353,12 @@ func (p *pass) turnPage(page []happyrobot.Call) {
 		p.back(p.query.Skip)
 		return
 	case full && other >= 1 && other < last:
-		p.anchored, p.ends, p.last = true, endsOf(page), time.Time{}
+		p.anchored, p.ends, p.last = true, endsOf(page), page[other].Created
 		p.query.Skip += other
 		return
 	case other >= 1 && other < last:
 		p.ties = last - other
-	case other < 1 && last > 0 && !p.tie.IsZero() && p.crowd == nil && p.rereads <= maxRereads:
+	case other < 1 && last > 0 && !p.tie.IsZero() && p.crowd == nil:
 		p.crowd = newCrowd(p.tie, p.query.Skip+other+1, page[other+1:])
 	}
 	p.ends = endsOf(page)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -180,11 +179,7 @@ func (s *saver) save(ctx context.Context) error {
 		}
 	}
 	began := time.Now()
-	state, changes := s.book.snapshot(s.owner)
-	raw, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
+	raw, changes := s.book.snapshot(s.owner)
 	s.encoding = time.Since(began)
 	if err := s.store.Save(ctx, raw); err != nil {
 		return err

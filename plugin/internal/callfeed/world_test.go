@@ -70,11 +70,15 @@ func dial(t *testing.T, sim *callsim.Sim, n int, scheduled time.Time) []string {
 
 func remove(t *testing.T, sim *callsim.Sim, id string) {
 	t.Helper()
+	rec := httptest.NewRecorder()
+	sim.ServeHTTP(rec, removal(id))
+	require.Equal(t, http.StatusOK, rec.Code)
+}
+
+func removal(id string) *http.Request {
 	req := httptest.NewRequest(http.MethodDelete, "/api/v1/calls/"+id, http.NoBody)
 	req.Header.Set("Authorization", "Bearer k")
-	rec := httptest.NewRecorder()
-	sim.ServeHTTP(rec, req)
-	require.Equal(t, http.StatusOK, rec.Code)
+	return req
 }
 
 // disk is a store whose process can be killed: what it wrote before stays.

@@ -106,14 +106,14 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 }
 
 // mayBeListed asks once whether any of these calls was created. A limit or a wrong setup
-// may be met in the middle of a batch. If listing meets a wrong setup, too, the API let
+// may be met in the middle of a batch. If listing is not let in, either, the API let
 // nothing in, so nothing was created: more looks would keep these calls in doubt for
 // settle, for a trouble that is not theirs. Any other answer but a list proves nothing: a
 // limit, say, may be met by a list and not by the calls before it.
 func (r *run) mayBeListed(ctx context.Context, jobs []*job, since time.Time) bool {
 	hits, l, err := r.listed(ctx, jobs, since, true)
 	if err != nil {
-		return l.partly || happyrobot.ClassOf(err) != happyrobot.ClassSetup
+		return l.partly || !happyrobot.IsNotLetIn(err)
 	}
 	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
 }

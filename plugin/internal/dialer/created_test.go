@@ -129,7 +129,7 @@ func TestWaitingForAnotherProcessIsReportedWhenItTakesLong(t *testing.T) {
 		claimAndDie(t, mem, calls[0])
 		claimAndDie(t, mem, calls[1])
 		time.AfterFunc(time.Minute, func() { // its owner released it, and another one died with it
-			assert.NoError(t, mem.Delete(t.Context(), calls[1].key()))
+			require.NoError(t, mem.Delete(t.Context(), calls[1].key()))
 			claimAndDie(t, mem, calls[1])
 		})
 		dial(t, open(t, &fakeAPI{}, mem, redial, told.to, func(o *Options) { o.MaxCallsPerRequest = 1 }), calls...)

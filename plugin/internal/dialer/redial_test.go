@@ -29,7 +29,7 @@ func TestACallWithoutAnIDIsHeldAndNeverRedialed(t *testing.T) {
 				api, mem, calls := &fakeAPI{onPost: first(tt.answer)}, ledger.NewMemory(), leads(t, 2)
 				for _, r := range dial(t, open(t, api, mem, redial), calls...) {
 					assert.Equal(t, Held, r.Outcome)
-					assert.EqualError(t, r.Err, "held: unknown: the API has the call, and gives no id of it that can be read; it is not dialed again")
+					require.EqualError(t, r.Err, "held: unknown: the API has the call, and gives no id of it that can be read; it is not dialed again")
 				}
 				assertOneCallEach(t, api, calls)
 				assert.Len(t, api.requests(), 1)
@@ -103,7 +103,7 @@ func TestTheBoundHoldsAcrossProcesses(t *testing.T) {
 		api := &fakeAPI{}
 		r := dial(t, open(t, api, mem, redial), one)[0]
 		assert.Equal(t, Held, r.Outcome)
-		assert.ErrorContains(t, r.Err, "it was sent 4 times")
+		require.ErrorContains(t, r.Err, "it was sent 4 times")
 		assert.Empty(t, api.requests())
 		assert.Less(t, time.Since(began), 4*time.Hour)
 	})

@@ -227,7 +227,7 @@ func TestALimitMetInTheMiddleOfABatchDoublesNothing(t *testing.T) {
 // nothing of it: it is asked again.
 func TestALimitIsNotTakenAtItsWordWhileListsAreDeclined(t *testing.T) {
 	for _, met := range []int{429, 402, 403, 404} {
-		for _, list := range []int{429, 400, 404, 408, 410, 422} {
+		for _, list := range []int{429, 400, 404, 405, 407, 408, 410, 421, 422} {
 			t.Run(fmt.Sprintf("%d, list %d", met, list), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					began, calls := time.Now(), leads(t, 4)

@@ -206,11 +206,11 @@ func (j *job) mayBeClaimed(s ledger.Standing) bool {
 
 // known decides a call that the ledger knows, or puts it on the agenda.
 func (a *agenda) known(j *job, s ledger.Standing, now time.Time) {
-	switch {
-	case s.Kind == ledger.Busy:
+	switch s.Kind {
+	case ledger.Busy:
 		j.awaitOwner(s.Owner, now)
 		a.later = append(a.later, j)
-	case s.Kind == ledger.Called:
+	case ledger.Called:
 		j.result = j.placedBefore(s)
 	default:
 		j.doubt = s

@@ -124,7 +124,7 @@ func TestAnUnreadableRecordIsHeldWhereReferencesHaveASalt(t *testing.T) {
 		require.NoError(t, mem.Set(t.Context(), one.key(), nil, &ttl))
 		r := dial(t, open(t, api, mem, redial), one)[0]
 		assert.Equal(t, ReasonUnknown, r.Reason)
-		assert.ErrorContains(t, r.Err, "its record in the ledger cannot be read")
+		require.ErrorContains(t, r.Err, "its record in the ledger cannot be read")
 		assert.Empty(t, api.requests())
 	})
 }

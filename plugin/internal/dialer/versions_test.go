@@ -42,7 +42,7 @@ func (o *oldReplica) put(key string, r oldRecord, add bool) bool {
 		write = o.mem.Add
 	}
 	value, err := json.Marshal(r)
-	assert.NoError(o.t, err)
+	require.NoError(o.t, err)
 	return write(o.t.Context(), key, value, &ttl) == nil
 }
 
@@ -73,7 +73,7 @@ func (o *oldReplica) dial(c Call) string {
 			}
 			attempt++
 			newest = oldRecord{}
-			assert.NoError(o.t, json.Unmarshal(stored, &newest), "the version before can read it")
+			require.NoError(o.t, json.Unmarshal(stored, &newest), "the version before can read it")
 			switch newest.State {
 			case "called":
 				return newest.CallID

@@ -258,7 +258,7 @@ func TestACacheIsMarked(t *testing.T) {
 	assert.Equal(t, again, mark)
 
 	_, err = store.Mark(t.Context(), lossy{plain{}, 1})
-	assert.ErrorIs(t, err, errLost)
+	require.ErrorIs(t, err, errLost)
 	_, err = store.Mark(t.Context(), wordy{plain{store.MarkKey: []byte(mark)}})
 	assert.NoError(t, err)
 }

@@ -49,7 +49,7 @@ var Outcomes = []Outcome{
 	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
 	{call, NotReady, "the call is not over, or its transcript is not there yet", "without `wait`, `result_map` is applied to what there is; with `wait`, the message fails after `wait_timeout`"},
 	{call, NotFound, "the API does not know the call", "the message fails"},
-	{call, Rejected, "`call_id` is not an id, the API refuses the request, or its answer cannot be read, even after it was asked for three times more", "the message fails"},
+	{call, Rejected, "`call_id` is not an id, the API refuses the request, or its answer is about another call or of another form, even after it was asked for three times more", "the message fails"},
 
 	{request, Complete, "the API answered", "`result_map` is applied; the result of an empty answer is null"},
 	{request, NotFound, "the API does not know the object, or the path", "the message fails"},
@@ -123,7 +123,7 @@ var Reasons = []Reason{
 	{call, NotFound, NotFound, "the API does not know the call"},
 	{call, Rejected, InvalidCallID, "`call_id` failed, or is not an id"},
 	{call, Rejected, Refused, "the API refuses the request, or `retry.max_elapsed_time` passed"},
-	{call, Rejected, Unreadable, "the answer cannot be read, or is about another call"},
+	{call, Rejected, Unreadable, "the answer is about another call, or of another form; or `retry.max_elapsed_time` passed while answers were cut short or no JSON"},
 
 	{request, Rejected, InvalidJSON, "the message is not JSON, which `args_mapping` needs"},
 	{request, Rejected, MappingFailed, "`args_mapping` failed, deleted the message, or gave no object"},
@@ -131,7 +131,7 @@ var Reasons = []Reason{
 	{request, Rejected, InvalidField, "an argument has a value that it must not have"},
 	{request, Rejected, TooLarge, "the body is larger than a request can carry"},
 	{request, Rejected, Refused, "the API refused the request"},
-	{request, Rejected, Unreadable, "the answer to a question cannot be read"},
+	{request, Rejected, Unreadable, "the answer to a question is of another form; or `retry.max_elapsed_time` passed while answers were cut short or no JSON"},
 	{request, Rejected, GaveUp, "`retry.max_elapsed_time` passed, and nothing was changed"},
 	{request, NotFound, NotFound, "the API does not know the object, or the path"},
 	{request, Unknown, Unanswered, "the request may have left, and no answer came"},

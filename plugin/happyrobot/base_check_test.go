@@ -1,0 +1,129 @@
+package happyrobot_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+)
+
+// routed answers a request for one call and one for the list.
+type routed struct {
+	call, list   func() (status int, body string)
+	calls, lists atomic.Int32
+}
+
+func (r *routed) client(t *testing.T, change func(*happyrobot.Options)) *happyrobot.Client {
+	t.Helper()
+	return newClient(t, "http://api.example.invalid", func(o *happyrobot.Options) {
+		o.Transport = roundTrip(func(req *http.Request) *http.Response {
+			answer, count := r.call, &r.calls
+			if strings.HasSuffix(req.URL.Path, "/calls") {
+				answer, count = r.list, &r.lists
+			}
+			count.Add(1)
+			time.Sleep(time.Millisecond)
+			status, body := answer()
+			return respond(req, status, body)
+		})
+		o.Retry = happyrobot.Retry{InitialInterval: time.Second, MaxInterval: 30 * time.Second}
+		if change != nil {
+			change(o)
+		}
+	})
+}
+
+func always(status int, body string) func() (int, string) {
+	return func() (int, string) { return status, body }
+}
+
+func TestTheFirst404AsksForTheListOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &routed{call: always(404, ""), list: always(200, `{"calls":[]}`)}
+		c := r.client(t, nil)
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				_, err := c.GetCall(t.Context(), callID)
+				assert.True(t, happyrobot.IsNotFound(err))
+			})
+		}
+		wg.Wait()
+		_, err := c.GetCall(t.Context(), callID)
+		assert.True(t, happyrobot.IsNotFound(err))
+		assert.EqualValues(t, 17, r.calls.Load())
+		assert.EqualValues(t, 1, r.lists.Load())
+	})
+}
+
+func TestAWrongBaseURLIsWaitedFor(t *testing.T) {
+	for name, wrong := range map[string]func() (int, string){
+		"404": always(404, ""), "a redirect": always(301, ""), "a web page": always(200, "<html>"), "405": always(405, ""), "something else": always(200, "[]"),
+	} {
+		for _, status := range []int{404, 301, 405} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := &routed{call: always(status, ""), list: wrong}
+					var said atomic.Value
+					c := r.client(t, func(o *happyrobot.Options) {
+						o.OnRepeat = func(string) (func(error, time.Duration), func(error)) {
+							return func(err error, _ time.Duration) { said.Store(err) }, func(error) {}
+						}
+					})
+					time.AfterFunc(time.Hour, func() { r.call, r.list = always(200, aCall), always(200, `{"calls":[]}`) })
+					began := time.Now()
+					_, err := c.GetCall(t.Context(), callID)
+					require.NoError(t, err)
+					assert.GreaterOrEqual(t, time.Since(began), time.Hour)
+					why := said.Load().(error)
+					assert.Equal(t, happyrobot.ClassSetup, happyrobot.ClassOf(why))
+					assert.ErrorContains(t, why, "base_url http://api.example.invalid")
+				})
+			})
+		}
+	}
+}
+
+// A key that is refused, and an outage, say nothing about the base URL.
+func TestWhileTheListCannotBeAskedNobodyKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{401, 429, 500, 408} {
+			r := &routed{call: always(404, ""), list: always(status, "")}
+			time.AfterFunc(time.Minute, func() { r.list = always(200, `{"calls":[]}`) })
+			began := time.Now()
+			_, err := r.client(t, nil).GetCall(t.Context(), callID)
+			assert.True(t, happyrobot.IsNotFound(err))
+			assert.GreaterOrEqual(t, time.Since(began), time.Minute)
+		}
+	})
+}
+
+func TestAWrongBaseURLFailsAtItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &routed{call: always(404, ""), list: always(404, "")}
+		_, err := r.client(t, func(o *happyrobot.Options) { o.Retry.MaxElapsedTime = time.Minute }).GetCall(t.Context(), callID)
+		require.Error(t, err)
+		assert.False(t, happyrobot.IsNotFound(err))
+		assert.Equal(t, happyrobot.ClassSetup, happyrobot.ClassOf(err))
+	})
+}
+
+// Once the API was met, 404 is about the object.
+func TestAfterAnAnswerNobodyAsksForTheList(t *testing.T) {
+	r := &routed{call: always(200, aCall), list: always(404, "")}
+	c := r.client(t, nil)
+	_, err := c.GetCall(t.Context(), callID)
+	require.NoError(t, err)
+	r.call = always(404, "")
+	_, err = c.GetCall(t.Context(), callID)
+	assert.True(t, happyrobot.IsNotFound(err))
+	assert.Zero(t, r.lists.Load())
+}
