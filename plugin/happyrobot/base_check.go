@@ -76,6 +76,15 @@ func (c *Client) askForList(ctx context.Context) error {
 	return c.read(ctx, request{op: opListCalls, path: "/calls", query: url.Values{"limit": {"1"}}, limit: maxListBytes, single: true}, &page)
 }
 
+// LeadsNowhere reports whether there is no API at the base URL, by the errors of a dial and
+// of a list that was asked for after it: both were answered alike, as what has a wrong setup,
+// and no request of either client ever had a good answer.
+func LeadsNowhere(dial, list error) bool {
+	var d, l *Error
+	return errors.As(dial, &d) && errors.As(list, &l) && d.unmet && l.unmet &&
+		d.Status == l.Status && d.Class() == ClassSetup && l.Class() == ClassSetup
+}
+
 const opListCalls = "listCalls"
 
 // isList reports whether an operation is that of the list of calls, which has no object

@@ -204,7 +204,9 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		excerpt, _ := io.ReadAll(io.LimitReader(res.Body, maxExcerptRead))
-		return nil, replyError(r.op, res, excerpt, c.secretsOf(r))
+		e := replyError(r.op, res, excerpt, c.secretsOf(r))
+		e.unmet = !c.baseCheck.good.Load()
+		return nil, e
 	}
 	body, err := readBody(res, r.limit, r.expect)
 	if err != nil {

@@ -100,6 +100,7 @@ func (c *Client) CreateEncodedCalls(ctx context.Context, calls [][]byte) ([]Crea
 	if err != nil {
 		return nil, &Error{Op: opDial, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w", err)}
 	}
+	c.baseCheck.good.Store(true)
 	return created, nil
 }
 

@@ -26,6 +26,7 @@ type Error struct {
 
 	notSent bool
 	setup   bool // the base URL is wrong, whatever the status
+	unmet   bool // no answer was good before this one, see baseCheck
 }
 
 // Error says what failed, without key, number or transcript.

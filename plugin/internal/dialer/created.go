@@ -57,6 +57,7 @@ func actionOn(c happyrobot.Class) action {
 type evidence struct {
 	action
 	reply   []PlacedCall
+	failed  error // nil: answered
 	status  int
 	began   time.Time   // the attempt did not begin before
 	ended   time.Time   // when it was over
@@ -77,7 +78,7 @@ type evidence struct {
 //	the list could not be read in time          doubtful
 //	no answer, and no list shows it             doubtful
 func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, doubtful []*job, err error) {
-	if len(jobs) > 1 && e.doubt == ofMost && (r.partialRefusals.Load() || r.mayBeListed(ctx, jobs, e.began)) {
+	if len(jobs) > 1 && e.doubt == ofMost && (r.partialRefusals.Load() || r.mayBeListed(ctx, jobs, e)) {
 		e.doubt = ofSeveral
 	}
 	switch {
@@ -108,12 +109,13 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 // mayBeListed asks once whether any of these calls was created. A limit or a wrong setup
 // may be met in the middle of a batch. If listing is not let in, either, the API let
 // nothing in, so nothing was created: more looks would keep these calls in doubt for
-// settle, for a trouble that is not theirs. Any other answer but a list proves nothing: a
-// limit, say, may be met by a list and not by the calls before it.
-func (r *run) mayBeListed(ctx context.Context, jobs []*job, since time.Time) bool {
-	hits, l, err := r.listed(ctx, jobs, since, true)
+// settle, for a trouble that is not theirs. So it is if there is no API at all where both
+// went. Any other answer but a list proves nothing: a limit, say, may be met by a list and
+// not by the calls before it.
+func (r *run) mayBeListed(ctx context.Context, jobs []*job, e evidence) bool {
+	hits, l, err := r.listed(ctx, jobs, e.began, true)
 	if err != nil {
-		return l.partly || !happyrobot.IsNotLetIn(err)
+		return l.partly || !happyrobot.IsNotLetIn(err) && !happyrobot.LeadsNowhere(e.failed, err)
 	}
 	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
 }

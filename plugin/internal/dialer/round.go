@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
@@ -180,7 +181,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 		defer cancel()
 		r.forEach(cut, func(_ int, j *job) { _ = r.ledger.Abandon(ctx, j.claim) }) // else in doubt, which is safe
 	}
-	return mine, errors.Join(errs...)
+	return mine, distinct(errs)
 }
 
 // mayBeClaimed says whether a call is new, or its last attempt is known to have created none.
@@ -265,11 +266,24 @@ func (r *run) takeOverRuledOut(ctx context.Context, group []*job, claimings []le
 func (d *Dialer) standings(ctx context.Context, jobs []*job) ([]ledger.Standing, error) {
 	all, errs := make([]ledger.Standing, len(jobs)), make([]error, len(jobs))
 	d.forEach(jobs, func(i int, j *job) { all[i], errs[i] = d.ledger.Known(ctx, j.call.key()) })
-	return all, errors.Join(errs...)
+	return all, distinct(errs)
 }
 
 // forEach does the ledger's work for every job, side by side where the ledger waits
 // for a disk or a network.
 func (d *Dialer) forEach(jobs []*job, do func(i int, j *job)) {
 	d.ledger.Each(len(jobs), func(i int) { do(i, jobs[i]) })
+}
+
+// distinct joins errors, those that say the same as one: a store that is down fails each
+// call of a group alike.
+func distinct(errs []error) error {
+	said := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool {
+		if err == nil || said[err.Error()] {
+			return true
+		}
+		said[err.Error()] = true
+		return false
+	})...)
 }

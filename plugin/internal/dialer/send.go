@@ -96,7 +96,7 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 	reply, err := r.api.Place(ctx, callsOf(jobs))
 	ended := time.Now()
 	e = evidence{
-		action: actionOn(happyrobot.ClassOf(err)), reply: reply, status: http.StatusOK,
+		action: actionOn(happyrobot.ClassOf(err)), reply: reply, failed: err, status: http.StatusOK,
 		began: began, ended: ended, settled: ended.Add(r.settle(jobs)),
 	}
 	r.readClock(jobs, reply, sent, ended)

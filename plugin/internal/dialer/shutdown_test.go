@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,33 @@ func TestClaimsTakenBeforeTheLedgerFailedAreGivenBack(t *testing.T) {
 		_, err = mem.Get(t.Context(), calls[0].Ref)
 		require.ErrorIs(t, err, store.ErrNotFound)
 	})
+}
+
+// What keeps a whole batch from being claimed is one trouble, whose text a log has once.
+func TestAStopSaysOnceWhatKeptTheLedger(t *testing.T) {
+	for _, asks := range []bool{false, true} { // before a permit, or with the claim
+		synctest.Test(t, func(t *testing.T) {
+			calls := leads(t, 10)
+			d := open(t, &fakeAPI{}, unreachableStore{ledger.NewMemory()}, func(o *Options) {
+				if asks {
+					o.Calls = &CallLimit{Ask: func(context.Context) (time.Duration, error) { return 0, nil }}
+				}
+			})
+			_, err := dialUntil(t, d, 10*time.Second, calls)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, 1, strings.Count(err.Error(), "shard down"), err)
+		})
+	}
+}
+
+type unreachableStore struct{ *ledger.Memory }
+
+func (unreachableStore) Get(context.Context, string) ([]byte, error) {
+	return nil, errors.New("shard down")
+}
+
+func (unreachableStore) Add(context.Context, string, []byte, *time.Duration) error {
+	return errors.New("shard down")
 }
 
 // refusesKey cannot read or add one key.

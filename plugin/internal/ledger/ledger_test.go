@@ -99,6 +99,31 @@ func TestALiveClaimOfSomebodyElseIsBusyAndAStaleOneInDoubt(t *testing.T) {
 	})
 }
 
+// A process need not live for a lease to decide the claims of a crash hours ago: no clock is
+// an hour behind. A younger date may be that of a clock that is.
+func TestAClaimOfLongAgoIsStaleAtFirstSight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for age, want := range map[time.Duration]Kind{
+			lease + Spare + clocksApart + time.Nanosecond: InDoubt,
+			lease + Spare + clocksApart:                   Busy,
+			48 * time.Hour:                                InDoubt,
+		} {
+			mem, began := NewMemory(), time.Now()
+			put(t, mem, "ref", foreign(began.Add(-age)).encode())
+			l := open(t, mem)
+			_, standing := ask(t, l, "ref")
+			assert.Equal(t, want, standing.Kind, age)
+			if want == InDoubt {
+				assert.False(t, standing.Last.Add(lease+Spare).After(began), "and it was over")
+				continue
+			}
+			time.Sleep(lease + Spare - time.Nanosecond)
+			_, standing = ask(t, l, "ref")
+			assert.Equal(t, Busy, standing.Kind, "once it was seen, a lease from then counts")
+		}
+	})
+}
+
 func TestAStaleClaimIsTakenOverByExactlyOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := NewMemory()

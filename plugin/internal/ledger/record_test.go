@@ -77,7 +77,7 @@ func TestTheFirstRecordLastsAsLongAsTheCallThatALaterAttemptBrought(t *testing.T
 		put(t, mem, "ref", foreign(time.Now()).encode())
 		l := open(t, mem)
 		time.Sleep(window / 2)
-		standing := stale(t, l, "ref")
+		_, standing := ask(t, l, "ref")
 		c, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
 		require.NoError(t, err)
 		require.True(t, won)

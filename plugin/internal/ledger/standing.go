@@ -7,8 +7,8 @@ import (
 
 // clocksApart is how far the clocks of processes that share a store may differ for a
 // date in a record to say anything. It bounds which calls of another process' attempt
-// are looked for, and when such an attempt was surely over. Whether a claim is alive
-// does not depend on it.
+// are looked for, and when such an attempt was surely over: a claim whose date is more
+// than that and a lease ago is stale at first sight.
 const clocksApart = time.Hour
 
 // Standing is what the ledger knows of a dial. The zero Standing is that of a dial
@@ -142,15 +142,17 @@ func (a attempt) began() (since, last time.Time) {
 }
 
 // alive says whether a claim's owner may still be at work: until this process has seen
-// the claim for a lease. Its date does not count, as it is of another clock, unless it is
-// so far ahead that the clock must be wrong: then it is in doubt, which is as safe.
+// the claim for a lease. Its date is of another clock, and counts in two cases only. If it
+// is so far ahead that the clock must be wrong, the claim is in doubt, which is as safe. If
+// it is so far back that no clock allows for it, the lease was over before: a claim of
+// hours ago need not be seen for a lease by a process that may not live as long.
 func (l *Ledger) alive(a attempt) bool {
 	lease := l.opts.Lease + Spare
 	switch {
 	case a.ours():
 	case l.opts.Exclusive != nil && l.opts.Exclusive():
 		return false
-	case a.At.Sub(a.seen) > lease:
+	case a.At.Sub(a.seen) > lease, a.seen.Sub(a.At) > lease+clocksApart:
 		return false
 	}
 	return time.Since(a.seen) < lease

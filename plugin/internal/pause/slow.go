@@ -79,11 +79,17 @@ func (w *SlowWait) End(over bool) {
 
 // linger ends a waiter unless another wait begins soon, which takes it on.
 func (s *Slow) linger(w *Waiter) {
+	if !s.keep(w) {
+		w.Recovered()
+	}
+}
+
+// keep keeps a waiter for the next wait, unless one is kept already.
+func (s *Slow) keep(w *Waiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.idle != nil { // one is enough
-		go w.Recovered()
-		return
+	if s.idle != nil {
+		return false
 	}
 	s.idle = w
 	s.leaving = time.AfterFunc(lingers, func() {
@@ -94,4 +100,5 @@ func (s *Slow) linger(w *Waiter) {
 		s.mu.Unlock()
 		w.Recovered()
 	})
+	return true
 }
