@@ -83,6 +83,13 @@ func (c *Clock) Skew() time.Duration {
 	return c.skew
 }
 
+// seen reports whether the API has shown its clock.
+func (c *Clock) seen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.created) > 0 || !c.foreign && len(c.dated) > 0
+}
+
 // behind is how far the API's clock may have been behind ours at a time or later.
 func (c *Clock) behind(since time.Time) time.Duration {
 	c.mu.Lock()

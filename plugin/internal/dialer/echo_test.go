@@ -64,15 +64,25 @@ func TestANumberListedWithoutAReferenceIsNotRedialed(t *testing.T) {
 }
 
 func TestAnOldCallToTheSameNumberStandsInNobodysWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, one := &fakeAPI{}, lead(t, 1)
-		api.create([]*Call{&one}, answer{dropsEcho: true})
-		api.placed[0].ref = "somebody else's"
-		time.Sleep(lookBack + 2*settle)
-		other := lead(t, 2) // a newer one, which shows how late it is at the API
-		api.create([]*Call{&other}, answer{})
-		api.onPost = first(answer{creates: none, err: lost})
-		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory(), redial), one)))
-		assertOneCallEach(t, api, []Call{one})
-	})
+	for name, dates := range map[string]bool{"a newer call shows how late it is at the API": false, "its Date does": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake, shared, one := &fakeAPI{}, &Shared{}, lead(t, 1)
+				fake.create([]*Call{&one}, answer{dropsEcho: true})
+				fake.placed[0].ref = "somebody else's"
+				time.Sleep(lookBack + 2*settle)
+				var api API = fake
+				if dates {
+					api = &dated{fakeAPI: fake, clock: &shared.Clock, date: func() (time.Time, bool) { return fake.now(), true }}
+				} else {
+					other := lead(t, 2)
+					fake.create([]*Call{&other}, answer{})
+				}
+				fake.onPost = first(answer{creates: none, err: lost})
+				d := open(t, api, ledger.NewMemory(), redial, func(o *Options) { o.Shared = shared })
+				assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, one)))
+				assertOneCallEach(t, fake, []Call{one})
+			})
+		})
+	}
 }

@@ -40,7 +40,7 @@ type lane struct {
 // look is what somebody looks for, and then what the list says of it.
 type look struct {
 	calls []sought
-	from  time.Time
+	since time.Time // by our clock, when the first of them was created at the earliest
 	lead  chan struct{} // closed: it is your turn to list for all
 	done  chan struct{} // closed: the rest is known
 	gone  bool          // nobody waits for it any more
@@ -55,6 +55,7 @@ type look struct {
 type sought struct {
 	refs   []string // that it may have at the API
 	number string   // in digits
+	from   time.Time // when it was created at the earliest, by the API's clock
 
 	found    *PlacedCall
 	shown    bool // it is listed, without an id
@@ -74,7 +75,7 @@ const (
 // turn it is. With an error of ctx the look is not over, and must not be read.
 func (s *Shared) list(ctx context.Context, api API, l *look, once bool) error {
 	l.lead, l.done = make(chan struct{}), make(chan struct{})
-	key := laneKey{span: spanOf(time.Since(l.from)), once: once}
+	key := laneKey{span: spanOf(time.Since(l.since)), once: once}
 	s.mu.Lock()
 	if s.lanes == nil {
 		s.lanes = map[laneKey]*lane{}
@@ -123,7 +124,7 @@ func (s *Shared) leadFor(ctx context.Context, api API, at *lane, leader *look, o
 	var calls int
 	if err == nil {
 		began = time.Now()
-		calls, err = goThrough(ctx, api, group, once)
+		calls, err = s.goThrough(ctx, api, group, once)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,16 +184,17 @@ var errNobodyLooks = errors.New("nobody looks for a call")
 // goThrough goes through the list once, for all looks. No filter of the API reaches our
 // reference, so it is compared here. Nothing is kept of calls that nobody looks for. It
 // ends when all are found.
-func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls int, err error) {
+func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once bool) (calls int, err error) {
 	if len(looks) == 0 {
 		return 0, errNobodyLooks
 	}
-	open, from := 0, looks[0].from
+	from, err := s.since(ctx, api, looks, once)
+	if err != nil {
+		return 0, err
+	}
+	open := 0
 	byRef, byNumber := map[string][]*sought{}, map[string][]*sought{}
 	for _, l := range looks {
-		if l.from.Before(from) {
-			from = l.from
-		}
 		for i := range l.calls {
 			one := &l.calls[i]
 			for _, ref := range one.refs {
@@ -201,9 +203,6 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 			byNumber[one.number] = append(byNumber[one.number], one)
 			open++
 		}
-	}
-	if from, err = since(ctx, api, from, once); err != nil {
-		return 0, err
 	}
 	for call, err := range api.List(ctx, from, once) {
 		if err != nil {
@@ -215,17 +214,14 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 				l.partly = true
 			}
 		}
-		if call.Ref == "" && !call.Created.IsZero() && call.Created.Before(from) {
-			continue // the API is not bound to heed the time
-		}
 		if call.Ref == "" {
 			// Perhaps ours without its reference, perhaps somebody else's: from now on a
 			// call to this number cannot be ruled out, nor any if there is no number.
 			number := digits(call.Number)
-			unmark(byNumber[number])
+			unmark(byNumber[number], call.Created)
 			if number == "" {
 				for _, all := range byNumber {
-					unmark(all)
+					unmark(all, call.Created)
 				}
 			}
 			continue
@@ -246,24 +242,43 @@ func goThrough(ctx context.Context, api API, looks []*look, once bool) (calls in
 	return calls, nil
 }
 
-// unmark notes that calls cannot be ruled out.
-func unmark(calls []*sought) {
+// unmark notes that calls cannot be ruled out: those that may have been created when a
+// call without a reference was. The list goes back further, for others who look for calls
+// in it, and since the API is not bound to heed the time from which it is asked.
+func unmark(calls []*sought, created time.Time) {
 	for _, one := range calls {
-		one.unmarked = true
+		if created.IsZero() || !created.Before(one.from) {
+			one.unmarked = true
+		}
 	}
 }
 
-// since is from when on a list has every call that was created after a time of ours. What
-// the API has are times of its own clock. A call that was created since then is no further
+// since is from when on a list has every call that these looks are for. What the API has
+// are times of its own clock. A call that was created since a time of ours is no further
 // from the API's newest call than that time is from now, whatever the clock shows. So the
-// list goes back from there, where that is further.
-func since(ctx context.Context, api API, from time.Time, once bool) (time.Time, error) {
+// list goes back from there, where that is further. But a clock that was seen says which
+// calls without a reference are older than what is looked for.
+func (s *Shared) since(ctx context.Context, api API, looks []*look, once bool) (from time.Time, err error) {
 	newest, err := api.Newest(ctx, once)
-	if err != nil || newest.IsZero() {
+	if err != nil {
 		return from, err
 	}
-	if back := newest.Add(-time.Since(from)); back.Before(from) {
-		return back, nil
+	seen := s.Clock.seen() // perhaps by that answer only
+	for _, l := range looks {
+		created := l.since.Add(-lookBack - s.Clock.behind(l.since))
+		listed := created
+		if back := newest.Add(-time.Since(created)); !newest.IsZero() && back.Before(created) {
+			listed = back
+		}
+		if !seen {
+			created = listed
+		}
+		for i := range l.calls {
+			l.calls[i].from = created
+		}
+		if from.IsZero() || listed.Before(from) {
+			from = listed
+		}
 	}
 	return from, nil
 }

@@ -95,7 +95,7 @@ func TestAListingIsTakenOverFromWhoLeaves(t *testing.T) {
 		looks := make([]*look, 4)
 		var wg sync.WaitGroup
 		for i := range looks {
-			looks[i] = &look{calls: []sought{{refs: []string{c.Ref}, number: "1"}}, from: time.Now().Add(-time.Hour)}
+			looks[i] = &look{calls: []sought{{refs: []string{c.Ref}, number: "1"}}, since: time.Now().Add(-time.Hour)}
 			ctx := ctx
 			if i > 0 {
 				ctx = t.Context()
@@ -143,7 +143,7 @@ func TestWhoStaysIsServedByAListingThatBeganLateEnough(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), stays)
 					defer cancel()
 					came := time.Now()
-					l := &look{calls: []sought{{refs: []string{c.Ref}, number: digits(c.Number)}}, from: came.Add(-time.Minute)}
+					l := &look{calls: []sought{{refs: []string{c.Ref}, number: digits(c.Number)}}, since: came.Add(-time.Minute)}
 					switch err := s.list(ctx, f, l, false); {
 					case ctx.Err() != nil:
 					case errors.Is(err, lost):
@@ -170,11 +170,11 @@ func TestALookAtLongAgoKeepsUpNobody(t *testing.T) {
 		s, slow, quick := &Shared{}, &fakeAPI{listTakes: time.Hour}, &fakeAPI{}
 		done := make(chan error, 1)
 		go func() {
-			done <- s.list(t.Context(), slow, &look{from: time.Now().Add(-window), calls: []sought{{refs: []string{"a"}, number: "1"}}}, false)
+			done <- s.list(t.Context(), slow, &look{since: time.Now().Add(-window), calls: []sought{{refs: []string{"a"}, number: "1"}}}, false)
 		}()
 		synctest.Wait()
 		began := time.Now()
-		require.NoError(t, s.list(t.Context(), quick, &look{from: began.Add(-2 * time.Minute), calls: []sought{{refs: []string{"b"}, number: "2"}}}, false))
+		require.NoError(t, s.list(t.Context(), quick, &look{since: began.Add(-2 * time.Minute), calls: []sought{{refs: []string{"b"}, number: "2"}}}, false))
 		assert.Zero(t, time.Since(began))
 		require.NoError(t, <-done)
 	})

@@ -71,7 +71,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 // listed looks for the jobs in a list that begins from now on; with once, a page that
 // fails is not asked for again. With an error, only l.partly says something.
 func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, l *look, err error) {
-	l = &look{from: since.Add(-lookBack - r.shared.Clock.behind(since))}
+	l = &look{since: since}
 	for _, j := range jobs {
 		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}
