@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -226,6 +227,11 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 // ended; messages whose outcome is then empty are undecided, and safe to deliver
 // again.
 func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
+	return e.dialOn(ctx, batch, dialer.Terms{Began: time.Now()})
+}
+
+// dialOn is dial for a batch that may be given back: the error is then a *dialer.Paused.
+func (e *dialEngine) dialOn(ctx context.Context, batch service.MessageBatch, terms dialer.Terms) ([]fate, error) {
 	fates := make([]fate, len(batch))
 	calls := make([]dialer.Call, len(batch))
 	builder := e.calls.of(batch)
@@ -237,7 +243,7 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 		}
 		calls[i] = call
 	}
-	results, err := e.dialer.Dial(ctx, calls)
+	results, err := e.dialer.DialOn(ctx, calls, terms)
 	for i, r := range results {
 		if r.Outcome == dialer.DryRun {
 			r = e.dryRunResult(calls[i], r)

@@ -4,7 +4,7 @@
 //
 // Components, each in a file of its own:
 //
-//	output_dial.go       place the call in each message
+//	output_dial.go       place the call in each message; output_dial_ready.go shows a pause in /ready
 //	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer,
 //	                     dial_clock.go how its clock is reported
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it

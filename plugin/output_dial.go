@@ -7,6 +7,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -171,18 +172,32 @@ type dialOutput struct {
 	engine             *dialEngine
 	receipts, failures *childOutput // nil for none
 	stop               *pause.Stop
+	ready              readiness
 }
 
-// Connect starts the child outputs. The API is met with the first batch.
+// Connect starts the child outputs. The API is met with the first batch. While that waits,
+// Connect tells why.
 func (o *dialOutput) Connect(context.Context) error {
-	return errors.Join(o.receipts.connect(), o.failures.connect())
+	if err := errors.Join(o.receipts.connect(), o.failures.connect()); err != nil {
+		return err
+	}
+	return o.ready.tell()
 }
 
 // WriteBatch places the calls of a batch and writes one record of each message. A
 // failed message whose record is written counts as delivered: what Benthos makes of
 // an error for one message of several depends on what changed the batch before.
 func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	fates, undecided := o.dial(ctx, batch)
+	this, err := o.ready.begin(batch)
+	if err != nil {
+		return err
+	}
+	defer this.end()
+	fates, undecided := o.dial(ctx, batch, this.terms())
+	var paused *dialer.Paused
+	if errors.As(undecided, &paused) {
+		return service.ErrNotConnected // nothing else: it must not look like an error of the batch
+	}
 	if undecided != nil {
 		// The stream stops. The whole batch is delivered again, and whoever was
 		// called is then a duplicate: one record each, later. No error is for one
@@ -204,10 +219,10 @@ func (o *dialOutput) WriteBatch(ctx context.Context, batch service.MessageBatch)
 	return o.writeRecords(ctx, receipts, failures)
 }
 
-func (o *dialOutput) dial(ctx context.Context, batch service.MessageBatch) ([]fate, error) {
+func (o *dialOutput) dial(ctx context.Context, batch service.MessageBatch, terms dialer.Terms) ([]fate, error) {
 	ctx, cancel := o.stop.Bound(ctx)
 	defer cancel()
-	return o.engine.dial(ctx, batch)
+	return o.engine.dialOn(ctx, batch, terms)
 }
 
 // writeRecords writes side by side: while one output is down the other has its

@@ -8,6 +8,7 @@
 //	listeners_test.go   which sockets a process listens on
 //	absent_test.go      what a config is told that names a component of Connect's
 //	files_test.go       who may read what a process writes
+//	ready_test.go       what /ready shows while dialing is paused
 //	stop_test.go        how soon a process ends that waits for something
 //	images_test.go      what the image is made of; readonly_linux_test.go runs its command
 package doors

@@ -95,6 +95,16 @@ func (b *brake) on() bool {
 	return b.stops(true)
 }
 
+// holds says why a message must wait, nil if it need not.
+func (b *brake) holds(valid bool) *Paused {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stops(valid) {
+		return nil
+	}
+	return &Paused{Refusals, b.why()}
+}
+
 // enter waits until a message may go on, at once while the brake is off. try says that it
 // is tried: leave must follow.
 func (b *brake) enter(ctx context.Context, valid bool) (try bool, err error) {

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -97,6 +98,9 @@ type job struct {
 	call   *Call
 	result Result
 	claim  ledger.Claim
+	// claimed says that the ledger may have a claim of this process: it was tried, and not
+	// given up since.
+	claimed bool
 
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
@@ -119,15 +123,21 @@ type job struct {
 // an error only when ctx ends: calls without an outcome are then undecided. A
 // request that has left is waited for and recorded even so.
 func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
+	return d.DialOn(ctx, calls, Terms{Began: time.Now()})
+}
+
+// DialOn is Dial for calls that may be given back: with a *Paused for an error nothing
+// became of any of them, and they are to be dialed again.
+func (d *Dialer) DialOn(ctx context.Context, calls []Call, terms Terms) ([]Result, error) {
 	jobs := make([]*job, len(calls))
 	for i := range calls {
 		jobs[i] = &job{call: &calls[i]}
 	}
 	rejected, valid := split(jobs, func(j *job) bool { return j.call.Rejection != nil })
-	r := run{Dialer: d}
+	r := run{Dialer: d, jobs: jobs, terms: terms}
 	defer r.uncount()
 	if d.opts.MaxElapsedTime > 0 {
-		r.giveUp = time.Now().Add(d.opts.MaxElapsedTime)
+		r.giveUp = terms.Began.Add(d.opts.MaxElapsedTime)
 	}
 	decide := r.all
 	if d.opts.DryRun {
@@ -147,6 +157,10 @@ func (d *Dialer) Dial(ctx context.Context, calls []Call) ([]Result, error) {
 // run is one Dial.
 type run struct {
 	*Dialer
+	jobs    []*job
+	terms   Terms
+	leaveAt time.Time // zero: nothing held this run up yet
+
 	giveUp  time.Time               // zero: never
 	waiters map[Cause]*pause.Waiter // for what calls are put off
 
@@ -196,12 +210,13 @@ func (r *run) reject(ctx context.Context, rejected []*job) error {
 	for i, j := range rejected {
 		r.count(rejected[i:], &queue{})
 		for fails := r.opts.DryRun; !fails; {
-			try, err := r.brake.enter(ctx, false)
+			try, err := r.enterBrake(ctx, false)
+			var paused *Paused
 			switch {
 			case err == nil:
 				fails = r.brake.rejects(try, j.call.Rejection.Err)
 				r.brake.leave(try)
-			case r.gaveUp():
+			case r.gaveUp() && !errors.As(err, &paused):
 				fails = true
 			default:
 				return err
@@ -224,7 +239,7 @@ func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
 		case s.Kind == ledger.Called:
 			j.result = j.placedBefore(s)
 		case s.Kind == ledger.Busy:
-			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("another process (%s) may have placed the call; it is not dialed again", s.Owner.Process))
+			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("%v may have placed the call; it is not dialed again", s.Owner))
 		case j.ruledOut > 0 && (s.Kind == ledger.Free || s.Attempt == j.ruledOut): // an attempt left, and the next could not
 			j.result = r.notFound(j)
 		case s.Kind == ledger.InDoubt:

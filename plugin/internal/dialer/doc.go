@@ -4,6 +4,7 @@
 //
 //	queue     which calls go next, and which wait for their time (queue.go)
 //	guards    may these calls be placed now? (guard.go; asked in check.go)
+//	leave     calls may be given back while they wait for the next two (leave.go)
 //	brake     wait while every call is refused (brake.go)
 //	gate      wait until the API may be asked at all (gate.go)
 //	claim     take each call in the ledger, as late as possible (round.go)

@@ -115,6 +115,16 @@ func (g *gate) enter(ctx context.Context) (turn, error) {
 	}
 }
 
+// closed says why no request may leave, nil while the gate is open.
+func (g *gate) closed() *Paused {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cause == "" {
+		return nil
+	}
+	return &Paused{g.cause, g.why}
+}
+
 // valid says whether a turn is still good: the gate may have closed since.
 func (g *gate) valid(t turn) bool {
 	g.mu.Lock()

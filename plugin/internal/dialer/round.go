@@ -46,7 +46,8 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) (err error) 
 	}
 	t, err := r.enter(ctx)
 	if err != nil {
-		if ctx.Err() == nil { // out of time, which the caller turns into a result
+		var paused *Paused
+		if ctx.Err() == nil && !errors.As(err, &paused) { // out of time, which the caller turns into a result
 			next.first(group)
 			return nil
 		}
@@ -78,11 +79,15 @@ func (a *agenda) first(groups ...[]*job) {
 func (r *run) enter(ctx context.Context) (turn, error) {
 	ctx, cancel := r.inTime(ctx)
 	defer cancel()
-	try, err := r.brake.enter(ctx, true)
+	try, err := r.enterBrake(ctx, true)
 	if err != nil {
 		return turn{}, err
 	}
-	t, err := r.gate.enter(ctx)
+	var t turn
+	err = r.waitsAt(ctx, r.gate.closed, func(ctx context.Context) (err error) {
+		t, err = r.gate.enter(ctx)
+		return err
+	})
 	if err != nil {
 		r.brake.leave(try)
 		return turn{}, err
@@ -91,6 +96,15 @@ func (r *run) enter(ctx context.Context) (turn, error) {
 		t.limit = 1
 	}
 	return t, nil
+}
+
+// enterBrake waits for the brake.
+func (r *run) enterBrake(ctx context.Context, valid bool) (try bool, err error) {
+	err = r.waitsAt(ctx, func() *Paused { return r.brake.holds(valid) }, func(ctx context.Context) (err error) {
+		try, err = r.brake.enter(ctx, valid)
+		return err
+	})
+	return try, err
 }
 
 // inTime is a context for waits that end when the run gives up.
@@ -158,6 +172,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 	dials := make([]ledger.Dial, len(group))
 	for i, j := range group {
 		dials[i] = j.call.dial()
+		j.claimed = true
 	}
 	claimings := r.ledger.ClaimAll(ctx, dials)
 	r.takeOverRuledOut(ctx, group, claimings)
@@ -172,6 +187,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 		case claimings[i].Standing.Kind == ledger.Claimed:
 			mine = append(mine, j)
 		default:
+			j.claimed = false
 			next.known(j, claimings[i].Standing, now)
 		}
 	}

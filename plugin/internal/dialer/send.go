@@ -201,5 +201,9 @@ func (r *run) release(ctx context.Context, jobs []*job) {
 	for _, g := range r.opts.Guards { // before another process can take the claims
 		g.Release(ctx, callsOf(jobs))
 	}
-	r.forEach(jobs, func(_ int, j *job) { _ = r.ledger.Release(ctx, j.claim) })
+	r.forEach(jobs, func(_ int, j *job) {
+		if r.ledger.Release(ctx, j.claim) == nil {
+			j.claimed = false
+		}
+	})
 }
