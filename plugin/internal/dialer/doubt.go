@@ -116,7 +116,7 @@ func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
 
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {
-	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
+	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.settleOf(j.sent))
 	switch {
 	case j.conflicts(j.doubt):
 		return conflict("", "a call with other contents, which may have been placed and was not found")
@@ -129,7 +129,15 @@ func (r *run) notFound(j *job) Result {
 	case j.unmarked:
 		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
 	case j.tooOften:
-		why = fmt.Sprintf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
+		why = fmt.Sprintf("the call may have been placed: it was sent %s, and the API did not list it; max_redials (%d) allows no more", times(j.sent), r.opts.MaxRedials)
 	}
 	return Fail(Held, reason, errors.New(why))
+}
+
+// times says how often.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
