@@ -244,10 +244,15 @@ func TestWhatIsMissingIsToldBeforeTheRewrite(t *testing.T) {
 		_ = cache.file.shared.write(context.Background(), func(*bbolt.Tx) error { close(held); <-release; return nil })
 	}()
 	<-held
-	defer close(release)
+	late := time.AfterFunc(20*time.Second, func() { close(release) })
+	defer func() {
+		if assert.True(t, late.Stop(), "it waited for the rewrite") {
+			close(release)
+		}
+	}()
 	file, err := Open(Options{Path: cache.file.shared.path, Mode: 0o600, MustExist: true, Log: silent{}})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, file.Close(context.Background())) }()
+	t.Cleanup(func() { require.NoError(t, file.Close(context.Background())) })
 	_, err = file.Bucket("typo", 0)
 	require.ErrorContains(t, err, "it has no such bucket, and `must_exist` is set")
 	there, err := file.Bucket("cache", 0)
