@@ -120,12 +120,12 @@ func TestAListingIsTakenOverFromWhoLeaves(t *testing.T) {
 func TestWhoStaysIsServedByAListingThatBeganLateEnough(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 0))
+			rng, fails := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 1))
 			f, s := &fakeAPI{listTakes: time.Second}, &Shared{}
 			f.onList = func(int) error {
 				f.mu.Lock()
 				defer f.mu.Unlock()
-				if rng.IntN(4) == 0 {
+				if fails.IntN(4) == 0 {
 					return lost
 				}
 				return nil

@@ -36,9 +36,16 @@ type Standing struct {
 
 // Owner is whose claim makes a dial Busy.
 type Owner struct {
-	Process string    // a short name
+	Process string    // a short name, "" for this process
 	Claimed time.Time // by its clock
 	Until   time.Time // by ours: the claim is stale then
+}
+
+func (o Owner) String() string {
+	if o.Process == "" {
+		return "another batch of this process"
+	}
+	return "another process (" + o.Process + ")"
 }
 
 // Kind of a Standing.
@@ -112,7 +119,10 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 		s.Kind, s.Refused = Free, false
 	case newest.State == stateClaimed && l.alive(newest):
 		s.Kind = Busy
-		s.Owner = Owner{Process: newest.process(), Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
+		s.Owner = Owner{Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
+		if !newest.ours() {
+			s.Owner.Process = newest.process()
+		}
 	default:
 		s.Kind = InDoubt
 	}
