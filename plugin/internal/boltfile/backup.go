@@ -83,8 +83,9 @@ func (f *openFile) copyTo(b Backup, stop <-chan struct{}) error {
 	if err != nil {
 		return fmt.Errorf("copying to the folder of %q first: %w", f.path, err)
 	}
-	defer func() { _ = errors.Join(local.Close(), os.Remove(local.Name())) }()   // most often it is gone
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
+	defer func() { _ = errors.Join(local.Close(), os.Remove(local.Name())) }() // most often it is gone
+	f.removeLeftovers(path)
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newPattern) // mode 0600
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (f *openFile) copyTo(b Backup, stop <-chan struct{}) error {
 
 // snapshot copies the file to one beside it, which is read from its beginning.
 func (f *openFile) snapshot(stop <-chan struct{}) (local *os.File, err error) {
-	local, err = os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".new-*") // mode 0600
+	local, err = os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+newPattern) // mode 0600
 	if err != nil {
 		return nil, err
 	}
