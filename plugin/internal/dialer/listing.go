@@ -40,7 +40,7 @@ type lane struct {
 // look is what somebody looks for, and then what the list says of it.
 type look struct {
 	calls []sought
-	since time.Time // by our clock, when the first of them was created at the earliest
+	since time.Time     // by our clock, when the first of them was created at the earliest
 	lead  chan struct{} // closed: it is your turn to list for all
 	done  chan struct{} // closed: the rest is known
 	gone  bool          // nobody waits for it any more
@@ -53,8 +53,8 @@ type look struct {
 
 // sought is a call that somebody looks for, and then what the list says of it.
 type sought struct {
-	refs   []string // that it may have at the API
-	number string   // in digits
+	refs   []string  // that it may have at the API
+	number string    // in digits
 	from   time.Time // when it was created at the earliest, by the API's clock
 
 	found    *PlacedCall
