@@ -117,7 +117,7 @@ func leadsInto(t *testing.T, url, cache string, n int) func(*service.StreamBuild
 	return func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddCacheYAML(cache))
 		require.NoError(t, b.AddInputYAML(fmt.Sprintf(
-			`generate: {count: %d, interval: "", batch_size: %[1]d, mapping: 'root = {"id": count("facts"), "phone":"+12025550101"}'}`, n)))
+			`generate: {count: %d, interval: "", batch_size: %[1]d, mapping: 'root = {"id": counter(), "phone":"+12025550101"}'}`, n)))
 		require.NoError(t, b.AddOutputYAML("happyrobot_dial:\n  "+indent(2, dialYAML(url, "ledger: ledger", "failures: {drop: {}}"))))
 	}
 }
@@ -262,7 +262,7 @@ func TestACursorContinuesInACacheThatTookThePlaceOfAnother(t *testing.T) {
 }
 
 // noMark is what is said of a cache that states nothing, when another takes its place.
-const noMark = `cache \"%s\" does not have the mark that it had. So its contents are others, or it forgets some before their time.`
+const noMark = `cache \"%s\" has lost its mark: it now has other contents, or it dropped some early.`
 
 func TestACursorInACacheOfAnothersIsWatchedToo(t *testing.T) {
 	t.Parallel()

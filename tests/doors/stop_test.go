@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,5 +96,66 @@ rate_limit_resources:
 			assert.Equal(t, tt.calls, len(sim.CallsByLead(t)))
 			assert.NotContains(t, process.Log(), "Dialing resumed")
 		})
+	}
+}
+
+// Whoever listens for a signal takes its default effect away. A stop that Benthos does not
+// hear would let the process go on calling.
+func TestAStopDuringTheStartIsNeverLost(t *testing.T) {
+	program.Long(t, "it starts twenty processes")
+	const tries = 20
+	sim := program.StartCallsim(t)
+	moments := []string{"Running ", "Cache file opened", "Launching ", "now active"}
+	signals := []os.Signal{syscall.SIGTERM, os.Interrupt}
+	for try := range tries {
+		resources := write(t, "resources.yaml", fmt.Sprintf(`
+cache_resources:
+  - label: ledger
+    bbolt: {path: %q}
+`, t.TempDir()+"/l.db"))
+		stream := write(t, "leads.yaml", fmt.Sprintf(`
+input:
+  generate: {interval: 20ms, mapping: 'root = {"id": "%d-%%v".format(counter()), "phone": "+1202555010%%v".format(counter() %% 10)}'}
+output:
+  happyrobot_dial:
+    api_key: k
+    base_url: %s
+    ledger: ledger
+    dedupe_key: ${! json("id") }
+    default_region: US
+    number_id: 64f0c0de00000000000000c1
+    call_mapping: |
+      root.phone_number = this.phone
+      root.metadata.lead_id = this.id
+    receipts: { drop: {} }
+    failures: { drop: {} }
+`, try, sim.BaseURL()))
+		moment, sent := moments[try%len(moments)], signals[try/len(moments)%len(signals)]
+		start := program.StartPipeline
+		if try%3 == 0 {
+			start = program.StartStreams
+		}
+		process := start(t, os.Environ(), "-r", resources, stream)
+		told := func() error {
+			deadline := time.Now().Add(patience)
+			for !strings.Contains(process.Log(), moment) {
+				if time.Now().After(deadline) {
+					return fmt.Errorf("it never said %q", moment)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			self, err := os.FindProcess(process.PID())
+			if err != nil {
+				return err
+			}
+			return self.Signal(sent)
+		}
+		require.NoError(t, told())
+		select {
+		case <-process.Ended():
+		case <-time.After(15 * time.Second):
+			process.Kill()
+			t.Errorf("%v at %q: the process went on, and placed calls", sent, moment)
+		}
 	}
 }

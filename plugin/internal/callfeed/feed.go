@@ -13,10 +13,10 @@ const (
 	// MaxPending is the most events that are not acknowledged at a time. While so
 	// many are, nothing more is read.
 	MaxPending = 1000
-	// MaxWatched is the most open calls that may be over any moment, and MaxWaiting the
-	// most that are scheduled for later. While there are more of either, no new ones are
-	// listed: it bounds memory and the state.
+	// MaxWatched is the most open calls that may be over any moment. While there are more,
+	// no new ones are listed: it bounds memory and the state.
 	MaxWatched = 100_000
+	// MaxWaiting is likewise the most calls that are scheduled for later.
 	MaxWaiting = 400_000
 )
 
@@ -94,7 +94,7 @@ type Feed struct {
 	fate   error         // why; set before ended is closed
 
 	// Only the loop's.
-	size     pageSize
+	size     pageLimit
 	clock    apiClock
 	lists    bool      // the last pass did not fail
 	lookedAt time.Time // when open calls were
@@ -118,7 +118,7 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 	f := &Feed{
 		opts: opts, book: b, notices: newNotices(&opts), lookedAt: time.Now(),
 		events: make(chan *Event), replay: replays{news: make(chan struct{}, 1)},
-		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}), size: newPageSize(opts.PageSize),
+		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}), size: newPageLimit(opts.PageSize),
 	}
 	f.saver = newSaver(&opts, b, f.giveUp)
 	// Saved before anything is read: when start_from is a time back, a restart must

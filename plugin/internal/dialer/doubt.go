@@ -22,7 +22,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	e := evidence{action: actions[happyrobot.ClassUnknown], began: now, ended: now, settled: now}
 	for _, j := range doubts {
 		since := j.doubt.Since
-		if since.IsZero() { // a record that cannot be read could be of any time in the window
+		if since.IsZero() { // a record that does not say when could be of any time in the window
 			since = now.Add(-r.opts.Window)
 		}
 		if since.Before(e.began) {
@@ -39,13 +39,13 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	}
 	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() && !j.conflicts(j.doubt) })
 	for _, j := range refused {
-		j.ruleOut(j.doubt.Attempt, j.doubt.Sent-1)
+		j.ruleOut(j.doubt.Attempt, j.doubt.Token, j.doubt.Sent-1)
 	}
 	again = append(again, refused...)
 	for _, j := range doubtful {
 		j.sent = j.doubt.Sent
 	}
-	again = append(again, r.onUnknown(doubtful, func(j *job) int { return j.doubt.Attempt })...)
+	again = append(again, r.onUnknown(doubtful, func(j *job) (int, string) { return j.doubt.Attempt, j.doubt.Token })...)
 	return again, ctx.Err()
 }
 
@@ -83,11 +83,12 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 }
 
 // onUnknown decides doubtful calls: they are held, or else returned, to be dialed again.
-// attempt is the number of the attempt that is in doubt.
-func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job) {
+// attempt is the number and the token of the attempt that is in doubt.
+func (r *run) onUnknown(doubtful []*job, attempt func(*job) (int, string)) (redial []*job) {
 	for _, j := range doubtful {
 		if r.mayRedial(j) {
-			j.ruleOut(attempt(j), j.sent)
+			number, token := attempt(j)
+			j.ruleOut(number, token, j.sent)
 			redial = append(redial, j)
 			continue
 		}
@@ -99,12 +100,6 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 // refs are the names that the API may list a call under: that of this process, and those
 // of earlier attempts, when dial_ref_salt may have been another.
 func (j *job) refs() []string { return append([]string{j.call.Ref}, j.doubt.Refs...) }
-
-// unnamed says whether an attempt of a call may have had a name that nobody knows: its
-// record cannot be read, and a salt is in use.
-func (j *job) unnamed() bool {
-	return j.doubt.Kind == ledger.InDoubt && j.doubt.Since.IsZero() && j.call.Ref != j.call.key()
-}
 
 // mayRedial says whether a call that is not listed may be sent again. Where the API drops
 // our reference, being absent proves nothing. And an API that never lists what it creates
@@ -118,12 +113,20 @@ func (r *run) mayRedial(j *job) bool {
 	return !j.tooOften
 }
 
-// ruleOut notes that attempts up to a number created no call. sent is how many of them count.
-func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
+// ruleOut notes that attempts up to one created no call. sent is how many of them count.
+func (j *job) ruleOut(attempt int, token string, sent int) {
+	j.ruledOut, j.rulingOn, j.sent = attempt, token, sent
+}
+
+// hasRuledOut says whether the newest attempt is the last that created no call. Its number
+// does not tell: a claim that was given up since leaves it to the next.
+func (j *job) hasRuledOut(s ledger.Standing) bool {
+	return s.Attempt == j.ruledOut && s.Token == j.rulingOn
+}
 
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {
-	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
+	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.settleOf(j.sent))
 	switch {
 	case j.conflicts(j.doubt):
 		return conflict("", "a call with other contents, which may have been placed and was not found")
@@ -131,12 +134,20 @@ func (r *run) notFound(j *job) Result {
 		why = "the API has the call, and gives no id of it that can be read; it is not dialed again"
 	case j.notLookedUp:
 		reason, why = ReasonNotLookedUp, fmt.Sprintf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
-	case j.unnamed():
+	case j.doubt.Unreadable: // dial_ref_salt may have been another, or none, when it was written
 		why = "the call may have been placed: its record in the ledger cannot be read, so its dial_ref is not known; it is not dialed again"
 	case j.unmarked:
 		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
 	case j.tooOften:
-		why = fmt.Sprintf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
+		why = fmt.Sprintf("the call may have been placed: it was sent %s, and the API did not list it; max_redials (%d) allows no more", times(j.sent), r.opts.MaxRedials)
 	}
 	return Fail(Held, reason, errors.New(why))
+}
+
+// times says how often.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,7 +250,7 @@ func TestALimitIsNotTakenAtItsWordWhileListsAreDeclined(t *testing.T) {
 
 // Whoever is not let in to list was not let in to dial.
 func TestASetupThatIsWrongForListsAsWellCreatedNothing(t *testing.T) {
-	for _, code := range []int{401, 402, 403} {
+	for _, code := range []int{301, 401, 403} { // credit (402) may be used up in the middle of a batch
 		synctest.Test(t, func(t *testing.T) {
 			began, calls := time.Now(), leads(t, 4)
 			api := &fakeAPI{onPost: first(answer{creates: none, err: status(code)})}
@@ -260,6 +261,34 @@ func TestASetupThatIsWrongForListsAsWellCreatedNothing(t *testing.T) {
 			assert.Len(t, api.lists(), 1)
 			assert.LessOrEqual(t, time.Since(began), time.Second)
 		})
+	}
+}
+
+// A limit that is met in the middle of a batch proves nothing of its first calls: neither
+// does a list that lags, nor one that this key may not read.
+func TestAPartOfABatchThatIsListedLateIsFound(t *testing.T) {
+	for _, code := range []int{401, 402, 403, 404, 429} {
+		for name, onList := range map[string]func(n int) error{
+			"lags": nil,
+			"is not let in at first": func(n int) error {
+				if n > 3 || code == 401 || code == 403 { // a key that may do nothing has no calls
+					return nil
+				}
+				return &happyrobot.Error{Op: "listCalls", Status: 403}
+			},
+		} {
+			t.Run(fmt.Sprintf("%d, and the list %s", code, name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					calls := leads(t, 4)
+					api := &fakeAPI{onList: onList, onPost: first(answer{
+						err: status(code), listedIn: settle / 2,
+						creates: func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 },
+					})}
+					assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory()), calls...)))
+					assertOneCallEach(t, api, calls)
+				})
+			})
+		}
 	}
 }
 
@@ -308,5 +337,31 @@ func TestADialAndAListThatMovedCreatedNothing(t *testing.T) {
 		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
 		assert.Len(t, api.lists(), 1)
+	})
+}
+
+// A topic that is delivered again holds a duplicate here and there.
+func TestADuplicateInEachBatchHidesNoBrokenAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said reports
+		mem, known := ledger.NewMemory(), lead(t, 9999)
+		dial(t, open(t, &fakeAPI{}, mem), known)
+		d := open(t, &fakeAPI{onPost: refusesAll(410, time.Now().Add(window))}, mem, said.to)
+		failed := 0
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for batch := range slices.Chunk(leads(t, 190), 19) {
+			results, err := d.Dial(ctx, append([]Call{known}, batch...))
+			if err != nil {
+				break
+			}
+			for _, r := range results {
+				if r.Outcome == Rejected {
+					failed++
+				}
+			}
+		}
+		assert.Len(t, said.said("refusals begins: the API refused 20 different calls in a row with status 410"), 1)
+		assert.Less(t, failed, 2*mostRefused)
 	})
 }

@@ -67,7 +67,6 @@ type Claim struct {
 	token   string
 	at      time.Time
 	sent    int
-	finding Finding
 }
 
 // At is when the claim was made.
@@ -82,6 +81,9 @@ func (c Claim) Age() time.Duration {
 
 // Attempt is the claim's number in the history of its dial, from 1.
 func (c Claim) Attempt() int { return c.attempt }
+
+// Token tells the claim from any other. A number is used again after a release.
+func (c Claim) Token() string { return c.token }
 
 // Claim begins the next attempt of a dial that is Free, or says why it cannot: the
 // Standing is never Free. With an error, the claim may have been written all the same:
@@ -126,7 +128,7 @@ func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, St
 // history has moved on since; ask Claim again then.
 func (l *Ledger) TakeOver(ctx context.Context, d Dial, doubt Standing) (Claim, bool, error) {
 	now, err := l.Known(ctx, d.Key)
-	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
+	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt || now.Token != doubt.Token {
 		return Claim{}, false, err
 	}
 	c := newClaim(d, doubt.Attempt+1)
@@ -214,12 +216,14 @@ func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
 	return nil
 }
 
-// Hold records that a claim's request was sent, and that nothing is known of it.
-func (l *Ledger) Hold(ctx context.Context, c Claim) error {
+// Hold records that a claim's request was sent, and that no more is known of it than f.
+func (l *Ledger) Hold(ctx context.Context, c Claim, f Finding) error {
 	if c.attempt > 1 {
 		l.refresh(ctx, c.dial.Key)
 	}
-	return l.write(ctx, c.attempt, c.dial.Key, c.record(stateHeld, ""))
+	r := c.record(stateHeld, "")
+	r.Refused, r.Shown, r.Uncounted = f.Refused, f.Shown, f.Uncounted
+	return l.write(ctx, c.attempt, c.dial.Key, r)
 }
 
 // Release gives up a claim that was taken, and whose request certainly created no call.
@@ -345,9 +349,6 @@ func (c Claim) record(s state, callID string) record {
 	}
 	if c.attempt > 1 {
 		r.Sent = c.sent
-	}
-	if s == stateHeld {
-		r.Refused, r.Shown = c.finding.Refused, c.finding.Shown
 	}
 	return r
 }
