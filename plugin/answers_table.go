@@ -26,7 +26,7 @@ func answersTable() string {
 		{happyrobot.ClassNotSent, "refused connection, name or certificate, or failed before anything of the request had left", "the stream waits (`unanswered`), and the calls are sent again"},
 		{happyrobot.ClassThrottled, "", "the stream waits (`rate_limited`), as long as `Retry-After` says, and the calls are sent again. Several calls are looked up first"},
 		{happyrobot.ClassSetup, "", "the stream waits (`setup`) until the key, the account or the URL is put right. Several calls are looked up first"},
-		{happyrobot.ClassRefused, "", "a call alone is `rejected`. Several calls are looked up, and then sent in halves until the refused call stands alone. After 20 such calls with one status the stream waits (`refusals`)"},
+		{happyrobot.ClassRefused, "", "a call alone is `rejected`. Several calls are looked up, and then sent in halves until the refused call stands alone. After 20 such calls in a row with one status the stream waits (`refusals`)"},
 		{happyrobot.ClassUnknown, "no answer, or one that is cut short, unreadable or incomplete", "the calls are looked up, and then `on_unknown` decides. No other request leaves until the API answers again (`unanswered`)"},
 	} {
 		answer := []string{}

@@ -117,7 +117,7 @@ func leadsInto(t *testing.T, url, cache string, n int) func(*service.StreamBuild
 	return func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddCacheYAML(cache))
 		require.NoError(t, b.AddInputYAML(fmt.Sprintf(
-			`generate: {count: %d, interval: "", batch_size: %[1]d, mapping: 'root = {"id": count("facts"), "phone":"+12025550101"}'}`, n)))
+			`generate: {count: %d, interval: "", batch_size: %[1]d, mapping: 'root = {"id": counter(), "phone":"+12025550101"}'}`, n)))
 		require.NoError(t, b.AddOutputYAML("happyrobot_dial:\n  "+indent(2, dialYAML(url, "ledger: ledger", "failures: {drop: {}}"))))
 	}
 }

@@ -32,7 +32,7 @@ func dialFields() []*service.ConfigField {
 			Description("The label of the `cache` resource that remembers what was dialed: `bbolt` for one process, `redis` or another shared cache with an atomic add for several. Empty keeps it in memory: after a restart, leads that are delivered again are called again.").
 			Default(""),
 		service.NewDurationField(dfFieldDedupeWindow).
-			Description("How long a dial is remembered. It must be longer than `timeout` plus `settle` plus a minute.").
+			Description("How long a dial is remembered. It must be longer than `timeout` plus `settle` plus a minute. With `on_unknown: redial_absent` it must be longer than `timeout` plus `settle` × 2^`max_redials` plus a minute.").
 			Default("168h"),
 		service.NewStringAnnotatedEnumField(dfFieldOnUnknown, map[string]string{
 			string(dialer.Hold):         "Fail the message with the reason `unknown`. No lead is ever called twice.",
@@ -205,7 +205,11 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	}
 	o.Timeout = client.options.Timeout
 	if open := o.LongestClaim(); o.Window <= open {
-		return o, fmt.Errorf("%s: %v is too short: a claim may stay open for %v, which is %s, doubled with each of %s, and more", dfFieldDedupeWindow, o.Window, open, dfFieldSettle, dfFieldRedials)
+		sum := "timeout + " + dfFieldSettle
+		if o.OnUnknown == dialer.RedialAbsent {
+			sum += " × 2^" + dfFieldRedials
+		}
+		return o, fmt.Errorf("%s: %v is too short: a claim may stay open for %v (%s + 1m)", dfFieldDedupeWindow, o.Window, open, sum)
 	}
 	o.InitialInterval = client.options.Retry.InitialInterval
 	o.MaxInterval = client.options.Retry.MaxInterval
@@ -216,7 +220,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 
 	log := res.Logger()
 	o.OnEchoMissing = func() {
-		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls with an unknown outcome cannot be looked up, and are held.")
+		log.Warn("The API answered a dial without our reference in metadata.custom.dial_ref. Calls that are not listed are held, also with `redial_absent`.")
 	}
 	o.OnPartialRefusal = func() {
 		log.Warn("The API refused a request, but created some of its calls. From now on, calls of a refused request are looked up for `settle` before they are sent again.")

@@ -127,3 +127,45 @@ func TestAfterAnAnswerNobodyAsksForTheList(t *testing.T) {
 	assert.True(t, happyrobot.IsNotFound(err))
 	assert.Zero(t, r.lists.Load())
 }
+
+// A base URL leads nowhere if a dial and a list have the same answer, of a wrong setup, and
+// neither client ever had a good one.
+func TestNoAPIIsThereIfNothingWasEverAnsweredWell(t *testing.T) {
+	t.Parallel()
+	asked := func(good bool, status int) (dial, list error) {
+		answer := func(well string) func() (int, string) {
+			return func() (int, string) {
+				if good {
+					return http.StatusOK, well
+				}
+				return status, "no"
+			}
+		}
+		r := &routed{call: answer("[]"), list: answer(`{"calls":[]}`)}
+		dials, lists := r.client(t, nil), r.client(t, nil)
+		ask := func() {
+			_, dial = dials.CreateOutboundCalls(t.Context(), nil)
+			for _, list = range lists.ListCalls(t.Context(), happyrobot.ListCallsQuery{Once: true}) {
+				break
+			}
+		}
+		if good {
+			ask()
+			good = false
+		}
+		ask()
+		return dial, list
+	}
+	dial, list := asked(false, 404)
+	metDial, metList := asked(true, 404)
+	assert.True(t, happyrobot.LeadsNowhere(dial, list))
+	assert.False(t, happyrobot.LeadsNowhere(metDial, list), "calls were created there")
+	assert.False(t, happyrobot.LeadsNowhere(dial, metList), "calls were listed there")
+	assert.False(t, happyrobot.LeadsNowhere(nil, list))
+	assert.False(t, happyrobot.LeadsNowhere(dial, nil))
+	otherDial, _ := asked(false, 405)
+	assert.False(t, happyrobot.LeadsNowhere(otherDial, list), "two answers")
+	for _, status := range []int{408, 422, 429, 500} {
+		assert.False(t, happyrobot.LeadsNowhere(asked(false, status)), "not a wrong setup: %d", status)
+	}
+}

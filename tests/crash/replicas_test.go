@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -238,18 +239,39 @@ func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 func claimAsTheDead(t *testing.T, s *stream, sim *program.Callsim, shared *sharedLedger, leads int, at func(n int) time.Time) (refs []string) {
 	t.Helper()
 	for n := range leads {
-		ref := dialRef(s.lead(n))
-		claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, at(n).Format(time.RFC3339Nano))
-		require.NoError(t, shared.client.Set(t.Context(), ledgerPrefix+ref, claim, time.Hour).Err())
+		refs = append(refs, dialRef(s.lead(n)))
 		if n%2 == 0 {
 			dialAsTheDead(t, sim, happyrobot.OutboundCall{
 				NumberID: "64f0c0de00000000000000c1", PhoneNumber: fmt.Sprintf("+1212%07d", 2_000_000+n),
-				Metadata: map[string]any{"lead_id": s.lead(n), "dial_ref": ref},
+				Metadata: map[string]any{"lead_id": s.lead(n), "dial_ref": refs[n]},
 			})
 		}
-		refs = append(refs, ref)
 	}
+	// All at once, and last: claims that count from when they are seen are as old as one another.
+	_, err := shared.client.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+		for n, ref := range refs {
+			claim := fmt.Sprintf(`{"v":1,"state":"claimed","owner":"dead-1","at":%q}`, at(n).Format(time.RFC3339Nano))
+			pipe.Set(t.Context(), ledgerPrefix+ref, claim, time.Hour)
+		}
+		return nil
+	})
+	require.NoError(t, err)
 	return refs
+}
+
+// takenOver counts the claims that each process took over, by the process.
+func takenOver(t *testing.T, shared *sharedLedger, refs []string) map[string]int {
+	t.Helper()
+	by := map[string]int{}
+	for _, ref := range refs {
+		text, err := shared.client.Get(t.Context(), ledgerPrefix+ref+"/2").Result()
+		require.NoError(t, err, "no claim is left to the dead")
+		var record struct{ Owner string }
+		require.NoError(t, json.Unmarshal([]byte(text), &record))
+		process, _, _ := strings.Cut(record.Owner, "-")
+		by[process]++
+	}
+	return by
 }
 
 // dialRef is the name of a dedupe key in the ledger and at the API. It stays the

@@ -262,4 +262,4 @@ func liesOf(lead string, ids, why, receipts []string) (lies []string) {
 	return lies
 }
 
-func isHeld(why string) bool { return strings.HasPrefix(why, "held: unknown: ") }
+func isHeld(why string) bool { return strings.HasPrefix(why, "held: ") }

@@ -67,7 +67,8 @@ func (f *openFile) copyTo(path string, stop <-chan struct{}) error {
 	if err := mayReplace(path, of); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
+	f.removeLeftovers(path)
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newPattern) // mode 0600
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package boltfile
 
 import (
+	"fmt"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -72,8 +73,8 @@ func TestAClockThatJumpsErasesNothing(t *testing.T) {
 						time.Sleep(time.Second)
 					}
 				}
-				require.NotEmpty(t, log.all())
-				assert.Regexp(t, "WARN System clock jumped by .*: no record of .* expires until the clock has been steady for an hour", log.all()[0])
+				said := fmt.Sprint(log.all()) // also of a rewrite, which is due at the same moment
+				assert.Regexp(t, "WARN System clock jumped by .*: no record of .* expires until the clock has been steady for an hour", said)
 				time.Sleep(2 * time.Hour)
 				assertKept(t, cache, "lead")
 				for _, off := range jumps {

@@ -77,7 +77,7 @@ func createFile(path string, mode fs.FileMode) (err error) {
 // makeWhole makes an empty bbolt file beside a path. Its mode is what was asked for, whatever the umask: the
 // distribution's own keeps other files private.
 func makeWhole(path string, mode fs.FileMode) (string, error) {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newPattern)
 	if err != nil {
 		return "", err
 	}

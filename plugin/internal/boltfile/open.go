@@ -65,6 +65,8 @@ func (s *fileSet) open(file *openFile, o Options) {
 		return
 	}
 	file.clock = newClock(o.now(), newest)
+	file.removeLeftovers(file.path)
+	file.removeLeftover(file.path + rewriteSuffix) // who holds the lock of the file is who rewrites it
 	go func() {
 		file.run()
 		s.forget(file)

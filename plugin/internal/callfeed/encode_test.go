@@ -34,11 +34,11 @@ func TestASnapshotIsTheStateAsItWasAlwaysWritten(t *testing.T) {
 		require.NoError(t, err)
 		read := bookFrom(rules{}, s)
 		assert.Equal(t, b.from, read.from)
-		assert.Equal(t, len(b.done), len(read.done))
+		assert.Len(t, read.done, len(b.done))
 		for id, d := range b.done {
 			assert.True(t, d.created.Equal(read.done[id].created), id)
 		}
-		require.Equal(t, len(b.open), len(read.open))
+		require.Len(t, read.open, len(b.open))
 		for id, c := range b.open {
 			r := read.open[id]
 			require.NotNil(t, r, id)

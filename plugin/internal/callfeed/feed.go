@@ -13,10 +13,10 @@ const (
 	// MaxPending is the most events that are not acknowledged at a time. While so
 	// many are, nothing more is read.
 	MaxPending = 1000
-	// MaxWatched is the most open calls that may be over any moment, and MaxWaiting the
-	// most that are scheduled for later. While there are more of either, no new ones are
-	// listed: it bounds memory and the state.
+	// MaxWatched is the most open calls that may be over any moment. While there are more,
+	// no new ones are listed: it bounds memory and the state.
 	MaxWatched = 100_000
+	// MaxWaiting is likewise the most calls that are scheduled for later.
 	MaxWaiting = 400_000
 )
 

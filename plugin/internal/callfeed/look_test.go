@@ -193,40 +193,57 @@ func TestACallThatCannotBeReadIsReportedAndTriedAgain(t *testing.T) {
 // An outage says nothing about a call, however long it lasts.
 func TestACallThatTheAPIRefusesIsGivenUpInTheEnd(t *testing.T) {
 	for status, givenUp := range map[int]bool{
-		http.StatusUnprocessableEntity: true, http.StatusMovedPermanently: true, http.StatusOK: true,
+		http.StatusUnprocessableEntity: true, http.StatusMovedPermanently: true,
 		http.StatusUnauthorized: false, http.StatusRequestTimeout: false, http.StatusTooManyRequests: false,
 		http.StatusServiceUnavailable: false, 0: false,
+		http.StatusOK: false, // no JSON, or cut short
 	} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				api, log := &refusing{&scripted{calls: []object{made(0, time.Now(), "In progress")}}, status}, &logbook{}
-				o := options(api, &disk{}, log)
-				o.MaxAge = 24 * time.Hour
-				dropped := map[string]int{}
-				o.OnDrop = func(reason string) { dropped[reason]++ }
-				_, stop := follow(t, o)
-				time.Sleep(time.Minute)
-				api.add(made(1, time.Now().Add(time.Hour), "Completed")) // takes the list past the other
-				time.Sleep(48 * time.Hour)
-				stop()
-				if givenUp {
-					assert.Equal(t, map[string]int{"expired": 1}, dropped)
-					assert.Equal(t, 1, logged(log, "Stopped watching call "+callID(0)))
-					assert.Equal(t, 1, logged(log, "Open calls can be read again"), "its trouble ends with it")
-				} else {
-					assert.Empty(t, dropped)
-				}
-			})
+			err := &happyrobot.Error{Op: "getCall", Status: status, Err: errors.New("refused")}
+			refuse(t, givenUp, func() error { return err })
 		})
 	}
+	t.Run("something else than a call", func(t *testing.T) {
+		refuse(t, true, func() error {
+			_, err := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(`{"data":{}}`))
+			})).GetCall(context.Background(), callID(0))
+			return err
+		})
+	})
 }
 
-// refusing answers each read of a call with one status; 0 is no answer.
+// refuse watches a call whose reads all fail.
+func refuse(t *testing.T, givenUp bool, answer func() error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		api, log := &refusing{&scripted{calls: []object{made(0, time.Now(), "In progress")}}, answer}, &logbook{}
+		o := options(api, &disk{}, log)
+		o.MaxAge = 24 * time.Hour
+		dropped := map[string]int{}
+		o.OnDrop = func(reason string) { dropped[reason]++ }
+		_, stop := follow(t, o)
+		time.Sleep(time.Minute)
+		api.add(made(1, time.Now().Add(time.Hour), "Completed")) // takes the list past the other
+		time.Sleep(48 * time.Hour)
+		stop()
+		if givenUp {
+			assert.Equal(t, map[string]int{"expired": 1}, dropped)
+			assert.Equal(t, 1, logged(log, "Stopped watching call "+callID(0)))
+			assert.Equal(t, 1, logged(log, "Open calls can be read again"), "its trouble ends with it")
+		} else {
+			assert.Empty(t, dropped)
+		}
+	})
+}
+
+// refusing answers no read of a call.
 type refusing struct {
 	*scripted
-	status int
+	answer func() error
 }
 
 func (r refusing) GetCall(context.Context, string) (happyrobot.Call, error) {
-	return happyrobot.Call{}, &happyrobot.Error{Op: "getCall", Status: r.status, Err: errors.New("refused")}
+	return happyrobot.Call{}, r.answer()
 }

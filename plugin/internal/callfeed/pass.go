@@ -165,7 +165,7 @@ func (p *pass) joins(first *happyrobot.Call) bool {
 		c.swapped = c.swapped || !seen
 		return p.query.Skip >= c.start // else they begin earlier by now
 	}
-	return seen && !(p.anchored && first.Created.Equal(p.tie))
+	return seen && (!p.anchored || !first.Created.Equal(p.tie))
 }
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
@@ -339,7 +339,8 @@ func (p *pass) turnPage(page []happyrobot.Call) {
 	p.tie, p.ties, p.before = page[last].Created, 0, 0
 	other := last // the last call of another date
 	if !p.tie.IsZero() {
-		for other--; other >= 0 && page[other].Created.Equal(p.tie); other-- {
+		for other >= 0 && page[other].Created.Equal(p.tie) {
+			other--
 		}
 	}
 	full := f.size.full(len(page), p.query.Limit)

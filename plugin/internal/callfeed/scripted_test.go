@@ -159,7 +159,7 @@ func (o *told) statuses() (words []string) {
 }
 
 // follow opens a feed and acknowledges all that it tells, until the test ends or
-// stop is called.
+// stop is called. As in a pipeline, the next call does not wait for the one before to be saved.
 func follow(t *testing.T, o callfeed.Options) (got *told, stop func()) {
 	t.Helper()
 	feed, err := callfeed.Open(t.Context(), o)
@@ -176,9 +176,7 @@ func follow(t *testing.T, o callfeed.Options) (got *told, stop func()) {
 			got.mu.Lock()
 			got.events = append(got.events, e)
 			got.mu.Unlock()
-			if err := e.Ack(ctx, nil); err != nil {
-				return
-			}
+			reader.Go(func() { _ = e.Ack(ctx, nil) })
 		}
 	})
 	var once sync.Once

@@ -25,8 +25,8 @@ const (
 )
 
 // brake stops the stream when no call goes through any more: when the API refused
-// mostRefused different calls with one status since the last call that went through, or
-// when so many messages were rejected here. A broken API or a broken config would
+// mostRefused different calls with one status since it accepted the last one, or when so
+// many messages were rejected here. A broken API or a broken config would
 // otherwise flush a whole topic into the failures.
 //
 // While it is on, messages wait in a line. After each pause the first of the line is
@@ -35,11 +35,13 @@ const (
 //
 //	accepted                 releases the brake; of a refusing API only if the request left since
 //	duplicate                releases the brake for rejections of ours: the config is all right.
-//	                         It says nothing about the API. It waits for no try
+//	                         It says nothing about the API, whose refusals count on. It waits
+//	                         for no try
 //	conflict, held, guards   neither count nor release
 //	a dry run                has no brake
 //
-// The counts start again with a call that is accepted or a duplicate.
+// Both counts start again with a call that is accepted, and that of rejections with a
+// duplicate.
 type brake struct {
 	mostRejected int // of our own in a row; 0 for any number
 	notice       *pause.Notice
@@ -232,6 +234,7 @@ func (b *brake) accepts(left time.Time) {
 	if left.After(b.since) {
 		b.refusing = nil
 	}
+	clear(b.refused)
 	b.goesThrough()
 }
 
@@ -244,7 +247,6 @@ func (b *brake) knows() {
 // goesThrough is what follows from any call that goes through. The lock is held, and
 // given up.
 func (b *brake) goesThrough() {
-	clear(b.refused)
 	b.rejected, b.rejecting = 0, nil
 	if len(b.line) > 0 {
 		b.wakeAll()

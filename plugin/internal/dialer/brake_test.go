@@ -169,25 +169,25 @@ func TestEachTryIsAnotherCallAlsoOfAnotherBatch(t *testing.T) {
 func TestWhatStartsTheCountsAgain(t *testing.T) {
 	for name, tc := range map[string]struct {
 		between func(t *testing.T, d *Dialer, again Call)
-		trips   bool
+		trips   string // what run of 20 still puts the brake on
 	}{
 		"an accepted call": {func(t *testing.T, d *Dialer, _ Call) {
 			assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, lead(t, 999))))
-		}, false},
+		}, "none"},
 		"a duplicate": {func(t *testing.T, d *Dialer, again Call) {
 			assert.Equal(t, []Outcome{Duplicate}, outcomes(dial(t, d, again)))
-		}, false},
+		}, "of refusals"}, // it says nothing about the API
 		"a conflict": {func(t *testing.T, d *Dialer, again Call) {
 			again.Fingerprint = "another"
 			assert.Equal(t, []string{ReasonConflict}, []string{dial(t, d, again)[0].Reason})
-		}, true},
+		}, "any"},
 		"a held call": {func(t *testing.T, d *Dialer, _ Call) {
 			assert.Equal(t, []Outcome{Held}, outcomes(dial(t, d, lead(t, 888))))
-		}, true},
+		}, "any"},
 		"what a guard refuses": {func(t *testing.T, d *Dialer, _ Call) {
 			assert.Equal(t, []Outcome{"suppressed"}, outcomes(dial(t, d, lead(t, 777))))
-		}, true},
-		"nothing": {func(*testing.T, *Dialer, Call) {}, true},
+		}, "any"},
+		"nothing": {func(*testing.T, *Dialer, Call) {}, "any"},
 	} {
 		for run, calls := range map[string]func(n int) []Call{
 			"of refusals":   func(n int) []Call { return leads(t, n) },
@@ -218,7 +218,7 @@ func TestWhatStartsTheCountsAgain(t *testing.T) {
 					dial(t, d, group[:19]...)
 					tc.between(t, d, again)
 					dial(t, d, group[19])
-					assert.Equal(t, tc.trips, len(said.said("refusals begins")) == 1)
+					assert.Equal(t, tc.trips == "any" || tc.trips == run, len(said.said("refusals begins")) == 1)
 				})
 			})
 		}

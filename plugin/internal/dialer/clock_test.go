@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,9 +98,10 @@ func TestAClockThatIsSetWhileRunningDoublesNothing(t *testing.T) {
 	for _, from := range skews[:8] {
 		for _, to := range skews[:8] {
 			synctest.Test(t, func(t *testing.T) {
-				now := from
+				var now atomic.Int64
+				now.Store(int64(from))
 				f, shared := &fakeAPI{}, &Shared{}
-				f.clock = func() time.Duration { return now }
+				f.clock = func() time.Duration { return time.Duration(now.Load()) }
 				api := &dated{f, &shared.Clock, func() (time.Time, bool) { return f.now(), true }}
 				d := open(t, api, ledger.NewMemory(), redial, func(o *Options) { o.Shared = shared })
 				dial(t, d, lead(t, 1))
@@ -107,7 +109,7 @@ func TestAClockThatIsSetWhileRunningDoublesNothing(t *testing.T) {
 				f.onPost = func(n int, _ []*Call) answer {
 					switch n {
 					case 2: // created by the old clock, looked for by the new one
-						time.AfterFunc(time.Second, func() { now = to })
+						time.AfterFunc(time.Second, func() { now.Store(int64(to)) })
 						return before
 					case 4: // the new clock, of which only lists have told
 						return before

@@ -161,6 +161,38 @@ func TestACallOfAProcessWithAnotherClockIsPlacedOnce(t *testing.T) {
 	}
 }
 
+// Hours later, a date that is still ahead does not say how far back the call is to be
+// looked for.
+func TestACallOfAClockThatIsFarAheadIsPlacedOnce(t *testing.T) {
+	for _, dies := range []bool{true, false} {
+		t.Run(fmt.Sprintf("dies %v", dies), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem, one := ledger.NewMemory(), lead(t, 1)
+				api := &fakeAPI{onPost: first(answer{err: lost, takes: 2 * time.Second, listedIn: 2 * settle})}
+				other := startProcess(mem, "OTHER", 48*time.Hour)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					_, _ = open(t, api, other).Dial(ctx, []Call{one})
+				}()
+				time.Sleep(time.Second)
+				if dies {
+					other.kill()
+					cancel()
+				}
+				<-done
+				time.Sleep(3 * time.Hour)
+				api.create([]*Call{{Ref: "another"}}, answer{}) // which shows the API's clock
+				r := dial(t, open(t, api, startProcess(mem, "OURS", 0), redial), one)[0]
+				assert.Equal(t, Accepted, r.Outcome)
+				assertOneCallEach(t, api, []Call{one})
+			})
+		})
+	}
+}
+
 // Processes with clocks that differ are given the same leads, and are killed, while the
 // API loses, delays and halves answers.
 func TestClocksThatDifferDoubleNothing(t *testing.T) {

@@ -160,7 +160,7 @@ func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absen
 
 // unclear says whether being absent from the list proves nothing about a call.
 func (j *job) unclear() bool {
-	return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp || j.unnamed()
+	return j.shown || j.doubt.Shown || j.unmarked || j.notLookedUp || j.doubt.Unreadable
 }
 
 // accept records calls that the API has. A call that cannot be recorded before

@@ -243,7 +243,7 @@ func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
 		case s.Kind == ledger.Called:
 			j.result = j.placedBefore(s)
 		case s.Kind == ledger.Busy:
-			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("another process (%s) may have placed the call; it is not dialed again", s.Owner.Process))
+			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("%v may have placed the call; it is not dialed again", s.Owner))
 		case j.ruledOut > 0 && (s.Kind == ledger.Free || s.Attempt == j.ruledOut): // an attempt left, and the next could not
 			j.result = r.notFound(j)
 		case s.Kind == ledger.InDoubt:

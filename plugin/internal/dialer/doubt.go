@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // This file says who decides a claim left by a crash: the next process to see its lead.
@@ -22,7 +21,7 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	e := evidence{action: actions[happyrobot.ClassUnknown], began: now, ended: now, settled: now}
 	for _, j := range doubts {
 		since := j.doubt.Since
-		if since.IsZero() { // a record that cannot be read could be of any time in the window
+		if since.IsZero() { // a record that does not say when could be of any time in the window
 			since = now.Add(-r.opts.Window)
 		}
 		if since.Before(e.began) {
@@ -100,12 +99,6 @@ func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job)
 // of earlier attempts, when dial_ref_salt may have been another.
 func (j *job) refs() []string { return append([]string{j.call.Ref}, j.doubt.Refs...) }
 
-// unnamed says whether an attempt of a call may have had a name that nobody knows: its
-// record cannot be read, and a salt is in use.
-func (j *job) unnamed() bool {
-	return j.doubt.Kind == ledger.InDoubt && j.doubt.Since.IsZero() && j.call.Ref != j.call.key()
-}
-
 // mayRedial says whether a call that is not listed may be sent again. Where the API drops
 // our reference, being absent proves nothing. And an API that never lists what it creates
 // must not be sent a call again and again, so MaxRedials is the end. An attempt that does
@@ -123,7 +116,7 @@ func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
 
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {
-	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.Settle)
+	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.settleOf(j.sent))
 	switch {
 	case j.conflicts(j.doubt):
 		return conflict("", "a call with other contents, which may have been placed and was not found")
@@ -131,12 +124,20 @@ func (r *run) notFound(j *job) Result {
 		why = "the API has the call, and gives no id of it that can be read; it is not dialed again"
 	case j.notLookedUp:
 		reason, why = ReasonNotLookedUp, fmt.Sprintf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
-	case j.unnamed():
+	case j.doubt.Unreadable: // dial_ref_salt may have been another, or none, when it was written
 		why = "the call may have been placed: its record in the ledger cannot be read, so its dial_ref is not known; it is not dialed again"
 	case j.unmarked:
 		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
 	case j.tooOften:
-		why = fmt.Sprintf("the call may have been placed: it was sent %d times, and the API did not list it; max_redials (%d) allows no more", j.sent, r.opts.MaxRedials)
+		why = fmt.Sprintf("the call may have been placed: it was sent %s, and the API did not list it; max_redials (%d) allows no more", times(j.sent), r.opts.MaxRedials)
 	}
 	return Fail(Held, reason, errors.New(why))
+}
+
+// times says how often.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }

@@ -61,7 +61,7 @@ func TestCallsThatWaitAreGivenBackWithNothingLeftBehind(t *testing.T) {
 					assert.Empty(t, r.Outcome, "nothing is decided")
 					if calls[i].Rejection == nil {
 						_, err := mem.Get(t.Context(), calls[i].Ref)
-						assert.ErrorIs(t, err, store.ErrNotFound, "nothing is claimed")
+						require.ErrorIs(t, err, store.ErrNotFound, "nothing is claimed")
 					}
 				}
 				time.Sleep(time.Hour)

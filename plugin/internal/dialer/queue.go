@@ -96,7 +96,7 @@ func (j *job) postpone(notBefore time.Time, cause Cause, why error, now time.Tim
 	j.later.notBefore, j.later.why = notBefore, why
 }
 
-// awaitOwner puts off a call that another process may be dialing: until the ledger is
+// awaitOwner puts off a call that somebody else may be dialing: until the ledger is
 // asked again.
 func (j *job) awaitOwner(owner ledger.Owner, now time.Time) {
 	patience := firstPatience
@@ -109,8 +109,8 @@ func (j *job) awaitOwner(owner ledger.Owner, now time.Time) {
 
 // claimedBy says whose a call is, since when, and until when it waits at the latest.
 func claimedBy(owner ledger.Owner) error {
-	return fmt.Errorf("another process (%s) claimed the same calls at %s by its clock, and may be dialing them; what it has not recorded by %s is looked up then",
-		owner.Process, owner.Claimed.UTC().Format(time.RFC3339), owner.Until.UTC().Format(time.RFC3339))
+	return fmt.Errorf("%v claimed the same calls at %s by its clock, and may be dialing them; what it has not recorded by %s is looked up then",
+		owner, owner.Claimed.UTC().Format(time.RFC3339), owner.Until.UTC().Format(time.RFC3339))
 }
 
 // awaitLater waits until some of the calls that were put off may go on.

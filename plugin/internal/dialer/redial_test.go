@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,24 @@ func TestAnOutageDoesNotUseTheBoundUp(t *testing.T) {
 		}
 		results := dial(t, open(t, api, ledger.NewMemory(), redial), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(results))
+		assertOneCallEach(t, api, calls)
+	})
+}
+
+// Nor do restarts during the outage, which find calls that were held.
+func TestAnOutageWithRestartsDoesNotUseTheBoundUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, mem, calls := &fakeAPI{}, ledger.NewMemory(), leads(t, 3)
+		api.onPost = func(int, []*Call) answer { return answer{creates: none, err: status(503)} }
+		for range 6 {
+			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+			_, err := open(t, api, mem, redial).Dial(ctx, calls)
+			require.Error(t, err)
+			stop()
+		}
+		assert.GreaterOrEqual(t, len(api.requests()), 6)
+		api.onPost = nil
+		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem, redial), calls...)))
 		assertOneCallEach(t, api, calls)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,5 +309,31 @@ func TestADialAndAListThatMovedCreatedNothing(t *testing.T) {
 		results := dial(t, open(t, api, ledger.NewMemory()), calls...)
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(results))
 		assert.Len(t, api.lists(), 1)
+	})
+}
+
+// A topic that is delivered again holds a duplicate here and there.
+func TestADuplicateInEachBatchHidesNoBrokenAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said reports
+		mem, known := ledger.NewMemory(), lead(t, 9999)
+		dial(t, open(t, &fakeAPI{}, mem), known)
+		d := open(t, &fakeAPI{onPost: refusesAll(410, time.Now().Add(window))}, mem, said.to)
+		failed := 0
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for batch := range slices.Chunk(leads(t, 190), 19) {
+			results, err := d.Dial(ctx, append([]Call{known}, batch...))
+			if err != nil {
+				break
+			}
+			for _, r := range results {
+				if r.Outcome == Rejected {
+					failed++
+				}
+			}
+		}
+		assert.Len(t, said.said("refusals begins: the API refused 20 different calls in a row with status 410"), 1)
+		assert.Less(t, failed, 2*mostRefused)
 	})
 }

@@ -116,15 +116,35 @@ func TestADuplicateHasTheReferenceThatWasSent(t *testing.T) {
 	})
 }
 
-// A record that cannot be read hides the reference of its attempt: with a salt, no list can
-// show that there is no such call.
-func TestAnUnreadableRecordIsHeldWhereReferencesHaveASalt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api, mem, one, ttl := &fakeAPI{}, ledger.NewMemory(), salted(t, 1, "pepper")[0], window
-		require.NoError(t, mem.Set(t.Context(), one.key(), nil, &ttl))
-		r := dial(t, open(t, api, mem, redial), one)[0]
-		assert.Equal(t, ReasonUnknown, r.Reason)
-		require.ErrorContains(t, r.Err, "its record in the ledger cannot be read")
-		assert.Empty(t, api.requests())
-	})
+// A record that cannot be read hides the reference of its attempt. The salt of now does
+// not say what it was: no list can show that there is no such call.
+func TestAnUnreadableRecordIsHeldWhateverTheSalt(t *testing.T) {
+	for _, before := range []string{"", "pepper"} {
+		for _, now := range []string{"", "pepper", "sugar"} {
+			t.Run(fmt.Sprintf("before %q, now %q", before, now), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					api, mem := &fakeAPI{onPost: first(answer{takes: timeout})}, ledger.NewMemory()
+					old, ttl := startProcess(mem, "OLD", 0), window
+					called := salted(t, 1, before)
+					ctx, die := context.WithCancel(t.Context())
+					var dying sync.WaitGroup
+					defer dying.Wait()
+					dying.Go(func() { _, _ = open(t, api, old, redial).Dial(ctx, called) })
+					time.Sleep(time.Second)
+					old.kill()
+					die()
+					require.NoError(t, mem.Set(t.Context(), called[0].key(), []byte(`{"v":1,"sta`), &ttl))
+
+					r := dial(t, open(t, api, mem, redial), salted(t, 1, now)...)[0]
+					assert.Len(t, api.requests(), 1)
+					if now == before { // it is listed under the name that is looked for
+						assert.Equal(t, Accepted, r.Outcome)
+						return
+					}
+					assert.Equal(t, ReasonUnknown, r.Reason)
+					require.ErrorContains(t, r.Err, "its record in the ledger cannot be read")
+				})
+			})
+		}
+	}
 }

@@ -40,7 +40,8 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 	spend(jobs, absent)
 	// Whatever becomes of doubtful calls, their attempt is over: the next process to see
 	// them need not wait for the claims to grow stale.
-	r.hold(ctx, doubtful, e.doubt)
+	counts := e.status < http.StatusInternalServerError || r.tookCallsSince(e.began)
+	r.hold(ctx, doubtful, e.doubt, counts)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		absent = absent[half:]
 	}
 	for _, j := range doubtful {
-		if j.sent = j.claim.Sent(); e.status >= http.StatusInternalServerError && !r.tookCallsSince(e.began) {
+		if j.sent = j.claim.Sent(); !counts {
 			j.sent-- // an outage of the API, not of this call
 		}
 	}
@@ -175,16 +176,17 @@ func oldestClaim(jobs []*job) ledger.Claim {
 }
 
 // hold records that the outcome of these calls' requests is not known. What is known of
-// it goes with that: a refused call that no list shows later was not created.
-func (r *run) hold(ctx context.Context, doubtful []*job, d doubt) {
+// it goes with that: a refused call that no list shows later was not created, and takes
+// its attempt off by itself.
+func (r *run) hold(ctx context.Context, doubtful []*job, d doubt, counts bool) {
 	if len(doubtful) == 0 {
 		return
 	}
 	ctx, cancel := r.shortly(ctx)
 	defer cancel()
+	refused := d == ofMost || d == ofSeveral
 	r.forEach(doubtful, func(_ int, j *job) {
-		found := ledger.Finding{Refused: d == ofMost || d == ofSeveral, Shown: j.shown}
-		_ = r.ledger.Hold(ctx, j.claim.Finding(found))
+		_ = r.ledger.Hold(ctx, j.claim, ledger.Finding{Refused: refused, Shown: j.shown, Uncounted: !counts && !refused})
 	}) // else in doubt when the claim is stale
 }
 

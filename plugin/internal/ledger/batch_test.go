@@ -130,7 +130,7 @@ func TestACompletedLaterAttemptIsKnownByTheFirstRecordToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &batcher{Store: NewMemory()}
 		l := openBatched(t, b)
-		require.NoError(t, l.Hold(t.Context(), claim(t, l, "again")))
+		require.NoError(t, l.Hold(t.Context(), claim(t, l, "again"), Finding{}))
 		_, doubt := ask(t, l, "again")
 		second, won, err := l.TakeOver(t.Context(), dialOf("again"), doubt)
 		require.NoError(t, err)

@@ -7,7 +7,7 @@
 //	claimed  a request is about to be sent, or was sent and its outcome never recorded
 //	called   the API has the call; its id is in the record
 //	held     sent, never answered, never found: its owner gave it up
-//	void     claimed, but certainly never sent
+//	void     claimed, and certainly no call came of it: never sent, or refused
 //
 // Two rules make this safe on any cache with an atomic Add:
 //

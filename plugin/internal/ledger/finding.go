@@ -4,12 +4,9 @@ package ledger
 type Finding struct {
 	Refused bool // the request was refused: a call that is not listed later was not created
 	Shown   bool // the API showed the call, without an id that can be read: it was created
-}
-
-// Finding gives the claim what Hold is to record of its attempt.
-func (c Claim) Finding(f Finding) Claim {
-	c.finding = f
-	return c
+	// Uncounted: the attempt says nothing of the dial, so it does not count as one in which
+	// it was sent. A Standing has it taken off already.
+	Uncounted bool
 }
 
 // Sent is how often the dial has been sent, this attempt included, as in Standing.

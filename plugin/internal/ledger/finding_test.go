@@ -19,6 +19,8 @@ func TestWhatIsKnownOfADoubtIsReadByTheNextProcess(t *testing.T) {
 		{"nothing", []Finding{{}}, nil, Standing{Attempt: 1, Sent: 1}},
 		{"refused", []Finding{{Refused: true}}, nil, Standing{Attempt: 1, Sent: 1, Finding: Finding{Refused: true}}},
 		{"shown", []Finding{{Shown: true}}, nil, Standing{Attempt: 1, Sent: 1, Finding: Finding{Shown: true}}},
+		{"an outage", []Finding{{Uncounted: true}}, nil, Standing{Attempt: 1}},
+		{"an outage after one that counts", []Finding{{}, {Uncounted: true}}, []int{1}, Standing{Attempt: 2, Sent: 1}},
 		{"lost, then refused", []Finding{{}, {Refused: true}}, []int{1}, Standing{Attempt: 2, Sent: 2}},
 		{"shown, then lost", []Finding{{Shown: true}, {}}, []int{1}, Standing{Attempt: 2, Sent: 2, Finding: Finding{Shown: true}}},
 		{"two that do not count, and one that does", []Finding{{}, {}, {}}, []int{0, 0}, Standing{Attempt: 3, Sent: 1}},
@@ -29,7 +31,7 @@ func TestWhatIsKnownOfADoubtIsReadByTheNextProcess(t *testing.T) {
 			claim, _, err := l.Claim(t.Context(), dialOf("ref"))
 			require.NoError(t, err)
 			for i, f := range tt.found {
-				require.NoError(t, l.Hold(t.Context(), claim.Finding(f)))
+				require.NoError(t, l.Hold(t.Context(), claim, f))
 				if i < len(tt.sent) {
 					doubt, err := l.Known(t.Context(), "ref")
 					require.NoError(t, err)

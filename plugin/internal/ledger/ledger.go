@@ -67,7 +67,6 @@ type Claim struct {
 	token   string
 	at      time.Time
 	sent    int
-	finding Finding
 }
 
 // At is when the claim was made.
@@ -214,12 +213,14 @@ func (l *Ledger) Complete(ctx context.Context, c Claim, callID string) error {
 	return nil
 }
 
-// Hold records that a claim's request was sent, and that nothing is known of it.
-func (l *Ledger) Hold(ctx context.Context, c Claim) error {
+// Hold records that a claim's request was sent, and that no more is known of it than f.
+func (l *Ledger) Hold(ctx context.Context, c Claim, f Finding) error {
 	if c.attempt > 1 {
 		l.refresh(ctx, c.dial.Key)
 	}
-	return l.write(ctx, c.attempt, c.dial.Key, c.record(stateHeld, ""))
+	r := c.record(stateHeld, "")
+	r.Refused, r.Shown, r.Uncounted = f.Refused, f.Shown, f.Uncounted
+	return l.write(ctx, c.attempt, c.dial.Key, r)
 }
 
 // Release gives up a claim that was taken, and whose request certainly created no call.
@@ -345,9 +346,6 @@ func (c Claim) record(s state, callID string) record {
 	}
 	if c.attempt > 1 {
 		r.Sent = c.sent
-	}
-	if s == stateHeld {
-		r.Refused, r.Shown = c.finding.Refused, c.finding.Shown
 	}
 	return r
 }

@@ -177,9 +177,32 @@ func TestAnExclusiveStoreHasNoOtherLivingOwner(t *testing.T) {
 		_, standing := ask(t, open(t, mem, exclusive), "ref")
 		assert.Equal(t, InDoubt, standing.Kind, "whoever wrote this is dead")
 
+		// This machine's clock wrote the date.
+		at := time.Now()
+		time.Sleep(time.Minute)
+		_, standing = ask(t, open(t, mem, exclusive), "ref")
+		assert.True(t, standing.Since.Equal(at))
+		assert.True(t, standing.Last.Equal(at))
+		put(t, mem, "later", foreign(time.Now().Add(time.Second)).encode())
+		_, standing = ask(t, open(t, mem, exclusive), "later")
+		assert.True(t, standing.Since.Equal(time.Now().Add(-clocksApart)), "the clock was set back, who knows how far")
+
 		claim(t, open(t, mem, exclusive), "ours")
 		_, standing = ask(t, open(t, mem, exclusive), "ours")
 		assert.Equal(t, Busy, standing.Kind, "another ledger of this process is alive")
+	})
+}
+
+func TestADateFarAheadSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemory()
+		put(t, mem, "ref", foreign(time.Now().Add(-time.Minute)).encode())
+		put(t, mem, "ref/2", foreign(time.Now().Add(clocksApart+time.Second)).encode())
+		_, standing := ask(t, open(t, mem), "ref")
+		assert.True(t, standing.Since.IsZero(), "whatever the other attempts say: %v", standing.Since)
+		assert.True(t, standing.Last.Equal(time.Now()))
+		assert.Equal(t, []string{"ref", "ref"}, standing.Refs)
+		assert.False(t, standing.Unreadable)
 	})
 }
 
@@ -187,7 +210,7 @@ func TestAHeldDialIsInDoubtAtOnceForTheWholeHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := open(t, NewMemory())
 		first := claim(t, l, "ref")
-		require.NoError(t, l.Hold(t.Context(), first))
+		require.NoError(t, l.Hold(t.Context(), first, Finding{}))
 		_, standing := ask(t, l, "ref")
 		require.Equal(t, InDoubt, standing.Kind)
 
@@ -195,7 +218,7 @@ func TestAHeldDialIsInDoubtAtOnceForTheWholeHistory(t *testing.T) {
 		second, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
 		require.NoError(t, err)
 		require.True(t, won)
-		require.NoError(t, l.Hold(t.Context(), second))
+		require.NoError(t, l.Hold(t.Context(), second, Finding{}))
 		_, standing = ask(t, l, "ref")
 		assert.Equal(t, InDoubt, standing.Kind)
 		assert.Equal(t, 2, standing.Attempt)

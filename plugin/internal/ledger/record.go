@@ -34,6 +34,8 @@ type record struct {
 	Sent    int  `json:"sent,omitempty"`    // of a second attempt or a later one, see Standing; 0 if its writer did not know
 	Refused bool `json:"refused,omitempty"` // held: the answer was a refusal
 	Shown   bool `json:"shown,omitempty"`   // held: the API showed the call, without an id
+
+	Uncounted bool `json:"uncounted,omitempty"` // held: the attempt does not count in Standing.Sent
 }
 
 // sent is the reference that the API was sent with an attempt of a dial.
@@ -76,6 +78,9 @@ func (r record) encode() []byte {
 	}
 	if r.Shown {
 		b = append(b, `,"shown":true`...)
+	}
+	if r.Uncounted {
+		b = append(b, `,"uncounted":true`...)
 	}
 	return append(b, '}')
 }

@@ -32,7 +32,7 @@ func TestARecordThatIsNotUnderstoodIsInDoubt(t *testing.T) {
 				put(t, mem, "ref", []byte(record))
 				l := open(t, mem)
 				_, standing := ask(t, l, "ref")
-				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1, Sent: 1, Last: time.Now()}, standing, "no time and no print that could mislead")
+				assert.Equal(t, Standing{Kind: InDoubt, Attempt: 1, Sent: 1, Last: time.Now(), Unreadable: true}, standing, "no time and no print that could mislead")
 
 				c, won, err := l.TakeOver(t.Context(), dialOf("ref"), standing)
 				require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestAnUnreadableRecordLeavesTheHistoryWithoutATime(t *testing.T) {
 		held.State = stateHeld
 		put(t, mem, "ref/2", held.encode())
 		_, standing := ask(t, open(t, mem), "ref")
-		assert.Equal(t, Standing{Kind: InDoubt, Refs: []string{"ref"}, Fingerprint: "print", Attempt: 2, Sent: 2, Last: time.Now()}, standing)
+		assert.Equal(t, Standing{Kind: InDoubt, Refs: []string{"ref"}, Fingerprint: "print", Attempt: 2, Sent: 2, Last: time.Now(), Unreadable: true}, standing)
 	})
 }
 

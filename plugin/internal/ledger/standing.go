@@ -22,8 +22,10 @@ type Standing struct {
 
 	// Busy and InDoubt: the unresolved attempts began at Since or later, the last of them
 	// at Last or before. Both are by this process' clock, and allow for what the others'
-	// show. Since is zero when an unresolved record could not be read.
+	// show. Since is zero when an unresolved record does not say when it began: one that
+	// cannot be read, and one of a clock that is far ahead.
 	Since, Last time.Time
+	Unreadable  bool // InDoubt: an unresolved record cannot be read, so what the API was sent is not known
 
 	// InDoubt: how often the dial has been sent, as far as that counts. TakeOver counts
 	// from here; who knows that the newest attempt does not count takes it off.
@@ -36,9 +38,16 @@ type Standing struct {
 
 // Owner is whose claim makes a dial Busy.
 type Owner struct {
-	Process string    // a short name
+	Process string    // a short name, "" for this process
 	Claimed time.Time // by its clock
 	Until   time.Time // by ours: the claim is stale then
+}
+
+func (o Owner) String() string {
+	if o.Process == "" {
+		return "another batch of this process"
+	}
+	return "another process (" + o.Process + ")"
 }
 
 // Kind of a Standing.
@@ -60,7 +69,7 @@ func (l *Ledger) Known(ctx context.Context, dial string) (Standing, error) {
 
 // known is Known with the first record, if it was read just now.
 func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standing, err error) {
-	var unresolved, unreadable bool
+	var unresolved, undated bool
 	var newest attempt
 	s.Refused = true
 	for n := 1; ; n++ {
@@ -88,23 +97,26 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 		unresolved = true
 		newest.seen = l.seen.first(key(dial, n), stored, time.Now())
 		if derr != nil {
-			unreadable, s.Last = true, newest.seen
+			s.Unreadable, undated, s.Last = true, true, newest.seen
 			s.Sent, s.Refused = s.Sent+1, false
 			continue
 		}
 		if s.Sent++; r.Sent > 0 {
 			s.Sent = r.Sent
 		}
+		if r.Uncounted {
+			s.Sent--
+		}
 		s.Refused, s.Shown = s.Refused && r.Refused, s.Shown || r.Shown
 		s.Fingerprint = r.Fingerprint
 		s.Refs = append(s.Refs, r.sent(dial))
-		since, last := newest.began()
+		since, last := l.began(newest)
 		if s.Since.IsZero() || since.Before(s.Since) {
 			s.Since = since
 		}
-		s.Last = last
+		undated, s.Last = undated || since.IsZero(), last
 	}
-	if unreadable {
+	if undated {
 		s.Since = time.Time{}
 	}
 	switch {
@@ -112,7 +124,10 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 		s.Kind, s.Refused = Free, false
 	case newest.State == stateClaimed && l.alive(newest):
 		s.Kind = Busy
-		s.Owner = Owner{Process: newest.process(), Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
+		s.Owner = Owner{Claimed: newest.At, Until: newest.seen.Add(l.opts.Lease + Spare)}
+		if !newest.ours() {
+			s.Owner.Process = newest.process()
+		}
 	default:
 		s.Kind = InDoubt
 	}
@@ -125,11 +140,16 @@ type attempt struct {
 	seen time.Time
 }
 
-// began is between which moments an attempt began, by this process' clock. It knows
-// more about its own: those of its clock.
-func (a attempt) began() (since, last time.Time) {
-	if a.ours() {
+// began is between which moments an attempt began, by this process' clock. A date that was
+// written by this machine's clock is believed, unless the clock was set back since. The
+// date of a clock that is far ahead says nothing, so since is zero: the record may have
+// been there for any time before it was seen.
+func (l *Ledger) began(a attempt) (since, last time.Time) {
+	switch {
+	case a.ours(), l.exclusive() && !a.At.After(a.seen):
 		return a.At, a.At
+	case a.At.Sub(a.seen) > clocksApart:
+		return time.Time{}, a.seen
 	}
 	since, last = a.At, a.At.Add(clocksApart)
 	if a.seen.Before(since) {
@@ -150,10 +170,13 @@ func (l *Ledger) alive(a attempt) bool {
 	lease := l.opts.Lease + Spare
 	switch {
 	case a.ours():
-	case l.opts.Exclusive != nil && l.opts.Exclusive():
+	case l.exclusive():
 		return false
 	case a.At.Sub(a.seen) > lease, a.seen.Sub(a.At) > lease+clocksApart:
 		return false
 	}
 	return time.Since(a.seen) < lease
 }
+
+// exclusive reports whether no other process can be using the store.
+func (l *Ledger) exclusive() bool { return l.opts.Exclusive != nil && l.opts.Exclusive() }

@@ -173,7 +173,7 @@ func TestWaitingForTheStoreEndsWithTheContext(t *testing.T) {
 		for name, op := range map[string]func(context.Context) error{
 			"claim":    func(ctx context.Context) error { _, _, err := l.Claim(ctx, dialOf("ref")); return err },
 			"complete": func(ctx context.Context) error { return l.Complete(ctx, c, "call-1") },
-			"hold":     func(ctx context.Context) error { return l.Hold(ctx, c) },
+			"hold":     func(ctx context.Context) error { return l.Hold(ctx, c, Finding{}) },
 			"release":  func(ctx context.Context) error { return l.Release(ctx, c) },
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

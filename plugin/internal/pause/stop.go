@@ -15,7 +15,7 @@ var errStopping = errors.New("the process is stopping")
 // A Stop ends waits before the process ends. Benthos stops inputs first and outputs last, and
 // tells an output that waits only when three quarters of `shutdown_timeout` have passed.
 type Stop struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // of the stop itself, not of a caller
 	begin context.CancelFunc
 }
 

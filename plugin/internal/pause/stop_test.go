@@ -15,7 +15,7 @@ func TestAStopEndsWaitsSoonButNotAtOnce(t *testing.T) {
 		stop := NewStop()
 		ctx, cancel := stop.Bound(t.Context())
 		defer cancel()
-		assert.NoError(t, Sleep(ctx, time.Hour))
+		require.NoError(t, Sleep(ctx, time.Hour))
 
 		began := time.Now()
 		time.AfterFunc(time.Second, stop.Begin)
@@ -23,14 +23,14 @@ func TestAStopEndsWaitsSoonButNotAtOnce(t *testing.T) {
 		assert.Equal(t, time.Second+stopWaits, time.Since(began))
 
 		late, cancelLate := stop.Bound(t.Context())
-		assert.NoError(t, Sleep(late, stopWaits/2), "what begins now may take as long")
-		assert.ErrorIs(t, Sleep(late, time.Hour), errStopping)
+		require.NoError(t, Sleep(late, stopWaits/2), "what begins now may take as long")
+		require.ErrorIs(t, Sleep(late, time.Hour), errStopping)
 		cancelLate()
 		assert.True(t, Stopping(late))
 
 		var never *Stop
 		other, cancelOther := never.Bound(t.Context())
-		assert.NoError(t, Sleep(other, time.Hour))
+		require.NoError(t, Sleep(other, time.Hour))
 		cancelOther()
 	})
 }
@@ -43,7 +43,7 @@ func TestWhatIsFinishedAfterwardsKnowsThatItIsLate(t *testing.T) {
 		assert.False(t, Stopping(after))
 		cancel()
 		assert.True(t, Stopping(after))
-		assert.NoError(t, after.Err(), "there is a second left")
+		require.NoError(t, after.Err(), "there is a second left")
 		time.Sleep(time.Second)
 		synctest.Wait()
 		assert.Error(t, after.Err())

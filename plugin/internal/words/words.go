@@ -116,7 +116,7 @@ var Reasons = []Reason{
 	{dial, Rejected, GaveUp, "`retry.max_elapsed_time` passed before the call could be sent"},
 	{dial, Held, Unknown, "a request left, and neither an answer nor, `settle` later, the list of calls shows the call"},
 	{dial, Held, NotLookedUp, "a request left, no answer shows the call, and the list of calls could not be read before `retry.max_elapsed_time` passed"},
-	{dial, Held, ClaimedElsewhere, "another process may have placed the call, and did not say so before `retry.max_elapsed_time` passed"},
+	{dial, Held, ClaimedElsewhere, "another process, or another batch of this one, may have placed the call, and did not say so before `retry.max_elapsed_time` passed"},
 	{dial, Accepted, MappingFailed, "the call was placed, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
 
 	{call, NotReady, NotReady, "`wait_timeout` passed"},
