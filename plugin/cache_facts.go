@@ -252,7 +252,7 @@ func (w *watchedCache) report(before, now knownCache) {
 	case before.asked == 0:
 	case foreign && before.mark == now.mark, foreign && now.seen.Sub(before.seen) > store.MarkTTL/2: // or it has expired
 	case foreign:
-		w.log.Warnf("%s replaced: cache %q does not have the mark that it had. So its contents are others, or it forgets some before their time. %s",
+		w.log.Warnf("%s replaced: cache %q has lost its mark: it now has other contents, or it dropped some early. %s",
 			w.role.is, w.label, w.role.replaced)
 	case before.stated.Instance == now.stated.Instance:
 	case before.ours && now.ours && before.stated.Data == now.stated.Data:

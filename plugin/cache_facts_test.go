@@ -262,7 +262,7 @@ func TestACursorContinuesInACacheThatTookThePlaceOfAnother(t *testing.T) {
 }
 
 // noMark is what is said of a cache that states nothing, when another takes its place.
-const noMark = `cache \"%s\" does not have the mark that it had. So its contents are others, or it forgets some before their time.`
+const noMark = `cache \"%s\" has lost its mark: it now has other contents, or it dropped some early.`
 
 func TestACursorInACacheOfAnothersIsWatchedToo(t *testing.T) {
 	t.Parallel()

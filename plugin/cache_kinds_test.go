@@ -81,7 +81,7 @@ func TestEachCacheOfBenthosKeepsACursorOrIsRefused(t *testing.T) {
 				}))
 			})
 			if kind.unfit != "" {
-				assert.ErrorContains(t, <-ended, `cache: cache "cursor" cannot hold a cursor, because it does not give back what was written: after a restart `)
+				assert.ErrorContains(t, <-ended, `cache: cache "cursor" cannot hold a cursor, because it does not give back what was written, as consistent reads do: after a restart `)
 				return
 			}
 			ids, err := srv.Sim.Arrive(callsim.Arrival{})
@@ -112,7 +112,7 @@ func TestEachCacheOfBenthosKnowsEventsOrIsRefused(t *testing.T) {
 				}))
 			})
 			if kind.unfit != "" {
-				assert.ErrorContains(t, <-ended, `cache: cache "events" cannot remember events, because it does not give back what was written: an event `)
+				assert.ErrorContains(t, <-ended, `cache: cache "events" cannot remember events, because it does not give back what was written, as consistent reads do: an event `)
 				return
 			}
 			url := listensAt(t, log)

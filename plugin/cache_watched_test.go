@@ -184,7 +184,7 @@ func TestAMarkIsKeptFromExpiringAndWhenItDoesNothingIsTold(t *testing.T) {
 		added(t, w, claimsOf("next", 2))
 		added(t, w, claimsOf("after", 2))
 		require.Len(t, log.all(), 1)
-		assert.Contains(t, log.all()[0], `Ledger replaced: cache "ledger" does not have the mark that it had.`)
+		assert.Contains(t, log.all()[0], `Ledger replaced: cache "ledger" has lost its mark:`)
 		assert.Contains(t, log.all()[0], "Leads that were called before are not known there")
 	})
 }

@@ -215,6 +215,7 @@ func webhookSecrets(conf *service.ParsedConfig, log pause.Logger) (secrets []str
 		return nil, err
 	}
 	field, must := iwFieldSecrets, "each must"
+	which := func(n int) string { return fmt.Sprintf("; number %d is not", n) }
 	switch {
 	case secret != "" && len(given) > 0:
 		return nil, fmt.Errorf("%s and %s: only one of them may be set", iwFieldSecret, iwFieldSecrets)
@@ -222,11 +223,12 @@ func webhookSecrets(conf *service.ParsedConfig, log pause.Logger) (secrets []str
 		return nil, fmt.Errorf("%s: must not be empty, unless %s is set: without a secret anybody could make up events", iwFieldSecret, iwFieldSecrets)
 	case len(given) == 0:
 		field, must, given = iwFieldSecret, "it must", []string{secret}
+		which = func(int) string { return "" }
 	}
 	for i, written := range given {
 		secret := withoutLineEnd(field, written, log)
 		if !webhookSecret.MatchString(secret) {
-			return nil, fmt.Errorf("%s: %s be printable ASCII, not empty, without blanks around it; number %d is not", field, must, i+1)
+			return nil, fmt.Errorf("%s: %s be printable ASCII, not empty, without blanks around it%s", field, must, which(i+1))
 		}
 		secrets = append(secrets, secret)
 		if secret != written && webhookSecret.MatchString(written) {

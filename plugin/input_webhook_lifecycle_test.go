@@ -147,7 +147,7 @@ func TestAWebhookRefusesMistakesAtStart(t *testing.T) {
 		`secret: s, secrets: [t]`:                   "secret and secrets: only one of them may be set",
 		`secrets: [s, ""]`:                          "secrets: each must be printable ASCII, not empty, without blanks around it; number 2 is not",
 		`secret: "a\nb"`:                            "secret",
-		`secret: "\n"`:                              "secret",
+		`secret: "\n"`:                              "secret: it must be printable ASCII, not empty, without blanks around it",
 		`secret: s, secret_header: ""`:              "secret_header",
 		`secret: s, path: events`:                   "path",
 		`secret: s, cache: nowhere`:                 "cache",
@@ -170,5 +170,6 @@ func TestAWebhookRefusesMistakesAtStart(t *testing.T) {
 		}
 		require.Error(t, err, fields)
 		assert.Contains(t, err.Error(), names)
+		assert.NotContains(t, err.Error(), "number 1 is not", "a secret has no number, and the first of these lists is right")
 	}
 }

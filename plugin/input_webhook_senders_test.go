@@ -171,6 +171,9 @@ func TestConnectionsThatWaitKeepNoSenderOut(t *testing.T) {
 	}
 	_, err = h.open("").Read(make([]byte, 1))
 	require.Error(t, err, "all serve, so a new one is refused")
+	refused := "A connection was refused: all 8 (`max_connections`) serve senders who know the secret."
+	require.Eventually(t, func() bool { return strings.Contains(h.logs.String(), refused) }, time.Minute, time.Millisecond)
+	assert.Equal(t, 1, strings.Count(h.logs.String(), "A connection was closed to make room"), "none was for that")
 	for i, sender := range senders {
 		_, err := io.WriteString(sender, endOf(fmt.Sprint(i)))
 		require.NoError(t, err)

@@ -43,7 +43,7 @@ var forgetful = map[string]struct {
 	"lru":        {"forgets items when it is full", []*holds{holdsLedger, holdsCursor}},
 	"ttlru":      {"forgets items when it is full, and each after the same time", []*holds{holdsLedger, holdsCursor}},
 	"ristretto":  {"forgets items when it is full, and need not take any", []*holds{holdsLedger, holdsCursor}},
-	"multilevel": {"goes on giving what another process has changed", []*holds{holdsLedger}},
+	"multilevel": {"keeps returning values that another process has since changed", []*holds{holdsLedger}},
 }
 
 // keepRecords are the caches of this program that keep each record of a ledger for as

@@ -62,7 +62,7 @@ var forgetting = map[string]struct {
 	"noop: {}":                                                   {"`noop` keeps nothing", []string{"ledger", "processor", "cursor", "events"}},
 	"lru: {}":                                                    {"`lru` forgets items when it is full", []string{"ledger", "processor", "cursor"}},
 	"ttlru: { default_ttl: 1000h }":                              {"`ttlru` forgets items when it is full, and each after the same time", []string{"ledger", "processor", "cursor"}},
-	"multilevel: [ one, two ]":                                   {"`multilevel` goes on giving what another process has changed", []string{"ledger", "processor"}},
+	"multilevel: [ one, two ]":                                   {"`multilevel` keeps returning values that another process has since changed", []string{"ledger", "processor"}},
 	"memory: { default_ttl: 167h }":                              {"its `default_ttl` (167h0m0s) is shorter than `dedupe_window` (168h0m0s)", []string{"ledger", "processor"}},
 	"memory: { default_ttl: ${TTL:5m} }":                         {"its `default_ttl` (5m0s) is shorter than `dedupe_window` (168h0m0s)", []string{"ledger", "processor"}},
 	"memory: { default_ttl: 168h }":                              {},

@@ -141,7 +141,7 @@ func TestALedgerWhoseSwapFailedIsWaitedFor(t *testing.T) {
 	assert.Equal(t, map[string]int{"a": 1, "b": 1}, s.sim.CallsByLead(t))
 }
 
-const lostItsMark = `Ledger replaced: cache \"ledger\" does not have the mark that it had.`
+const lostItsMark = `Ledger replaced: cache \"ledger\" has lost its mark:`
 
 func TestALedgerOfAnothersIsSwappedAndThatIsNoticed(t *testing.T) {
 	folder := t.TempDir()

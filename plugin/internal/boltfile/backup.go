@@ -3,6 +3,7 @@ package boltfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 type Backup struct {
 	Path     string
 	Interval time.Duration
+
+	through func(io.Writer) io.Writer // what a test puts before the copy, nil for nothing
 }
 
 const backupRetry = 5 * time.Minute
@@ -42,7 +45,7 @@ func (f *openFile) backUp(b Backup, log pause.Logger, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		err := f.copyTo(b.Path, stop)
+		err := f.copyTo(b, stop)
 		select {
 		case <-stop:
 			return
@@ -59,7 +62,16 @@ func (f *openFile) backUp(b Backup, log pause.Logger, stop <-chan struct{}) {
 }
 
 // copyTo replaces a copy with one of now. The copy is checked before: a damaged file does not replace a good copy of it.
-func (f *openFile) copyTo(path string, stop <-chan struct{}) error {
+// The disk of the copy may be slow, or hang, and a long transaction stops the writes as soon as the file grows. So the
+// transaction goes to a file beside this one, and that is copied.
+func (f *openFile) copyTo(b Backup, stop <-chan struct{}) error {
+	select {
+	case f.backups <- struct{}{}: // two caches may write a backup of one file
+		defer func() { <-f.backups }()
+	case <-stop:
+		return errStopped
+	}
+	path := b.Path
 	var of []string
 	if err := f.read(func(tx *bbolt.Tx) error { of = bucketIDs(tx); return nil }); err != nil {
 		return err
@@ -67,18 +79,22 @@ func (f *openFile) copyTo(path string, stop <-chan struct{}) error {
 	if err := mayReplace(path, of); err != nil {
 		return err
 	}
+	local, err := f.snapshot(stop)
+	if err != nil {
+		return fmt.Errorf("copying to the folder of %q first: %w", f.path, err)
+	}
+	defer func() { _ = errors.Join(local.Close(), os.Remove(local.Name())) }() // most often it is gone
 	f.removeLeftovers(path)
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newPattern) // mode 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(file.Name()) }() // fails once it has the copy's name
-	var size int64
-	err = f.read(func(tx *bbolt.Tx) error {
-		var err error
-		size, err = tx.WriteTo(stoppable{file, stop})
-		return err
-	})
+	to := io.Writer(stoppable{file, stop})
+	if b.through != nil {
+		to = b.through(to)
+	}
+	size, err := io.Copy(to, local)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -92,6 +108,26 @@ func (f *openFile) copyTo(path string, stop <-chan struct{}) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// snapshot copies the file to one beside it, which is read from its beginning.
+func (f *openFile) snapshot(stop <-chan struct{}) (local *os.File, err error) {
+	local, err = os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+newPattern) // mode 0600
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(local.Name()) // so nobody who is killed leaves it; not every system lets an open file go
+	err = f.read(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(stoppable{local, stop})
+		return err
+	})
+	if err == nil {
+		_, err = local.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, local.Close())
+	}
+	return local, nil
 }
 
 // stoppable is a file that is not written to once the cache is being closed.

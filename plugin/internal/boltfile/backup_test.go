@@ -1,7 +1,10 @@
 package boltfile
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -66,7 +69,7 @@ func TestABackupIsConsistentWhileTheFileIsWrittenTo(t *testing.T) {
 	}
 	before := 0
 	for range 10 {
-		require.NoError(t, cache.file.shared.copyTo(copied, nil))
+		require.NoError(t, cache.file.shared.copyTo(Backup{Path: copied}, nil))
 		require.NoError(t, checkIsWhole(copied))
 		h, err := openHandle(copied, 0o600)
 		require.NoError(t, err)
@@ -80,6 +83,42 @@ func TestABackupIsConsistentWhileTheFileIsWrittenTo(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	assert.Positive(t, before)
+}
+
+// blocked is a disk that hangs.
+type blocked struct{ reached, release chan struct{} }
+
+func (b blocked) Write([]byte) (int, error) {
+	close(b.reached)
+	<-b.release
+	return 0, errors.New("released")
+}
+
+func TestADiskThatHangsUnderABackupStopsNoWrite(t *testing.T) {
+	log, hangs := &told{}, blocked{make(chan struct{}), make(chan struct{})}
+	cache := openTest(t, func(c *testConfig) { c.rewrites, c.log = time.Second, log })
+	set(t, cache, "a")
+	copied := make(chan error, 1)
+	go func() {
+		to := Backup{Path: filepath.Join(t.TempDir(), "copy.db"), through: func(io.Writer) io.Writer { return hangs }}
+		copied <- cache.file.shared.copyTo(to, nil)
+	}()
+	<-hangs.reached
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	before := cache.file.shared.handle.Load()
+	var size int64
+	for i := 0; size < 4<<20 || cache.file.shared.handle.Load() == before; i++ { // it grows, and is rewritten
+		require.NoError(t, cache.Set(ctx, fmt.Sprint(i), make([]byte, 100<<10), nil))
+		size = sizeOf(cache.file.shared.handle.Load())
+	}
+	names, err := os.ReadDir(filepath.Dir(cache.file.shared.path))
+	require.NoError(t, err)
+	for _, entry := range names {
+		assert.NotContains(t, entry.Name(), ".new-", "what is copied has no name that a kill could leave")
+	}
+	close(hangs.release)
+	require.ErrorContains(t, <-copied, "released")
 }
 
 func TestTroubleWithABackupIsReportedAndStopsNothing(t *testing.T) {
@@ -105,19 +144,19 @@ func TestABackupReplacesOnlyABackupOfTheSameContents(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	lost := openTest(t)
 	set(t, lost, "called long ago")
-	require.NoError(t, lost.file.shared.copyTo(copied, nil))
-	require.NoError(t, lost.file.shared.copyTo(copied, nil), "its own is replaced")
+	require.NoError(t, lost.file.shared.copyTo(Backup{Path: copied}, nil))
+	require.NoError(t, lost.file.shared.copyTo(Backup{Path: copied}, nil), "its own is replaced")
 	good, err := os.ReadFile(copied)
 	require.NoError(t, err)
 
 	began := openTest(t) // as an empty one, in place of the one that was lost
-	require.ErrorContains(t, began.file.shared.copyTo(copied, nil), "no earlier backup of this file")
+	require.ErrorContains(t, began.file.shared.copyTo(Backup{Path: copied}, nil), "no earlier backup of this file")
 	kept, err := os.ReadFile(copied)
 	require.NoError(t, err)
 	assert.Equal(t, good, kept)
 
 	require.NoError(t, os.WriteFile(copied, []byte("somebody's text"), 0o600))
-	require.ErrorContains(t, lost.file.shared.copyTo(copied, nil), "no earlier backup of this file")
+	require.ErrorContains(t, lost.file.shared.copyTo(Backup{Path: copied}, nil), "no earlier backup of this file")
 }
 
 func TestADamagedFileDoesNotReplaceItsBackup(t *testing.T) {
@@ -125,7 +164,7 @@ func TestADamagedFileDoesNotReplaceItsBackup(t *testing.T) {
 	path, copied := filepath.Join(t.TempDir(), "ledger.db"), filepath.Join(t.TempDir(), "copy.db")
 	require.NoError(t, os.WriteFile(path, content, 0o600))
 	cache := openTest(t, atPath(path))
-	require.NoError(t, cache.file.shared.copyTo(copied, nil))
+	require.NoError(t, cache.file.shared.copyTo(Backup{Path: copied}, nil))
 	good, err := os.ReadFile(copied)
 	require.NoError(t, err)
 	now, err := os.ReadFile(path) // it was rewritten at the start
@@ -136,7 +175,7 @@ func TestADamagedFileDoesNotReplaceItsBackup(t *testing.T) {
 	_, err = file.WriteAt(make([]byte, pageSize), int64(leaf[len(leaf)/2]*pageSize))
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
-	require.ErrorContains(t, cache.file.shared.copyTo(copied, nil), "is damaged")
+	require.ErrorContains(t, cache.file.shared.copyTo(Backup{Path: copied}, nil), "is damaged")
 	kept, err := os.ReadFile(copied)
 	require.NoError(t, err)
 	assert.Equal(t, good, kept)

@@ -54,6 +54,7 @@ func open(conf testConfig) (*Bucket, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close(context.Background()))
 	}
+	_ = file.shared.write(context.Background(), func(*bbolt.Tx) error { return errors.New("waits for the rewrite at the start") })
 	return bucket, nil
 }
 

@@ -16,6 +16,7 @@ import (
 //  4. Before that, only what was written in the same period expires: its age is known whatever the clock says.
 //  5. What was written while the clock was not trusted has an expiry by a clock that may have been wrong. It gets
 //     another one, its whole TTL from then on, once there is a period in which the clock is trusted.
+//  6. A trusted clock may have been wrong, too. If it jumps forward, what it wrote gets as much more time (see jump).
 const (
 	steadyFor    = time.Hour
 	steadyWithin = time.Minute
@@ -38,7 +39,7 @@ type clock struct {
 	mu      sync.Mutex
 	anchor  moment        // at some time of the current period
 	elapsed time.Duration // by the monotonic clock at that time
-	jumped  time.Duration // what ended the last period, 0 for nothing that is to be reported
+	jumped  []jump        // that nobody has asked for yet
 }
 
 // newClock continues the period of the newest record.
@@ -61,7 +62,8 @@ func (c *clock) now() moment {
 	off := now.at.Sub(c.anchor.at) - passed
 	if off.Abs() > steadyWithin {
 		now.period = rand.Uint64() //nolint:gosec // a name, no secret
-		c.anchor, c.elapsed, c.jumped = now, elapsed, off
+		c.anchor, c.elapsed = now, elapsed
+		c.jumped = append(c.jumped, jump{now.at.Add(-off), off})
 		return now
 	}
 	now.period, now.ran = c.anchor.period, min(c.anchor.ran+passed, steadyFor)
@@ -71,13 +73,13 @@ func (c *clock) now() moment {
 	return now
 }
 
-// jump returns how far the clock jumped, once for each jump.
-func (c *clock) jump() time.Duration {
+// jumps returns each jump once.
+func (c *clock) jumps() []jump {
 	c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	jumped := c.jumped
-	c.jumped = 0
+	c.jumped = nil
 	return jumped
 }
 

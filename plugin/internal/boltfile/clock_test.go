@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/bbolt"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
@@ -148,6 +149,81 @@ func TestWhatAClockThatIsBehindWroteIsKeptForItsTTL(t *testing.T) {
 		}
 		time.Sleep(3 * time.Hour)
 		assertAbsent(t, cache, "lead")
+	})
+}
+
+// A clock that is steady is trusted, whatever it shows.
+func TestWhatAWrongClockWroteThatWasTrustedIsKeptForItsTTL(t *testing.T) {
+	for name, off := range map[string]time.Duration{"days behind": -8 * day, "behind by less than the TTL": -3 * day, "years behind": -9000 * day} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				system := &wrongClock{}
+				system.set(off)
+				cache := openTest(t, system.both()...)
+				path := cache.file.shared.path
+				steadyDays(t, cache, 1)
+				set(t, cache, "lead")
+				time.Sleep(time.Minute)
+				system.set(0)
+				time.Sleep(2 * watchInterval)
+				closeTest(t, cache) // what is known of the jump is in the file
+				cache = openTest(t, append(system.both(), atPath(path))...)
+				for range 7*24 - 1 {
+					assertKept(t, cache, "lead")
+					time.Sleep(time.Hour)
+				}
+				set(t, cache, "later")
+				time.Sleep(2 * time.Hour)
+				assertAbsent(t, cache, "lead")
+				time.Sleep(7*day - 4*time.Hour)
+				assertKept(t, cache, "later")
+				time.Sleep(4 * time.Hour)
+				assertAbsent(t, cache, "later")
+				assert.Equal(t, [2]int{0, 0}, storedRecords(t, cache))
+			})
+		})
+	}
+}
+
+func TestAWriteRightAfterAJumpKeepsTheJump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		system := &wrongClock{}
+		system.set(-8 * day)
+		cache := openTest(t, system.both()...)
+		steadyDays(t, cache, 1)
+		set(t, cache, "lead")
+		system.set(0)
+		set(t, cache, "another")
+		require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error {
+			assert.Len(t, readJumps(cache.name.open(tx).top.Get(jumpsKey)), 1)
+			return nil
+		}))
+	})
+}
+
+func TestManyJumpsTakeNoTimeAwayFromWhatWasWrittenBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		system := &wrongClock{}
+		cache := openTest(t, system.both()...)
+		steadyDays(t, cache, 1)
+		set(t, cache, "lead")
+		for range 2 * maxJumps {
+			time.Sleep(time.Minute)
+			system.set(8 * day)
+			_, _ = cache.Get(t.Context(), "lead")
+			time.Sleep(time.Minute)
+			system.set(0)
+			_, _ = cache.Get(t.Context(), "lead")
+		}
+		system.set(8 * day) // and stays
+		for range 7*24 - 6 {
+			assertKept(t, cache, "lead")
+			time.Sleep(time.Hour)
+		}
+		require.NoError(t, cache.file.shared.read(func(tx *bbolt.Tx) error {
+			assert.Len(t, readJumps(cache.name.open(tx).top.Get(jumpsKey)), maxJumps)
+			return nil
+		}))
 	})
 }
 

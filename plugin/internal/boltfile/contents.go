@@ -1,15 +1,11 @@
 package boltfile
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
-
-// errUnchanged ends a write that has found nothing to do.
-var errUnchanged = errors.New("nothing to write")
 
 // contents is what a bucket had when it was opened: that a file was emptied, or is an old copy, is seen in it.
 type contents struct {
@@ -33,7 +29,7 @@ func (b bucketName) contents(tx *bbolt.Tx) (c contents) {
 	return c
 }
 
-// describe is told with the records' number, which is what follows "has".
+// describe completes the sentence "… has".
 func (c contents) describe(now moment) string {
 	switch {
 	case !c.exists:
@@ -53,17 +49,4 @@ func (c contents) describe(now moment) string {
 		told += "; nothing written before expires until the system clock has been steady for " + (steadyFor - now.ran).Round(time.Minute).String()
 	}
 	return told
-}
-
-// newestStamp is that of the record which was written last, in any bucket of a file. In doubt it is none.
-func newestStamp(h *handle) (newest moment, err error) {
-	err = h.read(func(tx *bbolt.Tx) error {
-		return tx.ForEach(func(_ []byte, top *bbolt.Bucket) error {
-			if stamp := readStamp(top.Get(stampKey)); stamp.at.After(newest.at) {
-				newest = stamp
-			}
-			return nil
-		})
-	})
-	return newest, err
 }

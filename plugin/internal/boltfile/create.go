@@ -17,6 +17,7 @@ func prepare(o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	path = followLinks(path)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && o.MustExist:
@@ -35,6 +36,24 @@ func prepare(o Options) (string, error) {
 		return "", fmt.Errorf("%q is empty (0 bytes), which no file of this cache is: if it was emptied, put a copy there, such as the one that `backup` writes; to begin with a new one, remove it", path)
 	}
 	return filepath.EvalSymlinks(path)
+}
+
+// followLinks returns the path of the file that a link leads to, also of one that is not there yet.
+func followLinks(path string) string {
+	for range 40 { // links may go in circles
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			path = filepath.Join(folder, filepath.Base(path))
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return path
 }
 
 // createFile also syncs every folder that got a new entry: an fsync of the file alone does not keep a power cut

@@ -97,21 +97,27 @@ func (f *File) Bucket(name string, defaultTTL time.Duration) (*Bucket, error) {
 	}
 	b := &Bucket{file: f, name: bucketName(name), defaultTTL: defaultTTL}
 	var found contents
-	err := f.shared.write(context.Background(), func(tx *bbolt.Tx) (err error) {
-		f.shared.swept[b.name] = struct{}{}
-		found = b.name.contents(tx)
-		if b.id = b.name.whole(tx); b.id != "" {
-			return errUnchanged
-		}
+	look := func(tx *bbolt.Tx) error {
+		found, b.id = b.name.contents(tx), b.name.whole(tx)
 		if f.mustExist && !found.exists {
 			return errors.New("it has no such bucket, and `must_exist` is set: put the right file there, or start once without `must_exist` to begin with an empty bucket")
 		}
-		b.id, err = b.name.create(tx)
-		return err
-	})
-	if err != nil && !errors.Is(err, errUnchanged) {
+		return nil
+	}
+	err := f.shared.read(look) // which a rewrite lets pass, so what is missing is told before
+	if err == nil && b.id == "" {
+		err = f.shared.write(context.Background(), func(tx *bbolt.Tx) (err error) {
+			if err := look(tx); err != nil || b.id != "" {
+				return err
+			}
+			b.id, err = b.name.create(tx)
+			return err
+		})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("opening bucket %q of %q: %w", name, f.shared.path, err)
 	}
+	f.shared.swept.Store(b.name, nil)
 	f.log.Infof("Cache file opened: bucket %q of %q has %s.", name, f.shared.path, found.describe(f.shared.clock.now()))
 	return b, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
 const lockTimeout = time.Second
@@ -72,6 +74,19 @@ func (s *fileSet) open(file *openFile, o Options) {
 		s.forget(file)
 		close(file.gone) // last: whoever waits for it finds the path free
 	}()
+}
+
+// newestStamp is that of the record which was written last, in any bucket of a file. In doubt it is none.
+func newestStamp(h *handle) (newest moment, err error) {
+	err = h.read(func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(_ []byte, top *bbolt.Bucket) error {
+			if stamp := readStamp(top.Get(stampKey)); stamp.at.After(newest.at) {
+				newest = stamp
+			}
+			return nil
+		})
+	})
+	return newest, err
 }
 
 func (s *fileSet) forget(file *openFile) {

@@ -71,6 +71,27 @@ func TestCreatesTheFileAndItsFolders(t *testing.T) {
 	assertMode(t, filepath.Dir(group.file.shared.path), 0o750)
 }
 
+func TestCreatesWhatALinkLeadsTo(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	require.NoError(t, os.Mkdir(in("volume"), 0o700))
+	require.NoError(t, os.Symlink(filepath.Join("volume", "second.db"), in("first.db")))
+	require.NoError(t, os.Symlink(in("real.db"), in("volume/second.db")))
+	_, err := open(testConfig{path: in("first.db"), mustExist: true})
+	require.ErrorContains(t, err, "does not exist, and `must_exist` is set")
+	cache := openTest(t, atPath(in("first.db")))
+	same := openTest(t, atPath(in("real.db")))
+	set(t, cache, "a")
+	assertValue(t, same, "a", "1")
+	info, err := os.Lstat(in("real.db"))
+	require.NoError(t, err)
+	assert.True(t, info.Mode().IsRegular())
+
+	require.NoError(t, os.Symlink("circle.db", in("circle.db")))
+	_, err = open(testConfig{path: in("circle.db")})
+	require.ErrorContains(t, err, "circle.db")
+}
+
 func assertMode(t *testing.T, path string, want os.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)

@@ -22,8 +22,7 @@ import (
 //
 // A crash before 3 leaves the old file, and a crash after it the new one. Both have everything that was answered.
 const (
-	rewriteInterval = 24 * time.Hour
-	rewriteRetry    = time.Hour
+	rewriteInterval = 24 * time.Hour // also after a failure: the next one may fail as late, and writes wait for each
 	rewriteSuffix   = ".rewrite"
 	copyStep        = 16 << 20 // bytes in one transaction
 	copyFill        = 0.9      // of a page: the next writes go to random places
@@ -42,17 +41,33 @@ func (f *openFile) rewrite() time.Duration {
 	switch {
 	case errors.Is(err, errStopped):
 	case err != nil:
-		f.log.Warnf("Rewriting a cache file failed, so what was deleted from it or has expired is still legible in it; next try in %v: rewriting %q: %v.", rewriteRetry, f.path, err)
+		f.log.Warnf("Rewriting a cache file failed, so what was deleted from it or has expired is still legible in it; next try in %v: rewriting %q: %v.", f.rewrites, f.path, err)
 	default:
 		f.handle.Store(renewed)
 		f.log.Infof("Cache file rewritten without what was deleted or has expired: %q has %d bytes, before %d. Writes waited for %v.",
 			f.path, sizeOf(renewed), sizeOf(old), time.Since(began).Round(time.Millisecond))
-		if err := old.close(); err != nil {
+		f.former = append(f.former, former{old, time.Now()})
+	}
+	return f.rewrites
+}
+
+// former is what a cache file was before it was rewritten. It is kept locked for a while: a process that waits for its
+// lock would use it, if it is of a version that does not look at the path again.
+type former struct {
+	*handle
+	since time.Time
+}
+
+const formerFor = 2 * lockTimeout
+
+// closeFormer closes what is former for as long as that.
+func (f *openFile) closeFormer(age time.Duration) {
+	for len(f.former) > 0 && time.Since(f.former[0].since) >= age {
+		if err := f.former[0].close(); err != nil {
 			f.log.Warnf("Closing what a cache file was before it was rewritten failed: %v.", err)
 		}
-		return f.rewrites
+		f.former = f.former[1:]
 	}
-	return rewriteRetry
 }
 
 func sizeOf(h *handle) int64 {
@@ -186,7 +201,7 @@ func (c *copier) bucket(path [][]byte, from *bbolt.Bucket, keep func(tree, key, 
 		case value == nil:
 			within = append(within, key)
 			return nil
-		case !keep(path[len(path)-1], key, value):
+		case len(path) == 2 && !keep(path[1], key, value): // beside the trees, and deeper, everything is kept
 			return nil
 		case c.size >= copyStep:
 			if err := c.commit(); err != nil {

@@ -2,6 +2,7 @@ package boltfile
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/store"
 )
@@ -59,7 +61,7 @@ func TestWhatIsDeletedIsNotLegibleAfterTheNextStart(t *testing.T) {
 		assertAbsent(t, cache, "key-of-"+gone[i])
 	}
 	assertMode(t, path, 0o600)
-	assert.Contains(t, log.all()[0], "INFO Cache file rewritten without what was deleted or has expired: ")
+	assert.Contains(t, strings.Join(log.all(), "\n"), "INFO Cache file rewritten without what was deleted or has expired: ")
 	require.NoError(t, cache.Set(t.Context(), "after", []byte("1"), nil))
 	checkFile(t, cache)
 	names, err := os.ReadDir(filepath.Dir(path))
@@ -172,7 +174,91 @@ func TestAFileThatCannotBeRewrittenIsUsedAllTheSame(t *testing.T) {
 	defer closeTest(t, cache)
 	assertValue(t, cache, "a", "1")
 	set(t, cache, "b")
-	assert.Contains(t, log.all()[0], "WARN Rewriting a cache file failed, so what was deleted from it or has expired is still legible in it; next try in 1h0m0s: ")
+	assert.Contains(t, strings.Join(log.all(), "\n"), "WARN Rewriting a cache file failed, so what was deleted from it or has expired is still legible in it; next try in 24h0m0s: ")
+}
+
+// Each try copies everything, and writes wait meanwhile.
+func TestARewriteThatFailsIsTriedAgainADayLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &told{}
+		cache := openTest(t, func(c *testConfig) { c.log = log })
+		require.NoError(t, os.MkdirAll(filepath.Join(cache.file.shared.path+rewriteSuffix, "in the way"), 0o700))
+		set(t, cache, "a")
+		time.Sleep(3*day + time.Hour)
+		failed := 0
+		for _, line := range log.all() {
+			if strings.HasPrefix(line, "WARN Rewriting a cache file failed") {
+				failed++
+			}
+		}
+		assert.Equal(t, 3, failed)
+	})
+}
+
+func TestABucketOfAnyNameSurvivesARewrite(t *testing.T) {
+	for _, name := range []string{"expiry", "undated", "fresh", "records", "id"} {
+		cache := openTest(t, inBucket(name))
+		set(t, cache, "a")
+		closeTest(t, cache)
+		log := &told{}
+		again := openTest(t, inBucket(name), atPath(cache.file.shared.path), func(c *testConfig) { c.log = log })
+		assert.Equal(t, cache.ID(), again.ID(), name)
+		assertValue(t, again, "a", "1")
+		closeTest(t, again)
+		third := openTest(t, inBucket(name), atPath(cache.file.shared.path), func(c *testConfig) { c.log = log })
+		assert.Equal(t, cache.ID(), third.ID(), name)
+		assert.Contains(t, log.all()[len(log.all())-1], "has 1 records; the newest was written", name)
+	}
+}
+
+// A version before opens the file, waits a second for its lock, and does not look at the path again.
+func TestNobodyGetsTheFileThatWasReplaced(t *testing.T) {
+	cache := openTest(t, func(c *testConfig) { c.rewrites = 300 * time.Millisecond })
+	path := cache.file.shared.path
+	for i := range 3 {
+		set(t, cache, fmt.Sprint(i))
+		before := cache.file.shared.handle.Load()
+		_, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+		require.ErrorIs(t, err, bolterrors.ErrTimeout)
+		assert.NotSame(t, before, cache.file.shared.handle.Load(), "it was rewritten meanwhile")
+	}
+}
+
+func TestWhatAFileWasBeforeARewriteIsClosedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache := openTest(t)
+		set(t, cache, "a")
+		before := cache.file.shared.handle.Load()
+		time.Sleep(day + formerFor + 2*watchInterval)
+		assert.NotSame(t, before, cache.file.shared.handle.Load())
+		assert.ErrorIs(t, before.read(func(*bbolt.Tx) error { return nil }), bolterrors.ErrDatabaseNotOpen)
+	})
+}
+
+// A large file takes longer to rewrite than a start waits for it.
+func TestWhatIsMissingIsToldBeforeTheRewrite(t *testing.T) {
+	cache := openTest(t)
+	set(t, cache, "a")
+	held, release := make(chan struct{}), make(chan struct{})
+	go func() { // as a rewrite
+		_ = cache.file.shared.write(context.Background(), func(*bbolt.Tx) error { close(held); <-release; return nil })
+	}()
+	<-held
+	late := time.AfterFunc(20*time.Second, func() { close(release) })
+	defer func() {
+		if assert.True(t, late.Stop(), "it waited for the rewrite") {
+			close(release)
+		}
+	}()
+	file, err := Open(Options{Path: cache.file.shared.path, Mode: 0o600, MustExist: true, Log: silent{}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, file.Close(context.Background())) })
+	_, err = file.Bucket("typo", 0)
+	require.ErrorContains(t, err, "it has no such bucket, and `must_exist` is set")
+	there, err := file.Bucket("cache", 0)
+	require.NoError(t, err)
+	assert.Equal(t, cache.ID(), there.ID())
+	assertValue(t, there, "a", "1")
 }
 
 func TestReadsAndWritesGoOnWhileTheFileIsRewritten(t *testing.T) {

@@ -56,8 +56,9 @@ func (b bucketName) sweep(tx *bbolt.Tx, now moment, limit int) (int, error) {
 			continue
 		}
 		moved := record{key: key, stored: bytes.Clone(stored)}
-		moved.setIndexed(expiry)
-		if err := errors.Join(trees.index.Put(indexKey(expiry, key), nil), tree.Put(key, moved.stored)); err != nil {
+		place := trees.extended(expiry)
+		moved.setIndexed(place)
+		if err := errors.Join(trees.index.Put(indexKey(place, key), nil), tree.Put(key, moved.stored)); err != nil {
 			return 0, err
 		}
 	}

@@ -18,8 +18,8 @@ var (
 	undatedTree = []byte("undated")
 )
 
-// Beside the trees of a bucket are its id, and the stamp of what was written last. Versions that know of them or of
-// undatedTree nothing pass over them.
+// Beside the trees of a bucket are its id, and the stamp of what was written last. Older versions
+// ignore these keys and undatedTree.
 var (
 	idKey    = []byte("id")
 	stampKey = []byte("stamp")
@@ -82,7 +82,7 @@ func (t bucketTrees) expired(key []byte, expiry int64, now moment) bool {
 		note = t.undated.Get(key)
 	}
 	if note == nil {
-		return now.trusted()
+		return now.trusted() && t.extended(expiry) <= now.at.UnixMilli()
 	}
 	period, _, ok := readUndated(note)
 	return ok && period == now.period
@@ -125,6 +125,11 @@ func (b bucketName) put(tx *bbolt.Tx, r record) error {
 		return err
 	}
 	_, expiry, _ := decode(r.stored)
+	if expiry != 0 {
+		if err := trees.noteTTL(expiry - r.written.at.UnixMilli()); err != nil {
+			return err
+		}
+	}
 	before, tree := trees.find(r.key)
 	_, _, indexed := decode(before)
 	if indexed != 0 && (expiry == 0 || expiry < indexed) { // it would be looked at too late

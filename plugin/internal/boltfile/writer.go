@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,13 +48,16 @@ type openFile struct {
 	clock   *clock
 
 	rewrites time.Duration // the time between two
+	former   []former      // of the goroutine alone
+	backups  chan struct{} // has room for the one that writes a backup
 
 	writes   chan *change
 	closing  chan struct{}
 	gone     chan struct{} // closed once the goroutine has ended and closeErr is set
 	closeErr error
 
-	swept   map[bucketName]struct{} // of the goroutine alone; grows by writes that create a bucket
+	unnoted []jump   // of the goroutine alone
+	swept   sync.Map // of the bucketNames that are in use
 	log     pause.Logger
 	trouble *pause.Notice // with sweeping
 	lost    *pause.Notice // the file is damaged, or not at its path
@@ -72,12 +76,12 @@ func newOpenFile(path string, o Options) *openFile {
 	return &openFile{
 		path:     path,
 		rewrites: cmp.Or(o.rewrites, rewriteInterval),
+		backups:  make(chan struct{}, 1),
 		users:    1,
 		opened:   make(chan struct{}),
 		writes:   make(chan *change, maxGroup),
 		closing:  make(chan struct{}),
 		gone:     make(chan struct{}),
-		swept:    map[bucketName]struct{}{},
 		log:      log,
 		trouble:  pause.NewNotice(log, sweepTrouble, nil),
 		lost:     pause.NewNotice(log, fileTrouble, nil),
@@ -141,6 +145,7 @@ func (f *openFile) run() {
 	defer watch.Stop()
 	defer f.trouble.Stop()
 	defer f.lost.Stop()
+	defer f.closeFormer(0)
 	for {
 		select {
 		case first := <-f.writes:
@@ -150,6 +155,7 @@ func (f *openFile) run() {
 		case <-rewrite.C:
 			rewrite.Reset(f.rewrite())
 		case <-watch.C:
+			f.closeFormer(formerFor)
 			f.watch()
 		case <-f.closing:
 			for {
@@ -167,10 +173,11 @@ func (f *openFile) run() {
 
 // watch looks whether the file can still be used, and the clock. Each write looks, too.
 func (f *openFile) watch() {
-	if jumped := f.clock.jump(); jumped != 0 {
-		f.log.Warnf("System clock jumped by %v: no record of %q expires until the clock has been steady for an hour.", jumped.Round(time.Second), f.path)
+	err := f.noteJumps()
+	if unwritable := f.handle.Load().writable(); unwritable != nil {
+		err = unwritable
 	}
-	if err := f.handle.Load().writable(); err != nil {
+	if err != nil {
 		f.lost.Trouble(err)
 		return
 	}
@@ -193,6 +200,7 @@ func (f *openFile) gather(first *change) []*change {
 }
 
 func (f *openFile) commit(group []*change) {
+	_ = f.noteJumps() // if it fails, so does what follows, and the watch tries again
 	results := make([]error, len(group))
 	err := f.handle.Load().update(func(tx *bbolt.Tx) (changed bool, _ error) {
 		for i, w := range group {
@@ -219,16 +227,16 @@ func (f *openFile) sweep() time.Duration {
 	now := f.clock.now()
 	var due bool
 	err := f.read(func(tx *bbolt.Tx) error {
-		for bucket := range f.swept {
-			due = due || bucket.hasDue(tx, now)
+		for bucket := range f.swept.Range {
+			due = due || bucket.(bucketName).hasDue(tx, now)
 		}
 		return nil
 	})
 	room := sweepStep
 	if err == nil && due {
 		err = f.handle.Load().update(func(tx *bbolt.Tx) (bool, error) {
-			for bucket := range f.swept {
-				removed, err := bucket.sweep(tx, now, room)
+			for bucket := range f.swept.Range {
+				removed, err := bucket.(bucketName).sweep(tx, now, room)
 				if err != nil {
 					return false, err
 				}

@@ -6,7 +6,8 @@
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps
-//	paging.go   how large pages are, and calls of one date for which none has room
+//	paging.go   how large pages are
+//	crowd.go    calls of one date for which no page has room
 //	look.go     reading open calls by themselves
 //	parts.go    transcripts and the like, waited for within bounds
 //	book.go     the calls that are known, open or done with, and what moves them

@@ -89,7 +89,7 @@ type Feed struct {
 	fate   error         // why; set before ended is closed
 
 	// Only the loop's.
-	size     pageSize
+	size     pageLimit
 	clock    apiClock
 	lists    bool      // the last pass did not fail
 	lookedAt time.Time // when open calls were
@@ -113,7 +113,7 @@ func Open(ctx context.Context, opts Options) (*Feed, error) {
 	f := &Feed{
 		opts: opts, book: b, notices: newNotices(opts.Log), lookedAt: time.Now(),
 		events: make(chan *Event), replay: replays{news: make(chan struct{}, 1)},
-		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}), size: newPageSize(opts.PageSize),
+		slots: make(chan struct{}, MaxPending), ended: make(chan struct{}), size: newPageLimit(opts.PageSize),
 	}
 	f.saver = newSaver(opts.Store, b, min(opts.Poll, time.Second), opts.Log, f.giveUp)
 	// Saved before anything is read: when start_from is a time back, a restart must

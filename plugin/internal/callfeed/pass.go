@@ -81,6 +81,7 @@ type pass struct {
 	anchored  bool            // and the first of them has another date than its last
 	ties      int             // from the last call of the page before back to one of another date; 0 when it has none
 	crowd     *crowd          // calls of one date for which no page has room; nil for none
+	doubt     bool            // some of a crowd may not have been seen
 	marks     []mark          // where the pages began
 	restarts  int
 	furthest  int // where in the list a pass stood when it last began anew
@@ -143,7 +144,7 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 	}
 	p.furthest = max(p.furthest, p.query.Skip)
 	p.restarts++
-	p.crowd = nil
+	p.drop()
 	switch {
 	case p.restarts > maxRestarts:
 		p.feed.notices.facts.warn(reorderedWarning)
@@ -160,12 +161,12 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 // joins says whether a page that begins with this call follows the one before without
 // a gap. Among calls of one date, any may come first when calls before them vanish.
 func (p *pass) joins(first *happyrobot.Call) bool {
-	seen := p.seen[keyOf(first)]
-	if c := p.crowd; c != nil && first.Created.Equal(c.date) {
-		c.swapped = c.swapped || !seen
-		return p.query.Skip >= c.start // else they begin earlier by now
+	key := keyOf(first)
+	if c := p.crowd; c.has(first) {
+		c.steady = c.steady && key == p.ends[1]
+		return true
 	}
-	return seen && (!p.anchored || !first.Created.Equal(p.tie))
+	return p.seen[key] && (!p.anchored || !first.Created.Equal(p.tie))
 }
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
@@ -255,8 +256,12 @@ func (p *pass) deliver(ctx context.Context, events []*Event) error {
 // reach moves the start of the next pass. A call that was not listed yet when this
 // pass went by its date had been created less than Lag before, so after the time that
 // the API's clock showed when the pass began, less Lag. All others were listed, up to
-// the newest. No clock of this machine is compared with one of the API's: see apiClock.
+// the newest, but for a crowd that was not fully seen. No clock of this machine is
+// compared with one of the API's: see apiClock.
 func (p *pass) reach() {
+	if p.crowd != nil || p.doubt {
+		return
+	}
 	f := p.feed
 	from, edge := f.clock.at(p.began).Add(-f.opts.Lag), p.newest.Add(-dateSlack)
 	if from.After(edge) {
@@ -380,10 +385,10 @@ func (p *pass) note(ctx context.Context, err error) {
 	}
 }
 
-// end notes that the whole list was read.
+// end notes that the whole list was read, unless some of it may not have been seen.
 func (p *pass) end(ctx context.Context) {
 	f := p.feed
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || p.doubt {
 		return
 	}
 	p.reach()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -166,7 +167,37 @@ func TestACursorGoesWhereItsFolderIs(t *testing.T) {
 
 	found, err = cursor.Run(t.Context(), noop{plain{}})
 	require.NoError(t, err)
-	assert.Equal(t, "it does not give back what was written", found.Unfit)
+	assert.Equal(t, "it does not give back what was written, as consistent reads do", found.Unfit)
+}
+
+// replicated answers some reads of each value as it was before.
+type replicated struct {
+	plain
+	late map[string]int // reads of a key since it was written
+	lag  int
+}
+
+func (r replicated) Get(ctx context.Context, key string) ([]byte, error) {
+	if r.late[key]++; r.late[key] <= r.lag {
+		return nil, store.ErrNotFound
+	}
+	return r.plain.Get(ctx, key)
+}
+
+func (r replicated) Set(ctx context.Context, key string, value []byte, ttl *time.Duration) error {
+	r.late[key] = 0
+	return r.plain.Set(ctx, key, value, ttl)
+}
+
+func TestAReadThatIsLateRefusesNoCache(t *testing.T) {
+	for lag, unfit := range map[int]string{4: "", 5: "it does not give back what was written, as consistent reads do"} {
+		synctest.Test(t, func(t *testing.T) {
+			week := 7 * 24 * time.Hour
+			found, err := ledgerTrial(week).Run(t.Context(), replicated{plain: plain{}, late: map[string]int{}, lag: lag})
+			require.NoError(t, err)
+			assert.Equal(t, store.Finding{Unfit: unfit}, found, "%d late reads", lag)
+		})
+	}
 }
 
 var errLost = errors.New("the connection was lost")

@@ -16,6 +16,7 @@ import (
 type connections struct {
 	most    int
 	crowded func() // a connection was closed to make room
+	refused func() // a connection was refused, for there was none
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -30,8 +31,8 @@ type connection struct {
 	since   time.Time
 }
 
-func newConnections(most int, crowded func()) *connections {
-	return &connections{most: most, crowded: crowded, open: map[*connection]struct{}{}}
+func newConnections(most int, crowded, refused func()) *connections {
+	return &connections{most: most, crowded: crowded, refused: refused, open: map[*connection]struct{}{}}
 }
 
 // bounded is a listener whose connections are counted.
@@ -71,11 +72,12 @@ func (a *connections) admit(conn net.Conn) *connection {
 	if !full {
 		return c
 	}
-	a.crowded()
 	if out == nil {
+		a.refused()
 		_ = conn.Close()
 		return nil
 	}
+	a.crowded()
 	_ = out.Conn.Close()
 	return c
 }

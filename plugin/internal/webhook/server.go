@@ -43,7 +43,8 @@ type Server struct {
 	http  *http.Server
 	ended chan struct{}
 
-	crowded *pause.Tally
+	crowded *pause.Tally // connections closed to make room
+	refused *pause.Tally // connections for which there was none
 }
 
 // Listen begins to listen. ctx ends only the attempt to.
@@ -74,8 +75,11 @@ func Listen(ctx context.Context, o ServerOptions, handler http.Handler) (*Server
 		crowded: pause.NewTally(o.Log,
 			fmt.Sprintf("A connection was closed to make room for another: all %d (`max_connections`) are taken. Those that wait without a request are closed first.", o.Connections),
 			"Closed %d more connections to make room for others (`max_connections`) in the last %s."),
+		refused: pause.NewTally(o.Log,
+			fmt.Sprintf("A connection was refused: all %d (`max_connections`) serve senders who know the secret.", o.Connections),
+			"Refused %d more connections in the last %s: all (`max_connections`) serve senders who know the secret."),
 	}
-	listener = bounded{listener, newConnections(o.Connections, s.crowded.Count)}
+	listener = bounded{listener, newConnections(o.Connections, s.crowded.Count, s.refused.Count)}
 	serve := s.http.Serve
 	if o.TLS != nil {
 		s.url = "https://" + listener.Addr().String()
@@ -84,6 +88,7 @@ func Listen(ctx context.Context, o ServerOptions, handler http.Handler) (*Server
 	go func() {
 		defer close(s.ended)
 		defer s.crowded.Stop()
+		defer s.refused.Stop()
 		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Errorf("Listening for events ended: %v", err)
 		}
