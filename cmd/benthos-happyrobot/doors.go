@@ -25,6 +25,7 @@ type doors struct {
 	env     *service.Environment
 	streams bool // the command is streams
 	api     bool // its REST API was asked for
+	stop    stopper
 
 	resources, streamFiles []string // that the command line names
 }
@@ -37,6 +38,7 @@ func (d *doors) options() []service.CLIOptFunc {
 			&cli.BoolFlag{Name: flagAPI, Usage: "streams mode: serve the REST API, which needs http.basic_auth"},
 		}, d.beforeRun),
 		service.CLIOptOnConfigParse(d.onConfig),
+		service.CLIOptOnStreamStart(d.stop.listen),
 	}
 }
 
@@ -102,7 +104,7 @@ func (d *doors) onConfig(conf *service.ParsedConfig) error {
 	if err := d.check(conf); err != nil {
 		return err
 	}
-	return stopEarly(conf)
+	return d.stop.read(conf)
 }
 
 // check refuses a config that shows to others what they must not see.

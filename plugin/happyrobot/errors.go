@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -122,9 +123,44 @@ func decodeError(reply []byte, err error) error {
 	case !validJSON(reply):
 		return errNoJSON
 	case errors.As(err, &t):
-		return fmt.Errorf("%w: %s: unexpected type, not %s", errShape, t.Field, t.Type)
+		return fmt.Errorf("%w: %s", errShape, misfit(t))
 	case errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall):
 		return err
 	}
 	return errShape
+}
+
+// misfit says in the words of JSON what was found, and where what was expected.
+func misfit(t *json.UnmarshalTypeError) string {
+	found, _, _ := strings.Cut(t.Value, " ") // a number is quoted after it
+	where := ""
+	if t.Field != "" {
+		where = t.Field + ": "
+	}
+	return where + article(found) + " where " + article(jsonType(t.Type)) + " was expected"
+}
+
+func article(kind string) string {
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// jsonType is what JSON calls the values that decode into a type.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return jsonType(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "object"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Bool:
+		return "bool"
+	case reflect.String:
+		return "string"
+	default:
+		return "number"
+	}
 }

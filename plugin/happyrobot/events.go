@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 )
@@ -58,7 +59,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // is left zero.
 func ParseEvent(body []byte) (Event, error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
-	if !json.Valid(body) {
+	if !utf8.Valid(body) || !json.Valid(body) { // json takes any bytes in a string
 		return Event{}, ErrNoJSON
 	}
 	if !isObject(body) {

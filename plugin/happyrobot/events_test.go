@@ -46,6 +46,7 @@ func TestEventsOfUnexpectedShape(t *testing.T) {
 	assert.Empty(t, e.Status)
 	for body, want := range map[string]error{
 		``: happyrobot.ErrNoJSON, `{`: happyrobot.ErrNoJSON, `{}{}`: happyrobot.ErrNoJSON,
+		"{\"type\":\"end\",\"call\":{\"id\":\"\xff\"}}": happyrobot.ErrNoJSON,
 		`{}`: happyrobot.ErrNoEvent, `[]`: happyrobot.ErrNoEvent, `null`: happyrobot.ErrNoEvent, `"x"`: happyrobot.ErrNoEvent,
 		`{"type":"end","call":"x"}`: happyrobot.ErrNoEvent, `{"type":7,"call":{"id":"c"}}`: happyrobot.ErrNoEvent,
 		`{"specversion":"1.0","id":7,"type":"t"}`: happyrobot.ErrNoEvent,

@@ -224,3 +224,17 @@ func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return
 func respond(req *http.Request, status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}
 }
+
+func TestAnAnswerOfAnotherShapeIsDescribedInTheWordsOfJSON(t *testing.T) {
+	for body, says := range map[string]string{
+		`[]`:           "unexpected shape: an array where an object was expected",
+		`7`:            "unexpected shape: a number where an object was expected",
+		`{"calls":{}}`: "unexpected shape: calls: an object where an array was expected",
+		`{}`:           "unexpected shape: it has no list of calls",
+	} {
+		_, client := answering(t, reply{body: body})
+		_, err := client(nil).ListCallsPage(t.Context(), happyrobot.ListCallsQuery{Once: true})
+		require.ErrorContains(t, err, "listCalls: status 200: decoding the reply: "+says)
+		assert.NotContains(t, err.Error(), "json.")
+	}
+}

@@ -3,15 +3,9 @@ package doors
 import (
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,64 +101,63 @@ rate_limit_resources:
 	}
 }
 
-// startStopping starts a stream that has a minute to stop.
-func startStopping(t *testing.T, streams bool, resources, stream string) *program.Process {
-	t.Helper()
-	args := []string{"-s", "http.enabled=false", "-s", "shutdown_timeout=60s", "-r", resources, stream}
-	if streams {
-		return program.Start(t, os.Environ(), append([]string{"streams", "--no-api"}, args...)...)
-	}
-	return program.Start(t, os.Environ(), append([]string{"run"}, args...)...)
-}
-
-// Around an output that is not the stream's own, messages that are given back may be filed
-// or dropped: there it waits as long as Benthos lets it.
-func TestAStopWhileWaitingLosesNothing(t *testing.T) {
-	program.Long(t, "it starts a process for each construct")
-	for name, construct := range map[string]struct{ output, resources string }{
-		"fallback":                  {output: "fallback: [ { %s }, { file: { path: %q } } ]"},
-		"drop_on":                   {output: "drop_on: { error: true, output: { %s } }"},
-		"fallback to a resource":    {output: "fallback: [ { resource: dial }, { file: { path: %q } } ]", resources: "output_resources: [ { label: dial, %s } ]"},
-		"a resource within drop_on": {output: "drop_on: { error: true, output: { resource: dial } }", resources: "output_resources: [ { label: dial, %s } ]"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			sim := program.StartCallsim(t)
-			target, err := url.Parse(sim.Host)
-			require.NoError(t, err)
-			var works atomic.Bool
-			proxy := httputil.NewSingleHostReverseProxy(target)
-			api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !works.Load() {
-					http.Error(w, "{}", http.StatusUnauthorized)
-					return
-				}
-				proxy.ServeHTTP(w, r)
-			}))
-			t.Cleanup(api.Close)
-			filed := filepath.Join(t.TempDir(), "filed")
-			dial := fmt.Sprintf(`happyrobot_dial: { api_key: k, base_url: %q, retry: { max_interval: 200ms }, ledger: ledger, dedupe_key: '${! json("id") }', number_id: 64f0c0de00000000000000c1, default_region: US, call_mapping: 'root = {"phone_number": this.phone, "metadata": {"lead_id": this.id.string()}}', failures: { file: { path: %q } } }`, api.URL+"/api/v1", filed)
-			fill := func(text string) string {
-				return strings.NewReplacer("%s", dial, "%q", strconv.Quote(filed)).Replace(text)
-			}
-			stream := write(t, "stream.yaml", `
+// Whoever listens for a signal takes its default effect away. A stop that Benthos does not
+// hear would let the process go on calling.
+func TestAStopDuringTheStartIsNeverLost(t *testing.T) {
+	program.Long(t, "it starts twenty processes")
+	const tries = 20
+	sim := program.StartCallsim(t)
+	moments := []string{"Running ", "Cache file opened", "Launching ", "now active"}
+	signals := []os.Signal{syscall.SIGTERM, os.Interrupt}
+	for try := range tries {
+		resources := write(t, "resources.yaml", fmt.Sprintf(`
+cache_resources:
+  - label: ledger
+    bbolt: {path: %q}
+`, t.TempDir()+"/l.db"))
+		stream := write(t, "leads.yaml", fmt.Sprintf(`
 input:
-  generate: {count: 3, batch_size: 3, interval: "", mapping: 'root = {"id": counter(), "phone": "+1202555010%v".format(counter())}'}
-output: { `+fill(construct.output)+` }
-`)
-			resources := write(t, "resources.yaml", "cache_resources: [ { label: ledger, memory: {} } ]\n"+fill(construct.resources)+"\n")
-			process := startStopping(t, false, resources, stream)
-			require.Eventually(t, func() bool { return strings.Contains(process.Log(), "Dialing paused (setup)") }, patience, 10*time.Millisecond)
-			process.Terminate()
-			select {
-			case <-process.Ended():
-				t.Error("it stopped although leads were not called: " + process.Log())
-			case <-time.After(3 * time.Second): // of 45
+  generate: {interval: 20ms, mapping: 'root = {"id": "%d-%%v".format(counter()), "phone": "+1202555010%%v".format(counter() %% 10)}'}
+output:
+  happyrobot_dial:
+    api_key: k
+    base_url: %s
+    ledger: ledger
+    dedupe_key: ${! json("id") }
+    default_region: US
+    number_id: 64f0c0de00000000000000c1
+    call_mapping: |
+      root.phone_number = this.phone
+      root.metadata.lead_id = this.id
+    receipts: { drop: {} }
+    failures: { drop: {} }
+`, try, sim.BaseURL()))
+		moment, sent := moments[try%len(moments)], signals[try/len(moments)%len(signals)]
+		start := program.StartPipeline
+		if try%3 == 0 {
+			start = program.StartStreams
+		}
+		process := start(t, os.Environ(), "-r", resources, stream)
+		told := func() error {
+			deadline := time.Now().Add(patience)
+			for !strings.Contains(process.Log(), moment) {
+				if time.Now().After(deadline) {
+					return fmt.Errorf("it never said %q", moment)
+				}
+				time.Sleep(time.Millisecond)
 			}
-			works.Store(true)
-			process.Stop(t)
-			assert.Len(t, sim.CallsByLead(t), 3)
-			assert.NoFileExists(t, filed)
-		})
+			self, err := os.FindProcess(process.PID())
+			if err != nil {
+				return err
+			}
+			return self.Signal(sent)
+		}
+		require.NoError(t, told())
+		select {
+		case <-process.Ended():
+		case <-time.After(15 * time.Second):
+			process.Kill()
+			t.Errorf("%v at %q: the process went on, and placed calls", sent, moment)
+		}
 	}
 }

@@ -50,11 +50,12 @@ func TestARequestIsCountedOnceAndAnswered(t *testing.T) {
 	assert.Equal(t, 401, post("/events", "guess", hook).StatusCode)
 	assert.Equal(t, 413, post("/events", known, strings.Repeat(" ", 101)).StatusCode)
 	assert.Equal(t, 400, post("/events", known, "<html>").StatusCode)
+	assert.Equal(t, 400, post("/events", known, `{"type":"end","call":{"id":"a","note":"`+"\xff"+`"}}`).StatusCode)
 	assert.Equal(t, 400, post("/events", known, "{}").StatusCode)
 	late := post("/events", known, hook)
 	assert.Equal(t, 503, late.StatusCode)
 	assert.Equal(t, "5", late.Header.Get("Retry-After"))
 	s.Abandon()
 	assert.Equal(t, 503, post("/events", known, hook).StatusCode)
-	assert.Equal(t, []Result{WrongPath, Stranger, TooLarge, NoJSON, NoEvent, Late, Stopping}, counted)
+	assert.Equal(t, []Result{WrongPath, Stranger, TooLarge, NoJSON, NoJSON, NoEvent, Late, Stopping}, counted)
 }
