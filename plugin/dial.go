@@ -117,7 +117,7 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	opts.LookUps = e.pauses.lookUps
 	opts.Shared, opts.OnClock = shared, clock.report
 	if client.limit != nil {
-		client.limit.reportTo(e.pauses.notice(words.CauseRateLimited))
+		client.limit.reportTo(e.pauses.own(words.CauseRateLimited))
 	}
 	if opts.Calls, err = callLimit(conf, res, e.pauses); err != nil {
 		return nil, err
@@ -140,7 +140,8 @@ func newDialEngine(conf *service.ParsedConfig, res *service.Resources, tells boo
 	} else if label != "" {
 		e.pauses.waitFor(fmt.Sprintf("cache %q", label), words.CauseLedger)
 	}
-	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered)
+	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered, words.CauseRefusals)
+	e.pauses.countLookUps(e.dialer.LookedFor)
 	e.pauses.count(func(cause string) int { return e.dialer.Waiting(dialer.Cause(cause)) })
 	return e, nil
 }
@@ -163,7 +164,7 @@ func callLimit(conf *service.ParsedConfig, res *service.Resources, why *pauses) 
 	} else if requests == limit.label {
 		return nil, fmt.Errorf("%s: %q is the %s of requests already: a call would count twice, once with its request; use two resources", dfFieldCallLimit, requests, cfFieldRateLimit)
 	}
-	limit.reportTo(why.notice(words.CauseCallRateLimit))
+	limit.reportTo(why.own(words.CauseCallRateLimit))
 	return &dialer.CallLimit{Ask: limit.ask, Waits: limit.waits}, nil
 }
 
@@ -215,7 +216,7 @@ func dialOptions(conf *service.ParsedConfig, client clientConfig, res *service.R
 	o.MaxInterval = client.options.Retry.MaxInterval
 	o.MaxElapsedTime = client.options.Retry.MaxElapsedTime
 	if client.limit != nil {
-		o.Wait = client.limit.wait
+		o.Wait, o.ListLimit = client.limit.wait, client.limit.label
 	}
 
 	log := res.Logger()

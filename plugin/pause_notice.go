@@ -21,7 +21,9 @@ type pauses struct {
 
 	mu      sync.Mutex
 	notices map[string]*pause.Notice
+	limits  []*pause.Notice // of limits of our own
 	lookUps *pause.Notice
+	looked  func() (calls int)             // that are being looked up; nil before the first dial
 	where   map[string]string              // what is waited for, by cause, such as a URL
 	waiting func(cause string) (calls int) // nil before the first dial
 	records map[string]func() int          // records that wait to be written, by cause
@@ -39,6 +41,7 @@ func newPauses(res *service.Resources) *pauses {
 		Begins: "Cannot look up calls with an unknown outcome; they wait: %v",
 		Lasts:  "Still cannot look up calls with an unknown outcome, since %s; they wait: %v",
 		Ends:   "Calls with an unknown outcome can be looked up again, after %v.",
+		More:   p.moreOfLookUps,
 	}, p.gauge.counts(string(dialer.Unanswered)))
 	return p
 }
@@ -49,21 +52,52 @@ func (p *pauses) notice(cause string) *pause.Notice {
 	defer p.mu.Unlock()
 	n := p.notices[cause]
 	if n == nil {
-		n = pause.NewNotice(p.log, pause.Wording{
-			Begins: "Dialing paused (" + cause + "): %v",
-			Lasts:  "Dialing still paused (" + cause + "), since %s: %v",
-			Ends:   "Dialing resumed (" + cause + ") after %v.",
-			More:   func(since time.Time) string { return p.more(cause, since) },
-		}, p.gauge.counts(cause))
+		n = p.newNotice(cause, func(since time.Time) string {
+			p.mu.Lock()
+			where := p.where[cause]
+			p.mu.Unlock()
+			return p.more(cause, where, since)
+		})
 		p.notices[cause] = n
 	}
 	return n
 }
 
-// more says where the trouble is, how many messages wait and for how long they do.
-func (p *pauses) more(cause string, since time.Time) string {
+// own makes a notice for a limit of our own with a cause: that is named in the reason, and
+// what is waited for with the cause otherwise, such as the API, has no part in it.
+func (p *pauses) own(cause string) *pause.Notice {
+	n := p.newNotice(cause, func(since time.Time) string { return p.more(cause, "", since) })
 	p.mu.Lock()
-	where, records, waiting := p.where[cause], p.records[cause], p.waiting
+	defer p.mu.Unlock()
+	p.limits = append(p.limits, n)
+	return n
+}
+
+func (p *pauses) newNotice(cause string, more func(since time.Time) string) *pause.Notice {
+	return pause.NewNotice(p.log, pause.Wording{
+		Begins: "Dialing paused (" + cause + "): %v",
+		Lasts:  "Dialing still paused (" + cause + "), since %s: %v",
+		Ends:   "Dialing resumed (" + cause + ") after %v.",
+		More:   more,
+	}, p.gauge.counts(cause))
+}
+
+// moreOfLookUps says where calls are looked up, and how many of them.
+func (p *pauses) moreOfLookUps(since time.Time) string {
+	p.mu.Lock()
+	where, looked := p.where[string(dialer.Unanswered)], p.looked
+	p.mu.Unlock()
+	n := 0
+	if looked != nil {
+		n = looked()
+	}
+	return waits(where, n, since) + "."
+}
+
+// more says where the trouble is, how many messages wait and for how long they do.
+func (p *pauses) more(cause, where string, since time.Time) string {
+	p.mu.Lock()
+	records, waiting := p.records[cause], p.waiting
 	p.mu.Unlock()
 	n := 0
 	switch {
@@ -72,6 +106,15 @@ func (p *pauses) more(cause string, since time.Time) string {
 	case waiting != nil:
 		n = waiting(cause)
 	}
+	text := waits(where, n, since)
+	if cause == words.CauseRefusals {
+		return text + "; one is tried after each pause, and fails if it is refused again."
+	}
+	return text + ", none of them fails."
+}
+
+// waits says that messages wait, where for, and for how long.
+func waits(where string, n int, since time.Time) string {
 	var b strings.Builder
 	if where != "" {
 		b.WriteString(" (" + where + ")")
@@ -86,11 +129,6 @@ func (p *pauses) more(cause string, since time.Time) string {
 	}
 	if age := time.Since(since).Round(time.Second); age > 0 {
 		fmt.Fprintf(&b, ", for %v now", age)
-	}
-	if cause == words.CauseRefusals {
-		b.WriteString("; one is tried after each pause, and fails if it is refused again.")
-	} else {
-		b.WriteString(", none of them fails.")
 	}
 	return b.String()
 }
@@ -111,6 +149,13 @@ func (p *pauses) count(waiting func(cause string) (calls int)) {
 	p.waiting = waiting
 }
 
+// countLookUps says how many calls are being looked up.
+func (p *pauses) countLookUps(looked func() int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.looked = looked
+}
+
 // countRecords says how many records wait to be written with a cause.
 func (p *pauses) countRecords(cause string, waiting func() int) {
 	p.mu.Lock()
@@ -121,7 +166,7 @@ func (p *pauses) countRecords(cause string, waiting func() int) {
 // close ends all notices: the component stops, and nothing waits any more.
 func (p *pauses) close() {
 	p.mu.Lock()
-	all := []*pause.Notice{p.lookUps}
+	all := append([]*pause.Notice{p.lookUps}, p.limits...)
 	for _, n := range p.notices {
 		all = append(all, n)
 	}

@@ -32,14 +32,16 @@ func TestAStopWhileWaitingIsQuick(t *testing.T) {
 		api, ledger, more, receipts string
 		calls                       int
 		says                        string
+		streams                     bool
 	}{
-		"the API is away":               {api: "http://127.0.0.1:1/api/v1", says: "Dialing paused (unanswered)"},
-		"the ledger does not answer":    {ledger: "redis: {url: 'redis://%s'}", says: "Dialing paused (ledger): the ledger does not answer"},
-		"the ledger is away":            {ledger: "redis: {url: 'redis://127.0.0.1:1'}", says: "Dialing paused (ledger)"},
-		"another ledger does not":       {ledger: "postgres: {dsn: 'postgres://u:p@%s/db?sslmode=disable', table: l}", says: "Dialing paused (ledger)"},
-		"a limit of calls":              {more: "call_rate_limit: hourly", calls: 1, says: "now active"},
-		"receipts that are not taken":   {receipts: "redpanda: {seed_brokers: ['%s'], topic: t}", calls: 3, says: "now active"},
-		"a limit of requests, no calls": {more: "rate_limit: none", says: "now active"},
+		"the API is away":                 {api: "http://127.0.0.1:1/api/v1", says: "Dialing paused (unanswered)"},
+		"the ledger does not answer":      {ledger: "redis: {url: 'redis://%s'}", says: "Dialing paused (ledger): the ledger does not answer"},
+		"the ledger is away":              {ledger: "redis: {url: 'redis://127.0.0.1:1'}", says: "Dialing paused (ledger)"},
+		"another ledger does not":         {ledger: "postgres: {dsn: 'postgres://u:p@%s/db?sslmode=disable', table: l}", says: "Dialing paused (ledger)"},
+		"a limit of calls":                {more: "call_rate_limit: hourly", calls: 1, says: "now active"},
+		"receipts that are not taken":     {receipts: "redpanda: {seed_brokers: ['%s'], topic: t}", calls: 3, says: "now active"},
+		"the API is away from streams":    {api: "http://127.0.0.1:1/api/v1", says: "Dialing paused (unanswered)", streams: true},
+		"a limit of requests and no call": {more: "rate_limit: none", says: "now active"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sim, broken := program.StartCallsim(t), deaf(t)
@@ -56,9 +58,7 @@ func TestAStopWhileWaitingIsQuick(t *testing.T) {
 				}
 				return text
 			}
-			config := write(t, "config.yaml", fmt.Sprintf(`
-http: {enabled: false}
-shutdown_timeout: 60s
+			stream := write(t, "stream.yaml", fmt.Sprintf(`
 input:
   generate: {count: 3, batch_size: 3, interval: "", mapping: 'root = {"id": counter(), "phone": "+1202555010%%v".format(counter())}'}
 output:
@@ -75,6 +75,8 @@ output:
       root.metadata.lead_id = this.id.string()
     receipts: { %s }
     failures: { drop: {} }
+`, api, tt.more, at(tt.receipts, "drop: {}")))
+			resources := write(t, "resources.yaml", fmt.Sprintf(`
 cache_resources:
   - label: ledger
     %s
@@ -83,8 +85,8 @@ rate_limit_resources:
     local: {count: 1, interval: 1h}
   - label: none
     redis: {url: 'redis://127.0.0.1:1', count: 1, interval: 1h, key: k}
-`, api, tt.more, at(tt.receipts, "drop: {}"), at(tt.ledger, fmt.Sprintf("bbolt: {path: %q}", t.TempDir()+"/l.db"))))
-			process := program.Start(t, os.Environ(), "run", config)
+`, at(tt.ledger, fmt.Sprintf("bbolt: {path: %q}", t.TempDir()+"/l.db"))))
+			process := startStopping(t, tt.streams, resources, stream)
 			require.Eventually(t, func() bool {
 				return strings.Contains(process.Log(), tt.says) && len(sim.CallsByLead(t)) >= tt.calls
 			}, patience, 10*time.Millisecond)
@@ -92,7 +94,7 @@ rate_limit_resources:
 			process.Stop(t)
 			took := time.Since(began)
 			t.Logf("stopped after %v", took.Round(10*time.Millisecond))
-			assert.Less(t, took, 10*time.Second) // of 45
+			assert.Less(t, took, 3*time.Second) // of 45
 			assert.Equal(t, tt.calls, len(sim.CallsByLead(t)))
 			assert.NotContains(t, process.Log(), "Dialing resumed")
 		})

@@ -39,10 +39,13 @@ type Options struct {
 	// Shared is what all dialers of the API and key have in common; nil is nothing.
 	Shared *Shared
 
-	Wait   func(context.Context) error // a rate limit, asked before each request; nil for none
-	Calls  *CallLimit                  // of calls that are about to be claimed; nil for none
-	Guards []Guard                     // asked in this order; nil allows every call
-	DryRun bool                        // ask the guards only: the outcome of every call is DryRun
+	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
+	// ListLimit names the rate limit that listings wait for: who has another one lists by
+	// itself. "" is none.
+	ListLimit string
+	Calls     *CallLimit // of calls that are about to be claimed; nil for none
+	Guards    []Guard    // asked in this order; nil allows every call
+	DryRun    bool       // ask the guards only: the outcome of every call is DryRun
 
 	MaxRejectsInARow int // calls that come rejected before the stream pauses; 0 for any number
 
@@ -74,6 +77,7 @@ type Dialer struct {
 
 	permits *permits // nil: calls need none
 	tally   tally
+	looked  atomic.Int64 // calls that are being looked up
 
 	echoMissing     atomic.Bool  // a reply came back without our reference: lists prove nothing
 	partialRefusals atomic.Bool  // a refusal does not mean that nothing was created

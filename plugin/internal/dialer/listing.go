@@ -5,31 +5,35 @@ import (
 	"errors"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // Shared is what the dialers of one API and key have in common: its clock, and the
-// listings that look calls up. Listing is dear where many calls are created, so one serves
+// listings that look calls up. Listing is expensive where many calls are created, so one serves
 // all who look for calls at the time. Safe for concurrent use; the zero Shared is ready.
 type Shared struct {
 	Clock Clock
+
+	heard atomic.Int64 // when a listing went on last, in Unix nanoseconds
 
 	mu    sync.Mutex
 	lanes map[laneKey]*lane
 }
 
 // laneKey tells apart looks that must not wait for each other: a look at the last minutes
-// is not kept up by one at a week. And a page that may be asked for once only is not asked
+// is not delayed by one at a week. A look waits for no limit but its own. And a page that may be asked for once only is not asked
 // for as one that may be repeated.
 type laneKey struct {
-	span int // how far back the look goes, in powers of four
-	once bool
+	span  int // how far back the look goes, in powers of four
+	once  bool
+	limit string // that its requests wait for
 }
 
 // lane has one listing at a time, for all who waited when it began. So it began late
-// enough for each of them, and goes back far enough. Who comes later waits for the next.
+// enough for each of them, and goes back far enough. Later arrivals wait for the next listing.
 type lane struct {
 	busy    bool // somebody leads, or was asked to
 	waiting []*look
@@ -41,6 +45,7 @@ type lane struct {
 type look struct {
 	calls []sought
 	since time.Time     // by our clock, when the first of them was created at the earliest
+	limit string        // Options.ListLimit
 	lead  chan struct{} // closed: it is your turn to list for all
 	done  chan struct{} // closed: the rest is known
 	gone  bool          // nobody waits for it any more
@@ -69,13 +74,15 @@ const (
 	// gatherFor is how long a listing waits at least for those whose time has come at the
 	// same moment, as part of that.
 	gatherFor = 10
+	// heardEach is after how many calls a listing is noted to go on.
+	heardEach = 100
 )
 
 // list looks for calls in a listing that begins from now on, made with api by whoever's
 // turn it is. With an error of ctx the look is not over, and must not be read.
 func (s *Shared) list(ctx context.Context, api API, l *look, once bool) error {
 	l.lead, l.done = make(chan struct{}), make(chan struct{})
-	key := laneKey{span: spanOf(time.Since(l.since)), once: once}
+	key := laneKey{span: spanOf(time.Since(l.since)), once: once, limit: l.limit}
 	s.mu.Lock()
 	if s.lanes == nil {
 		s.lanes = map[laneKey]*lane{}
@@ -115,6 +122,7 @@ func (s *Shared) leadFor(ctx context.Context, api API, at *lane, leader *look, o
 	s.mu.Lock()
 	wait := max(time.Until(at.next), time.Duration(at.calls)*time.Second/listedAtMost/gatherFor)
 	s.mu.Unlock()
+	s.hear(time.Now().Add(wait)) // nothing is asked for until then
 	err := pause.Sleep(ctx, wait)
 	s.mu.Lock()
 	group := at.waiting
@@ -168,6 +176,12 @@ func (at *lane) leave(gone *look) {
 	}
 }
 
+// hear notes that listings went on at a time.
+func (s *Shared) hear(at time.Time) { s.heard.Store(at.UnixNano()) }
+
+// quiet is for how long no listing has gone on.
+func (s *Shared) quiet() time.Duration { return time.Since(time.Unix(0, s.heard.Load())) }
+
 // spanOf is about how often a minute is to be multiplied by four to be a span.
 func spanOf(span time.Duration) int { return bits.Len64(uint64(max(span, 0)/time.Minute)) / 2 }
 
@@ -207,6 +221,9 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 	for call, err := range api.List(ctx, from, once) {
 		if err != nil {
 			return calls, err
+		}
+		if calls%heardEach == 0 {
+			s.hear(time.Now())
 		}
 		calls++
 		if calls == 1 {
@@ -263,6 +280,7 @@ func (s *Shared) since(ctx context.Context, api API, looks []*look, once bool) (
 	if err != nil {
 		return from, err
 	}
+	s.hear(time.Now())
 	seen := s.Clock.seen() // perhaps by that answer only
 	for _, l := range looks {
 		created := l.since.Add(-lookBack - s.Clock.behind(l.since))

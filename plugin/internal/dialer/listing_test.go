@@ -219,3 +219,36 @@ func TestALookAtLongAgoKeepsUpNobody(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+func TestALookWaitsForNoLimitOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, slow, quick := &Shared{}, &fakeAPI{listTakes: time.Hour}, &fakeAPI{}
+		began, done := time.Now(), make(chan error, 1)
+		find := func(api API, ref, limit string) error {
+			return s.list(t.Context(), api, &look{since: began, limit: limit, calls: []sought{{refs: []string{ref}, number: ref}}}, false)
+		}
+		go func() { done <- find(slow, "1", "hourly") }()
+		synctest.Wait()
+		require.NoError(t, find(quick, "2", ""))
+		assert.Zero(t, time.Since(began))
+		require.NoError(t, <-done)
+	})
+}
+
+// The client repeats a page that fails, and only the time tells.
+func TestALookThatGetsNoFurtherIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said reports
+		api := &fakeAPI{onPost: first(answer{err: lost}), listTakes: time.Minute}
+		d := open(t, api, ledger.NewMemory(), said.to, func(o *Options) { o.LookUps = o.Notice("look_ups") })
+		ended := make(chan []Result, 1)
+		go func() { ended <- dial(t, d, lead(t, 1)) }()
+		time.Sleep(listSilence + time.Second)
+		synctest.Wait()
+		assert.Len(t, said.said("look_ups begins: the API does not answer listCalls"), 1)
+		assert.Equal(t, 1, d.LookedFor())
+		assert.Equal(t, []Outcome{Accepted}, outcomes(<-ended))
+		assert.Len(t, said.said("look_ups ends"), 1)
+		assert.Zero(t, d.LookedFor())
+	})
+}

@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,13 +24,17 @@ const lookedAtMost = 2000
 func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time, keep func([]hit)) (absent []*job, err error) {
 	// However this ends, requests must not wait for an answer that nobody asks for.
 	defer r.gate.heard()
+	r.looked.Add(int64(len(jobs)))
+	defer func(n int) { r.looked.Add(-int64(n)) }(len(jobs))
 	between := pause.NewGrowing(r.opts.InitialInterval, r.opts.MaxInterval)
 	waiter := r.opts.LookUps.Waiter()
 	defer func() { waiter.Stop() }()
 	// Not drawn at random: those who looked together look together again.
 	wait := r.opts.InitialInterval
 	for {
+		late := r.reportSilence(waiter)
 		hits, l, err := r.listed(ctx, jobs, since, false)
+		late()
 		switch {
 		case err == nil:
 			r.gate.heard()
@@ -68,10 +73,40 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 	}
 }
 
+// listSilence is how long no page of the list may come before that is reported: a page that
+// fails is asked for again, and gives no error.
+const listSilence = 5 * time.Second
+
+var errListSilent = errors.New("the API does not answer listCalls")
+
+// reportSilence reports a look that gets no further, until it is told to end.
+func (r *run) reportSilence(waiter *pause.Waiter) (end func()) {
+	began, ended := time.Now(), make(chan struct{})
+	go func() {
+		for silent := time.Duration(0); ; silent = min(r.shared.quiet(), time.Since(began)) {
+			if silent >= listSilence {
+				waiter.Silence(time.Now().Add(-silent), errListSilent)
+				return
+			}
+			timer := time.NewTimer(listSilence - silent)
+			select {
+			case <-timer.C:
+			case <-ended:
+				timer.Stop()
+				return
+			}
+		}
+	}()
+	return func() { close(ended) }
+}
+
+// LookedFor is how many calls of unknown outcome are being looked up.
+func (d *Dialer) LookedFor() int { return int(d.looked.Load()) }
+
 // listed looks for the jobs in a list that begins from now on; with once, a page that
 // fails is not asked for again. With an error, only l.partly says something.
 func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, l *look, err error) {
-	l = &look{since: since}
+	l = &look{since: since, limit: r.opts.ListLimit}
 	for _, j := range jobs {
 		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}

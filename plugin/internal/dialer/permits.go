@@ -2,6 +2,7 @@ package dialer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,54 +27,88 @@ type permits struct {
 	mu sync.Mutex
 	// Permits that were given back, as they came: those of one request stay together, as a
 	// request has no more calls than the limit let go at once.
-	spare []int
+	spare []spare
+	wake  chan struct{} // closed when permits are given back; nil: nobody waits
 }
+
+// spare is how many permits were given back together, and when.
+type spare struct {
+	n  int
+	at time.Time
+}
+
+// spareFor is how long a permit that was given back is good: later, it would come on top of
+// what the limit lets through by then.
+const spareFor = time.Minute
 
 // take waits for the permits of a request with at most so many calls, of which there is
 // then at least one. With an error there is none.
 func (p *permits) take(ctx context.Context, most int) (granted int, err error) {
-	if granted = p.takeSpare(most); granted > 0 {
+	granted, wake := p.takeSpare(most)
+	if granted > 0 {
 		return granted, nil
 	}
 	wait := p.limit.Waits.Begin()
 	defer func() { wait.End(err == nil) }()
-	for granted < most {
-		notYet, failed := p.limit.Ask(ctx)
-		switch {
-		case failed == nil && notYet <= 0:
-			granted++
-			continue
-		case granted > 0:
+	for {
+		granted, notYet, failed := p.ask(ctx, most)
+		if granted > 0 {
 			return granted, nil
-		case failed != nil && ctx.Err() == nil:
+		}
+		if failed != nil && ctx.Err() == nil {
 			wait.Failed(failed)
 		}
-		if err = pause.Sleep(ctx, notYet); err != nil {
+		if err = waitFor(ctx, wake, notYet); err != nil {
 			return 0, err
 		}
+		if granted, wake = p.takeSpare(most); granted > 0 {
+			return granted, nil
+		}
+	}
+}
+
+// ask asks the limit for as many permits as it lets through now.
+func (p *permits) ask(ctx context.Context, most int) (granted int, notYet time.Duration, err error) {
+	for granted < most {
+		if notYet, err = p.limit.Ask(ctx); err != nil || notYet > 0 {
+			break
+		}
+		granted++
+	}
+	return granted, notYet, err
+}
+
+// takeSpare takes permits that were given back. If there are none, wake is closed once there
+// are.
+func (p *permits) takeSpare(most int) (granted int, wake <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spare = slices.DeleteFunc(p.spare, func(s spare) bool { return time.Since(s.at) > spareFor })
+	last := len(p.spare) - 1
+	if last < 0 {
+		if p.wake == nil {
+			p.wake = make(chan struct{})
+		}
+		return 0, p.wake
+	}
+	granted = min(p.spare[last].n, most)
+	if p.spare[last].n -= granted; p.spare[last].n == 0 {
+		p.spare = p.spare[:last]
 	}
 	return granted, nil
 }
 
-func (p *permits) takeSpare(most int) (granted int) {
+// giveBack gives permits to whoever waits for one.
+func (p *permits) giveBack(n int) {
+	if n <= 0 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := len(p.spare) - 1
-	if last < 0 {
-		return 0
-	}
-	granted = min(p.spare[last], most)
-	if p.spare[last] -= granted; p.spare[last] == 0 {
-		p.spare = p.spare[:last]
-	}
-	return granted
-}
-
-func (p *permits) giveBack(n int) {
-	if n > 0 {
-		p.mu.Lock()
-		p.spare = append(p.spare, n)
-		p.mu.Unlock()
+	p.spare = append(p.spare, spare{n, time.Now()})
+	if p.wake != nil {
+		close(p.wake)
+		p.wake = nil
 	}
 }
 

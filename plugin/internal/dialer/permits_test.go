@@ -148,6 +148,28 @@ func TestThePermitOfACallThatIsKnownMeanwhileIsForTheNext(t *testing.T) {
 	})
 }
 
+func TestAPermitThatIsGivenBackGoesToWhoeverWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limit := &tokens{count: 1, interval: time.Hour}
+		p := &permits{limit: CallLimit{Ask: limit.ask}}
+		granted, err := p.take(t.Context(), 1)
+		require.NoError(t, err)
+		began := time.Now()
+		time.AfterFunc(time.Second, func() { p.giveBack(granted) })
+		again, err := p.take(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, 1, again)
+		assert.Equal(t, time.Second, time.Since(began), "and not the hour of the limit")
+
+		p.giveBack(again)
+		time.Sleep(spareFor + time.Second)
+		_, err = p.take(t.Context(), 1)
+		require.NoError(t, err)
+		assert.Equal(t, time.Hour, time.Since(began), "one that is old is no permit beside those of the limit")
+		assert.Equal(t, 2, limit.given)
+	})
+}
+
 func TestACallThatIsSentAgainKeepsItsPermit(t *testing.T) {
 	for name, failure := range map[string]error{"throttled": tooMany, "setup": status(401), "not sent": neverSent(t)} {
 		t.Run(name, func(t *testing.T) {

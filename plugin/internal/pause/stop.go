@@ -3,7 +3,6 @@ package pause
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -20,13 +19,15 @@ type Stop struct {
 	begin context.CancelFunc
 }
 
-// OfOutput is what ends the waits of an output early, which is at a path of a config. Below a
-// `fallback` nothing does: an error there sends messages on to the next output.
+// OfOutput is what ends the waits of an output early, which is at a path of a config: only
+// where the output is the stream's own, which gives its messages back to the input. What is
+// around any other one may take an error for something else, as `fallback` and `drop_on` do,
+// and does so for a resource, too, whose path does not show it.
 func OfOutput(path []string) *Stop {
-	if slices.Contains(path, "fallback") {
-		return nil
+	if len(path) == 1 && path[0] == "output" {
+		return Process
 	}
-	return Process
+	return nil
 }
 
 // NewStop makes a Stop that has not begun.

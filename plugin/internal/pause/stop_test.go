@@ -50,10 +50,15 @@ func TestWhatIsFinishedAfterwardsKnowsThatItIsLate(t *testing.T) {
 	})
 }
 
-// An error of an output below a fallback sends its messages on to the next output, and a
-// stop must not do that.
-func TestNothingBelowAFallbackIsStoppedEarly(t *testing.T) {
-	assert.Nil(t, OfOutput([]string{"root", "output", "fallback", "0", "happyrobot_dial"}))
-	assert.Same(t, Process, OfOutput([]string{"root", "output", "switch", "cases", "0", "output"}))
-	assert.False(t, OfOutput(nil).Begun())
+// Others may take an error for more than "not yet": a fallback sends the messages on, and
+// drop_on drops them.
+func TestOnlyTheOutputOfAStreamIsStoppedEarly(t *testing.T) {
+	assert.Same(t, Process, OfOutput([]string{"output"}))
+	for _, path := range [][]string{
+		{"output", "fallback", "0"}, {"output", "drop_on", "output"}, {"output", "switch", "0", "output"},
+		{"output_resources"}, nil,
+	} {
+		assert.Nil(t, OfOutput(path), "%v", path)
+		assert.False(t, OfOutput(path).Begun())
+	}
 }
