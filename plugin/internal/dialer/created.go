@@ -15,7 +15,7 @@ type doubt int
 
 const (
 	noDoubt   doubt = iota // none: the request had no effect
-	ofMost                 // of several, perhaps a part; but hardly, so one look is enough
+	ofMost                 // of several, perhaps a part, unless nothing was let in at all
 	ofSeveral              // of several, perhaps a part: nothing says that a request is all or nothing
 	ofAll                  // each
 )
@@ -78,7 +78,7 @@ type evidence struct {
 //	the list could not be read in time          doubtful
 //	no answer, and no list shows it             doubtful
 func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, doubtful []*job, err error) {
-	if len(jobs) > 1 && e.doubt == ofMost && (r.partialRefusals.Load() || r.mayBeListed(ctx, jobs, e)) {
+	if len(jobs) > 1 && e.doubt == ofMost && !r.nothingGotIn(ctx, jobs, e) {
 		e.doubt = ofSeveral
 	}
 	switch {
@@ -106,18 +106,23 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 	return nil, doubtful, err
 }
 
-// mayBeListed asks once whether any of these calls was created. A limit or a wrong setup
-// may be met in the middle of a batch. If listing is not let in, either, the API let
-// nothing in, so nothing was created: more looks would keep these calls in doubt for
-// settle, for a trouble that is not theirs. So it is if there is no API at all where both
-// went. Any other answer but a list proves nothing: a limit, say, may be met by a list and
-// not by the calls before it.
-func (r *run) mayBeListed(ctx context.Context, jobs []*job, e evidence) bool {
+// nothingGotIn asks once for the list, to know whether the answer to the dial is one to
+// the whole request. A limit or a wrong setup may be met in the middle of a batch. But if
+// neither dialing nor listing is let in, the API let nothing in: more looks would keep these
+// calls in doubt for settle, for a trouble that is not theirs. So it is if there is no API at
+// all where both went. Any other answer but a list proves nothing, and nor does a list of
+// now alone, which may lag: unless a refusal with this status was seen to be whole before.
+func (r *run) nothingGotIn(ctx context.Context, jobs []*job, e evidence) bool {
+	if r.partialRefusals.Load() {
+		return false
+	}
 	hits, l, err := r.listed(ctx, jobs, e.began, true)
 	if err != nil {
-		return l.partly || !happyrobot.IsNotLetIn(err) && !happyrobot.LeadsNowhere(e.failed, err)
+		shut := happyrobot.IsNotLetIn(err) && happyrobot.IsNotLetIn(e.failed) && e.status != http.StatusPaymentRequired
+		return !l.partly && (shut || happyrobot.LeadsNowhere(e.failed, err))
 	}
-	return len(hits) > 0 || slices.ContainsFunc(jobs, (*job).unclear)
+	_, whole := r.wholeRefusals.Load(e.status)
+	return whole && len(hits) == 0 && !slices.ContainsFunc(jobs, (*job).unclear)
 }
 
 // createdInPart is created for a refusal of several calls. Nothing says that it is one

@@ -104,6 +104,7 @@ type job struct {
 
 	doubt    ledger.Standing // another process's attempt whose outcome is unknown
 	ruledOut int             // attempts up to this number created no call
+	rulingOn string          // the token of the last of them: numbers are used again
 	sent     int             // how often the call was sent, of the attempts that are ruled out
 
 	unmarked    bool // the API lists a call to this number without a reference
@@ -240,7 +241,7 @@ func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
 			j.result = j.placedBefore(s)
 		case s.Kind == ledger.Busy:
 			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("%v may have placed the call; it is not dialed again", s.Owner))
-		case j.ruledOut > 0 && (s.Kind == ledger.Free || s.Attempt == j.ruledOut): // an attempt left, and the next could not
+		case j.ruledOut > 0 && (s.Kind == ledger.Free || j.hasRuledOut(s)): // an attempt left, and the next could not
 			j.result = r.notFound(j)
 		case s.Kind == ledger.InDoubt:
 			j.doubt, j.notLookedUp = s, true

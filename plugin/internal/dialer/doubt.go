@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/ledger"
 )
 
 // This file says who decides a claim left by a crash: the next process to see its lead.
@@ -38,13 +39,13 @@ func (r *run) resolve(ctx context.Context, doubts []*job) (again []*job, err err
 	}
 	refused, doubtful := split(doubtful, func(j *job) bool { return j.doubt.Refused && !j.unclear() && !j.conflicts(j.doubt) })
 	for _, j := range refused {
-		j.ruleOut(j.doubt.Attempt, j.doubt.Sent-1)
+		j.ruleOut(j.doubt.Attempt, j.doubt.Token, j.doubt.Sent-1)
 	}
 	again = append(again, refused...)
 	for _, j := range doubtful {
 		j.sent = j.doubt.Sent
 	}
-	again = append(again, r.onUnknown(doubtful, func(j *job) int { return j.doubt.Attempt })...)
+	again = append(again, r.onUnknown(doubtful, func(j *job) (int, string) { return j.doubt.Attempt, j.doubt.Token })...)
 	return again, ctx.Err()
 }
 
@@ -82,11 +83,12 @@ func (r *run) takeOverFound(ctx context.Context, hits []hit) (lost []*job) {
 }
 
 // onUnknown decides doubtful calls: they are held, or else returned, to be dialed again.
-// attempt is the number of the attempt that is in doubt.
-func (r *run) onUnknown(doubtful []*job, attempt func(*job) int) (redial []*job) {
+// attempt is the number and the token of the attempt that is in doubt.
+func (r *run) onUnknown(doubtful []*job, attempt func(*job) (int, string)) (redial []*job) {
 	for _, j := range doubtful {
 		if r.mayRedial(j) {
-			j.ruleOut(attempt(j), j.sent)
+			number, token := attempt(j)
+			j.ruleOut(number, token, j.sent)
 			redial = append(redial, j)
 			continue
 		}
@@ -111,8 +113,16 @@ func (r *run) mayRedial(j *job) bool {
 	return !j.tooOften
 }
 
-// ruleOut notes that attempts up to a number created no call. sent is how many of them count.
-func (j *job) ruleOut(attempt, sent int) { j.ruledOut, j.sent = attempt, sent }
+// ruleOut notes that attempts up to one created no call. sent is how many of them count.
+func (j *job) ruleOut(attempt int, token string, sent int) {
+	j.ruledOut, j.rulingOn, j.sent = attempt, token, sent
+}
+
+// hasRuledOut says whether the newest attempt is the last that created no call. Its number
+// does not tell: a claim that was given up since leaves it to the next.
+func (j *job) hasRuledOut(s ledger.Standing) bool {
+	return s.Attempt == j.ruledOut && s.Token == j.rulingOn
+}
 
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {

@@ -250,7 +250,7 @@ func TestALimitIsNotTakenAtItsWordWhileListsAreDeclined(t *testing.T) {
 
 // Whoever is not let in to list was not let in to dial.
 func TestASetupThatIsWrongForListsAsWellCreatedNothing(t *testing.T) {
-	for _, code := range []int{401, 402, 403} {
+	for _, code := range []int{301, 401, 403} { // credit (402) may be used up in the middle of a batch
 		synctest.Test(t, func(t *testing.T) {
 			began, calls := time.Now(), leads(t, 4)
 			api := &fakeAPI{onPost: first(answer{creates: none, err: status(code)})}
@@ -261,6 +261,34 @@ func TestASetupThatIsWrongForListsAsWellCreatedNothing(t *testing.T) {
 			assert.Len(t, api.lists(), 1)
 			assert.LessOrEqual(t, time.Since(began), time.Second)
 		})
+	}
+}
+
+// A limit that is met in the middle of a batch proves nothing of its first calls: neither
+// does a list that lags, nor one that this key may not read.
+func TestAPartOfABatchThatIsListedLateIsFound(t *testing.T) {
+	for _, code := range []int{401, 402, 403, 404, 429} {
+		for name, onList := range map[string]func(n int) error{
+			"lags": nil,
+			"is not let in at first": func(n int) error {
+				if n > 3 || code == 401 || code == 403 { // a key that may do nothing has no calls
+					return nil
+				}
+				return &happyrobot.Error{Op: "listCalls", Status: 403}
+			},
+		} {
+			t.Run(fmt.Sprintf("%d, and the list %s", code, name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					calls := leads(t, 4)
+					api := &fakeAPI{onList: onList, onPost: first(answer{
+						err: status(code), listedIn: settle / 2,
+						creates: func(c *Call) bool { return c.Number[len(c.Number)-1]%2 == 0 },
+					})}
+					assert.Equal(t, []Outcome{Accepted, Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, ledger.NewMemory()), calls...)))
+					assertOneCallEach(t, api, calls)
+				})
+			})
+		}
 	}
 }
 

@@ -202,7 +202,7 @@ func (r *run) claim(ctx context.Context, group []*job, next *agenda) (mine []*jo
 
 // mayBeClaimed says whether a call is new, or its last attempt is known to have created none.
 func (j *job) mayBeClaimed(s ledger.Standing) bool {
-	return s.Kind == ledger.Free || s.Kind == ledger.InDoubt && s.Attempt == j.ruledOut
+	return s.Kind == ledger.Free || s.Kind == ledger.InDoubt && j.hasRuledOut(s)
 }
 
 // known decides a call that the ledger knows, or puts it on the agenda.
@@ -265,7 +265,7 @@ func (r *run) takeOverRuledOut(ctx context.Context, group []*job, claimings []le
 	}
 	r.ledger.Each(len(indexes), func(n int) {
 		j, c := group[indexes[n]], &claimings[indexes[n]]
-		for c.Err == nil && c.Standing.Kind == ledger.InDoubt && c.Standing.Attempt == j.ruledOut {
+		for c.Err == nil && c.Standing.Kind == ledger.InDoubt && j.hasRuledOut(c.Standing) {
 			var won bool
 			c.Standing.Sent = j.sent
 			c.Claim, won, c.Err = r.ledger.TakeOver(ctx, j.call.dial(), c.Standing)

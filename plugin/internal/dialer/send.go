@@ -62,7 +62,7 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 			j.sent-- // an outage of the API, not of this call
 		}
 	}
-	for _, group := range [...][]*job{absent, r.onUnknown(doubtful, func(j *job) int { return j.claim.Attempt() })} {
+	for _, group := range [...][]*job{absent, r.onUnknown(doubtful, func(j *job) (int, string) { return j.claim.Attempt(), j.claim.Token() })} {
 		if len(group) > 0 {
 			again = append(again, group)
 		}

@@ -76,7 +76,7 @@ func TestAShutdownWhileWaitingLeavesNothingBehind(t *testing.T) {
 		assert.Equal(t, []Outcome{"", "", ""}, outcomes(results))
 		began := time.Now()
 		assert.Equal(t, []Outcome{Accepted, Accepted, Accepted}, outcomes(dial(t, open(t, api, mem), calls...)))
-		assert.Zero(t, time.Since(began))
+		assert.LessOrEqual(t, time.Since(began), timeout+settle, "a limit may be met in the middle of a batch, so the calls are looked up")
 		assertOneCallEach(t, api, calls)
 	})
 }

@@ -82,6 +82,9 @@ func (c Claim) Age() time.Duration {
 // Attempt is the claim's number in the history of its dial, from 1.
 func (c Claim) Attempt() int { return c.attempt }
 
+// Token tells the claim from any other. A number is used again after a release.
+func (c Claim) Token() string { return c.token }
+
 // Claim begins the next attempt of a dial that is Free, or says why it cannot: the
 // Standing is never Free. With an error, the claim may have been written all the same:
 // Abandon it.
@@ -125,7 +128,7 @@ func (l *Ledger) claim(ctx context.Context, first Claim, exists bool) (Claim, St
 // history has moved on since; ask Claim again then.
 func (l *Ledger) TakeOver(ctx context.Context, d Dial, doubt Standing) (Claim, bool, error) {
 	now, err := l.Known(ctx, d.Key)
-	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt {
+	if err != nil || now.Kind != InDoubt || now.Attempt != doubt.Attempt || now.Token != doubt.Token {
 		return Claim{}, false, err
 	}
 	c := newClaim(d, doubt.Attempt+1)

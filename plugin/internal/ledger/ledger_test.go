@@ -264,3 +264,22 @@ func TestAClaimGivenUpPastItsLeaseIsVoidAndLeavesNoHole(t *testing.T) {
 		})
 	}
 }
+
+// A number is used again after a release. Who looked the first attempt up knows nothing of
+// the second.
+func TestAnAttemptWithTheNumberOfOneThatWasLookedUpIsAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := NewMemory()
+		l := open(t, mem)
+		far := foreign(time.Now().Add(2 * (l.opts.Lease + Spare))) // in doubt at once
+		put(t, mem, "ref", far.encode())
+		_, doubt := ask(t, l, "ref")
+		require.Equal(t, InDoubt, doubt.Kind)
+		require.NoError(t, mem.Delete(t.Context(), "ref")) // its owner gave it up
+		far.Token = "elsewhere-2"
+		put(t, mem, "ref", far.encode())
+		_, won, err := l.TakeOver(t.Context(), Dial{Key: "ref", Fingerprint: "print"}, doubt)
+		require.NoError(t, err)
+		assert.False(t, won)
+	})
+}

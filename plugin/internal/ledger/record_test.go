@@ -54,7 +54,7 @@ func TestAnUnreadableRecordLeavesTheHistoryWithoutATime(t *testing.T) {
 		held.State = stateHeld
 		put(t, mem, "ref/2", held.encode())
 		_, standing := ask(t, open(t, mem), "ref")
-		assert.Equal(t, Standing{Kind: InDoubt, Refs: []string{"ref"}, Fingerprint: "print", Attempt: 2, Sent: 2, Last: time.Now(), Unreadable: true}, standing)
+		assert.Equal(t, Standing{Kind: InDoubt, Refs: []string{"ref"}, Fingerprint: "print", Attempt: 2, Token: "elsewhere-1", Sent: 2, Last: time.Now(), Unreadable: true}, standing)
 	})
 }
 

@@ -19,6 +19,7 @@ type Standing struct {
 	Refs        []string // that the API was sent: for the call, or for each unresolved attempt whose record can be read
 	Fingerprint string   // "" when a record could not be read
 	Attempt     int      // number of the newest attempt, 0 for none
+	Token       string   // of the newest attempt, which has its number alone only while it lasts; "" if its record cannot be read
 
 	// Busy and InDoubt: the unresolved attempts began at Since or later, the last of them
 	// at Last or before. Both are by this process' clock, and allow for what the others'
@@ -84,7 +85,7 @@ func (l *Ledger) known(ctx context.Context, dial string, first []byte) (s Standi
 		}
 		s.Attempt = n
 		r, derr := decodeRecord(stored)
-		newest = attempt{record: r}
+		newest, s.Token = attempt{record: r}, r.Token
 		if derr == nil && r.State == stateCalled {
 			if n > 1 {
 				l.heal(ctx, dial, r)
