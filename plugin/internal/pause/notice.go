@@ -50,10 +50,19 @@ type Notice struct {
 	since    time.Time // zero: no trouble
 	why      error
 	reminder *time.Timer
-	waiters  int // that are in trouble
+	waiters  int       // that are in trouble
+	said     time.Time // the last report of trouble
+	left     leftTrouble
 
 	queue     []func() // reports to be made, in their order
 	reporting bool     // somebody makes them
+}
+
+// leftTrouble is what its last waiter gave up on. The same trouble goes on where somebody
+// meets it again before the next report of it is due.
+type leftTrouble struct {
+	since time.Time // zero: none
+	words string
 }
 
 // NewNotice makes a notice. onChange, which may be nil, learns when trouble starts and ends.
@@ -95,7 +104,14 @@ func (n *Notice) begin(since time.Time, why error) {
 	if !n.since.IsZero() {
 		return
 	}
-	n.since = since
+	left, due := n.left, Reminder-time.Since(n.said)
+	n.left = leftTrouble{}
+	if !left.since.IsZero() && due > 0 && left.words == fmt.Sprint(why) {
+		n.since, n.reminder = left.since, time.AfterFunc(due, n.remind)
+		n.queue = append(n.queue, func() { n.change(true) })
+		return
+	}
+	n.since, n.said = since, time.Now()
 	n.reminder = time.AfterFunc(Reminder, n.remind)
 	n.queue = append(n.queue, func() {
 		n.change(true)
@@ -105,10 +121,16 @@ func (n *Notice) begin(since time.Time, why error) {
 
 // end notes that the trouble is over. The lock is held.
 func (n *Notice) end(works bool) {
+	if works {
+		n.left = leftTrouble{}
+	}
 	if n.since.IsZero() {
 		return
 	}
 	lasted := time.Since(n.since).Round(time.Second)
+	if !works {
+		n.left = leftTrouble{n.since, fmt.Sprint(n.why)}
+	}
 	n.since, n.why = time.Time{}, nil
 	n.reminder.Stop()
 	n.reminder = nil
@@ -124,6 +146,7 @@ func (n *Notice) remind() {
 	n.mu.Lock()
 	if since, why := n.since, n.why; !since.IsZero() {
 		n.reminder.Reset(Reminder)
+		n.said = time.Now()
 		n.queue = append(n.queue, func() {
 			n.log.Warnf("%s", fmt.Sprintf(n.words.Lasts, since.UTC().Format(time.RFC3339), why)+n.words.more(since))
 		})

@@ -51,6 +51,29 @@ func TestALastWaiterThatStopsIsNoRecovery(t *testing.T) {
 	})
 }
 
+func TestTroubleThatIsGivenUpAndMetAgainIsReportedOncePerInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lines
+		n := NewNotice(&log, words, nil)
+		for range 12 * 6 { // every ten seconds, for twelve minutes
+			w := n.Waiter()
+			w.Trouble(errors.New("no route"))
+			time.Sleep(9 * time.Second)
+			w.Stop()
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		assert.Len(t, log.from(0), 3)
+
+		w := n.Waiter()
+		w.Trouble(errors.New("no host"))
+		w.Recovered()
+		n.Waiter().Trouble(errors.New("no host"))
+		assert.Equal(t, []string{"WARN Paused: no host.", "INFO Resumed after 0s.", "WARN Paused: no host."}, log.from(3))
+		n.Stop()
+	})
+}
+
 func TestAnErrorSaysMoreThanSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lines
