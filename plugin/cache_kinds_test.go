@@ -57,8 +57,8 @@ func TestEachCacheOfBenthosIsALedgerOrIsRefused(t *testing.T) {
 					": leads could be called twice. Use a cache that can: `bbolt`, `postgres`, or `redis`")
 				assert.Empty(t, srv.Sim.Calls())
 				return
-			} else if !assert.NoError(t, err) {
-				return
+			} else {
+				require.NoError(t, err)
 			}
 			assert.Equal(t, 4, srv.Sim.CallsTo("+12025550101"), "each once")
 		})

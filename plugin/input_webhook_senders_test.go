@@ -56,10 +56,11 @@ func TestASlashAtTheEndOfThePathIsNone(t *testing.T) {
 
 func TestTypesOfEventsAreFolded(t *testing.T) {
 	h := hook(t, "")
-	for written, folded := range map[string]string{
-		"START": "start", " start ": "start", "End": "end", "Session.Status_Changed": "session.status_changed",
-		"Transfer": "Transfer", // an open word stays as it is
+	for _, tt := range [][2]string{
+		{"START", "start"}, {" start ", "start"}, {"End", "end"}, {"Session.Status_Changed", "session.status_changed"},
+		{"Transfer", "Transfer"}, // an open word stays as it is
 	} {
+		written, folded := tt[0], tt[1]
 		a := h.pass(fmt.Sprintf(`{"type":%q,"call":{"id":"a"}}`, written))
 		assert.Equal(t, folded, a.meta["happyrobot_event_type"], written)
 		assert.Contains(t, a.content, written, "the message is the event")

@@ -55,7 +55,7 @@ func TestALedgerFileThatIsRemovedIsNoticed(t *testing.T) {
 				assert.Fail(t, "the lead must wait")
 			default:
 			}
-			assert.Equal(t, 1, len(srv.Sim.Calls()), "no call that another process could place, too")
+			assert.Len(t, srv.Sim.Calls(), 1, "no call that another process could place, too")
 			assert.Empty(t, s.out.all(), "the lead waits and does not fail")
 		})
 	}
@@ -87,7 +87,7 @@ func TestALedgerFileThatIsDamagedPausesTheDial(t *testing.T) {
 	s.awaitLog("Dialing paused (ledger)")
 	s.awaitLog("is damaged: ")
 	assert.Contains(t, s.logs.String(), path)
-	assert.Equal(t, 1, len(srv.Sim.Calls()))
+	assert.Len(t, srv.Sim.Calls(), 1)
 	assert.Empty(t, s.out.all())
 }
 

@@ -46,7 +46,7 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, number_id: éééééééééééééééééééééééé}`, `happyrobot_dial: {api_key: k, number_id: éééééééééééé}`, "number_id"},
 		{"processor", `happyrobot_dial: {api_key: k, use_case_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, use_case_id: "64f0c0de000000000000/0b1"}`, "use_case_id"},
 		{"output", `happyrobot_dial: {api_key: k, agent_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, agent_id: '64f0c0de000000000000\0b1'}`, "agent_id"},
-		{"output", `happyrobot_dial: {api_key: k, agent_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, agent_id: "64f0c0de0000000000​000b1"}`, "agent_id"},
+		{"output", `happyrobot_dial: {api_key: k, agent_id: 64f0c0de00000000000000b1}`, `happyrobot_dial: {api_key: k, agent_id: "64f0c0de0000000000` + "\u200b" + `000b1"}`, "agent_id"},
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
 		{"output", `happyrobot_dial: {api_key: k, batching: {count: 5, processors: []}, failures: {drop: {}}}`, `happyrobot_dial: {api_key: k, batching: {count: 5, processors: [{mapping: root = this}]}}`, "batching.processors: not supported"},

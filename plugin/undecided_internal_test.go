@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,7 +58,7 @@ func TestWhatIsUndecidedAtAStopFailsTheWholeBatch(t *testing.T) {
 			err = <-written
 			require.Error(t, err)
 			var single *service.BatchError
-			assert.False(t, errors.As(err, &single), "an error for some messages of the batch: %v", err)
+			assert.NotErrorAs(t, err, &single, "an error for some messages of the batch: %v", err)
 			require.NoError(t, out.Close(t.Context()))
 		})
 	}

@@ -131,7 +131,7 @@ func TestTheDocumentationSaysWhichCachesHoldALedger(t *testing.T) {
 		assert.Contains(t, documented, name)
 		assert.Equal(t, holds, documented[name], name)
 	}
-	for _, line := range strings.Fields(out) {
+	for line := range strings.FieldsSeq(out) {
 		if name := strings.TrimSuffix(line, ":"); name != "Caches" && name != "-" {
 			assert.Contains(t, tried, name, "this program has it")
 		}
@@ -181,7 +181,7 @@ func TestARunRefusesACacheThatForgetsWhatIsKeptInIt(t *testing.T) {
 			for _, args := range commands {
 				out, err := program.Run(t, os.Environ(), args...)
 				if len(tc.refused) == 0 {
-					assert.NoError(t, err, "%v: %s", args, out)
+					require.NoError(t, err, "%v: %s", args, out)
 					continue
 				}
 				require.Error(t, err, args)

@@ -18,7 +18,7 @@ import (
 // deaf is the address of a server that takes connections and never answers.
 func deaf(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed with the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
@@ -94,8 +94,9 @@ rate_limit_resources:
 			process.Stop(t)
 			took := time.Since(began)
 			t.Logf("stopped after %v", took.Round(10*time.Millisecond))
-			assert.Less(t, took, 3*time.Second) // of 45
-			assert.Equal(t, tt.calls, len(sim.CallsByLead(t)))
+			// Under three seconds where nothing else runs; without the early stop it is 45.
+			assert.Less(t, took, 10*time.Second)
+			assert.Len(t, sim.CallsByLead(t), tt.calls)
 			assert.NotContains(t, process.Log(), "Dialing resumed")
 		})
 	}

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,9 +57,7 @@ func TestNoPipelineTrustsMetadataThatAnybodyCanSet(t *testing.T) {
 								metadata[name] = "not_ready"
 							}
 						}
-						for name, value := range givenByUpstream {
-							metadata[name] = value
-						}
+						maps.Copy(metadata, givenByUpstream)
 						msg.(map[string]any)["metadata"] = metadata
 						messages++
 					}

@@ -50,10 +50,10 @@ func TestLeadsOfTheLastVersionAreNotCalledAgain(t *testing.T) {
 				if lead.Plain {
 					plain++
 				}
-				switch {
-				case now.outcome == "duplicate":
+				switch now.outcome {
+				case "duplicate":
 					assert.Equal(t, was.CallID, now.callID, "a duplicate has the id of the old call: %s", what)
-				case now.outcome == "rejected":
+				case "rejected":
 					changes[lead.Kind+": called before, now rejected as "+now.reason]++
 					assert.False(t, lead.Plain, "a plain lead stays a duplicate: %s", what)
 				default:

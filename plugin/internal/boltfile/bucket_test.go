@@ -79,9 +79,7 @@ func atPath(path string) func(*testConfig) { return func(c *testConfig) { c.path
 
 func inBucket(bucket string) func(*testConfig) { return func(c *testConfig) { c.bucket = bucket } }
 
-func withDefaultTTL(ttl time.Duration) func(*testConfig) {
-	return func(c *testConfig) { c.defaultTTL = ttl }
-}
+func withDefaultTTL(c *testConfig) { c.defaultTTL = time.Hour }
 
 func assertValue(t *testing.T, cache store.Store, key, want string) {
 	t.Helper()

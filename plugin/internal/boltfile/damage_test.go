@@ -21,7 +21,7 @@ import (
 // wholeFile is the bytes of a file with pages of each kind that ours have.
 func wholeFile(t *testing.T) (content []byte, pageSize int) {
 	t.Helper()
-	cache := openTest(t, withDefaultTTL(time.Hour))
+	cache := openTest(t, withDefaultTTL)
 	items := make([]store.Item, 3000)
 	for i := range items {
 		items[i] = store.Item{Key: fmt.Sprintf("%08x", uint32(i)*2654435761), Value: make([]byte, 100+max(0, 100-i)*100)}

@@ -19,7 +19,7 @@ import (
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache := openTest(t, withDefaultTTL(time.Hour))
+		cache := openTest(t, withDefaultTTL)
 		second, keep := time.Second+300*time.Microsecond, time.Duration(0)
 		require.NoError(t, cache.Set(t.Context(), "short", []byte("1"), &second))
 		require.NoError(t, cache.Set(t.Context(), "default", []byte("1"), nil))
@@ -60,7 +60,7 @@ func storedRecords(t *testing.T, cache *Bucket) (counts [2]int) {
 
 func TestSpaceOfExpiredRecordsIsUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cache := openTest(t, withDefaultTTL(time.Hour))
+		cache := openTest(t, withDefaultTTL)
 		// A second bucket has nothing to expire and must not be touched.
 		other := openTest(t, atPath(cache.file.shared.path), inBucket("other"))
 		require.NoError(t, other.Set(t.Context(), "kept", []byte("1"), nil))

@@ -72,7 +72,7 @@ func TestWhatIsDeletedIsNotLegibleAfterTheNextStart(t *testing.T) {
 func TestWhatHasExpiredIsNotLegibleADayLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &told{}
-		cache := openTest(t, withDefaultTTL(time.Hour), func(c *testConfig) { c.log = log })
+		cache := openTest(t, withDefaultTTL, func(c *testConfig) { c.log = log })
 		keep := time.Duration(0)
 		items := make([]store.Item, 2000)
 		for i := range items {
