@@ -148,7 +148,7 @@ func TestTroubleWithRemovingWhatHasExpiredIsReported(t *testing.T) {
 		changeIndex := func(change func(index *bbolt.Bucket) error) {
 			require.NoError(t, file.shared.write(t.Context(), func(tx *bbolt.Tx) error { return change(cache.name.open(tx).index) }))
 		}
-		time.Sleep(steadyFor)
+		time.Sleep(steadyFor + time.Second) // between two sweeps
 		log.forget()
 		stuck := indexKey(1, []byte("a")) // a bucket where a key should be cannot be removed
 		changeIndex(func(index *bbolt.Bucket) error { _, err := index.CreateBucket(stuck); return err })
