@@ -17,18 +17,33 @@ import (
 
 // routed answers a request for one call and one for the list.
 type routed struct {
+	mu           sync.Mutex // of the answers, which change with time
 	call, list   func() (status int, body string)
 	calls, lists atomic.Int32
+}
+
+// change gives other answers from now on; nil stays as it is.
+func (r *routed) change(call, list func() (int, string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if call != nil {
+		r.call = call
+	}
+	if list != nil {
+		r.list = list
+	}
 }
 
 func (r *routed) client(t *testing.T, change func(*happyrobot.Options)) *happyrobot.Client {
 	t.Helper()
 	return newClient(t, "http://api.example.invalid", func(o *happyrobot.Options) {
 		o.Transport = roundTrip(func(req *http.Request) *http.Response {
+			r.mu.Lock()
 			answer, count := r.call, &r.calls
 			if strings.HasSuffix(req.URL.Path, "/calls") {
 				answer, count = r.list, &r.lists
 			}
+			r.mu.Unlock()
 			count.Add(1)
 			time.Sleep(time.Millisecond)
 			status, body := answer()
@@ -78,7 +93,7 @@ func TestAWrongBaseURLIsWaitedFor(t *testing.T) {
 							return func(err error, _ time.Duration) { said.Store(err) }, func(error) {}
 						}
 					})
-					time.AfterFunc(time.Hour, func() { r.call, r.list = always(200, aCall), always(200, `{"calls":[]}`) })
+					time.AfterFunc(time.Hour, func() { r.change(always(200, aCall), always(200, `{"calls":[]}`)) })
 					began := time.Now()
 					_, err := c.GetCall(t.Context(), callID)
 					require.NoError(t, err)
@@ -97,7 +112,7 @@ func TestWhileTheListCannotBeAskedNobodyKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{401, 429, 500, 408} {
 			r := &routed{call: always(404, ""), list: always(status, "")}
-			time.AfterFunc(time.Minute, func() { r.list = always(200, `{"calls":[]}`) })
+			time.AfterFunc(time.Minute, func() { r.change(nil, always(200, `{"calls":[]}`)) })
 			began := time.Now()
 			_, err := r.client(t, nil).GetCall(t.Context(), callID)
 			assert.True(t, happyrobot.IsNotFound(err))
@@ -122,7 +137,7 @@ func TestAfterAnAnswerNobodyAsksForTheList(t *testing.T) {
 	c := r.client(t, nil)
 	_, err := c.GetCall(t.Context(), callID)
 	require.NoError(t, err)
-	r.call = always(404, "")
+	r.change(always(404, ""), nil)
 	_, err = c.GetCall(t.Context(), callID)
 	assert.True(t, happyrobot.IsNotFound(err))
 	assert.Zero(t, r.lists.Load())

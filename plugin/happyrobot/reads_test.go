@@ -20,6 +20,9 @@ import (
 type answers struct {
 	replies  []reply
 	requests []*http.Request
+
+	from time.Time // then is the reply from then on; zero: never
+	then reply
 }
 
 type reply struct {
@@ -32,6 +35,9 @@ type reply struct {
 func (a *answers) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.requests = append(a.requests, req)
 	r := a.replies[min(len(a.requests), len(a.replies))-1]
+	if !a.from.IsZero() && !time.Now().Before(a.from) {
+		r = a.then
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -127,7 +133,7 @@ func TestAReadThatIsCutOffIsRepeatedForHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, body := range []string{"<html>", aCall[:20], ""} {
 			a, client := answering(t, reply{body: body})
-			time.AfterFunc(3*time.Hour, func() { a.replies = []reply{{body: aCall}} })
+			a.from, a.then = time.Now().Add(3*time.Hour), reply{body: aCall}
 			slowly := func(o *happyrobot.Options) {
 				o.Retry.InitialInterval, o.Retry.MaxInterval = time.Second, 30*time.Second
 			}

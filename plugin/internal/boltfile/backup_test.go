@@ -52,6 +52,7 @@ func TestABackupHasWhatTheFileHadThen(t *testing.T) {
 
 func TestABackupIsConsistentWhileTheFileIsWrittenTo(t *testing.T) {
 	cache := openTest(t)
+	set(t, cache, "first")
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
