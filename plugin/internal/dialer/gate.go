@@ -10,7 +10,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-// Cause is why the stream is paused. No pause ever fails a message.
+// Cause is why the stream is paused. Only Refusals fail calls: one for each try.
 type Cause string
 
 // Causes of the dialer's own.

@@ -160,7 +160,7 @@ type Cause struct {
 	Meaning    string
 }
 
-// Causes of a pause. None of them fails a message.
+// Causes of a pause. Only refusals fail messages: one for each try.
 var Causes = []Cause{
 	{[]string{dial, call, request}, CauseSetup, "the API refuses the key, or the URL is wrong"},
 	{[]string{calls}, CauseSetup, "the API refuses the key or to list calls, or the URL is wrong"},
