@@ -25,8 +25,8 @@ const listPage = 1000
 // it lives: streams come and go.
 var lists sync.Map
 
-func sharedLists(c clientConfig) *dialer.Shared {
-	shared, _ := lists.LoadOrStore(c.api, &dialer.Shared{})
+func sharedLists(api any) *dialer.Shared {
+	shared, _ := lists.LoadOrStore(api, &dialer.Shared{})
 	return shared.(*dialer.Shared)
 }
 

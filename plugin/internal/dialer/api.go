@@ -71,6 +71,7 @@ func (e *Refusal) Unwrap() error { return e.Err }
 type PlacedCall struct {
 	ID      string          // "" if it cannot be read: the call exists, and cannot be recorded
 	Ref     string          // Call.Ref; "" if the API did not hand it back
+	More    []string        // further ids that the API gave for it
 	NoRef   error           // why it did not, if that is known
 	Number  string          // that is called, in any punctuation
 	Created time.Time       // by the API's clock

@@ -186,7 +186,7 @@ func (r *run) accept(ctx context.Context, hits []hit) {
 	}
 	for i, err := range r.ledger.CompleteAll(ctx, claims, ids) {
 		if err == nil {
-			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].call.ID, HTTPStatus: http.StatusOK, Call: hits[i].call.Raw}
+			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].call.ID, More: hits[i].call.More, HTTPStatus: http.StatusOK, Call: hits[i].call.Raw}
 		}
 	}
 	r.commit(ctx, hits)
