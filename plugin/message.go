@@ -279,14 +279,15 @@ func recordOf(msg *service.Message, f fate, record map[string]any) *service.Mess
 
 // callMessage is the message of a call that is streamed.
 func callMessage(e *callfeed.Event) *service.Message {
-	msg := service.NewMessage(e.Call.Raw)
+	call, _ := e.Item.Object.(happyrobot.Call)
+	msg := service.NewMessage(call.Raw)
 	if e.Content != nil {
 		msg.SetStructured(e.Content) // a refused event is made a message again
 	}
-	ref := e.Call.Metadata.CustomText(refMember)
+	ref := call.Metadata.CustomText(refMember)
 	for name, value := range map[string]string{
-		words.MetaCallID:         e.Call.ID,
-		words.MetaCallStatus:     string(e.Call.Status.Canonical()),
+		words.MetaCallID:         call.ID,
+		words.MetaCallStatus:     string(call.Status.Canonical()),
 		words.MetaPreviousStatus: string(e.Previous.Canonical()),
 		words.MetaOutcome:        e.Outcome,
 		words.MetaDialRef:        ref,
