@@ -81,6 +81,7 @@ const (
 	InvalidCallID        = "invalid_call_id"
 	DedupeConflict       = "dedupe_conflict"
 	Refused              = "refused"
+	RefusedByFirewall    = "refused_by_firewall"
 	GaveUp               = "gave_up"
 	NotLookedUp          = "not_looked_up"
 	ClaimedElsewhere     = "claimed_elsewhere"
