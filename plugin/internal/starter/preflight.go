@@ -28,7 +28,8 @@ const (
 type Preflight struct {
 	s       *Starter
 	timeout time.Duration
-	log     Logger
+	settle  time.Duration
+	log     pause.Logger
 	grouped *pause.Notice
 
 	begin sync.Once
@@ -42,17 +43,12 @@ type Preflight struct {
 	said    map[string]bool // of run alone
 }
 
-// Logger takes lines of the log.
-type Logger interface {
-	Infof(format string, args ...any)
-	Warnf(format string, args ...any)
-}
-
-// NewPreflight makes the preflight of a starter. It takes a timeout at most for one try.
-// grouped reports that nothing may be started.
-func (s *Starter) NewPreflight(timeout time.Duration, log Logger, grouped *pause.Notice) *Preflight {
+// NewPreflight makes the preflight of a starter. It takes a timeout at most for one try, and
+// looks at the first run that was started once it has settled. grouped reports that nothing
+// may be started.
+func (s *Starter) NewPreflight(timeout, settle time.Duration, log pause.Logger, grouped *pause.Notice) *Preflight {
 	p := &Preflight{
-		s: s, timeout: timeout, log: log, grouped: grouped, said: map[string]bool{},
+		s: s, timeout: timeout, settle: settle, log: log, grouped: grouped, said: map[string]bool{},
 		ended: make(chan struct{}), first: make(chan struct{}), summary: "preflight is not over",
 	}
 	s.preflight = p
@@ -82,12 +78,19 @@ func (p *Preflight) Stop() {
 	<-p.ended
 }
 
-// Ready waits until the first try is over. An error is that of ctx, or says that nothing may
-// be started.
+// Ready is First, and then says why nothing may be started.
 func (p *Preflight) Ready(ctx context.Context) error {
+	if err := p.First(ctx); err != nil {
+		return err
+	}
+	return p.mayNot()
+}
+
+// First waits until the first try is over, or there is none. An error is that of ctx.
+func (p *Preflight) First(ctx context.Context) error {
 	select {
 	case <-p.first:
-		return p.mayNot()
+		return nil
 	case <-p.ended:
 		return nil
 	case <-ctx.Done():
@@ -110,6 +113,49 @@ func (p *Preflight) Summary() string {
 
 func (p *Preflight) run(ctx context.Context) {
 	defer close(p.ended)
+	p.checkAll(ctx)
+	if ctx.Err() == nil {
+		p.lookForColumn(ctx)
+	}
+}
+
+// mostColumnLooks is how often the first runs are looked for in the list.
+const mostColumnLooks = 5
+
+// lookForColumn looks whether the first run that was started is listed with its reference.
+func (p *Preflight) lookForColumn(ctx context.Context) {
+	select {
+	case <-p.s.opts.Shared.firstStarted():
+	case <-ctx.Done():
+		return
+	}
+	wait := p.settle
+	for range mostColumnLooks {
+		if pause.Sleep(ctx, wait) != nil {
+			return
+		}
+		wait = 2 * max(wait, time.Second)
+		runs, err := p.s.opts.Asks.ListRunsPage(ctx, p.s.opts.Workflow, platform.RunQuery{Sort: platform.Descending, PageSize: listPage})
+		if err != nil {
+			continue
+		}
+		for _, run := range runs.Items {
+			ref := p.s.opts.Shared.ownRef(run.ID)
+			switch {
+			case ref == "":
+				continue
+			case platform.Holds(run.Columns, ref):
+				p.s.opts.Shared.columns.Store(true)
+			default:
+				p.s.withoutColumn()
+			}
+			return
+		}
+	}
+}
+
+// checkAll checks until all is answered.
+func (p *Preflight) checkAll(ctx context.Context) {
 	waiter := p.grouped.Waiter()
 	defer func() { waiter.Stop() }()
 	between := pause.NewGrowing(p.s.opts.InitialInterval, p.s.opts.MaxInterval)

@@ -15,6 +15,8 @@ type Shared struct {
 	own    recent[string]   // the reference with which this process started a run, by the run's id
 	opened recent[[]string] // the references in what the trigger of a run was given, by the run's id
 
+	first chan struct{} // closed with the first run that this process started; nil while nobody waits for that
+
 	trigger atomic.Pointer[string] // the persistent id of the trigger; nil while it is not known
 	columns atomic.Bool            // references are a column of the list
 
@@ -45,6 +47,24 @@ func (s *Shared) started(ref string, runs []string) {
 	for _, id := range runs {
 		s.own.add(id, ref)
 	}
+	if s.first == nil {
+		s.first = make(chan struct{})
+	}
+	select {
+	case <-s.first:
+	default:
+		close(s.first)
+	}
+}
+
+// firstStarted is closed once this process started a run.
+func (s *Shared) firstStarted() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil {
+		s.first = make(chan struct{})
+	}
+	return s.first
 }
 
 // ownRef is the reference with which this process started a run, "" for a run of others.
