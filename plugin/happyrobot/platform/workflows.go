@@ -109,11 +109,9 @@ func (w Workflow) LiveIn(environment Environment) Liveness {
 		environment = Production
 	}
 	switch v := w.Latest; {
-	case v == nil, !v.Live:
+	case v == nil, !v.Live && !v.Published:
 		return NotLive // the API names the live version if there is one
-	case v.Environment == "":
-		return NotTold
-	case v.Environment.Is(environment):
+	case v.Live && v.Environment.Is(environment):
 		return Live
 	default:
 		return NotTold
