@@ -98,9 +98,14 @@ func collect[T any](list func(func(T, error) bool)) (items []T, err error) {
 	return items, nil
 }
 
-// always answers every request alike.
-func always(a answer) func(*platform.Options) {
-	return func(o *platform.Options) { o.Transport = fixed(a) }
+// offline is a client whose every request is answered alike.
+func offline(t testing.TB, a answer) *platform.Client {
+	t.Helper()
+	c, err := platform.New(platform.Options{Options: happyrobot.Options{
+		BaseURL: "https://api.example", APIKey: key, Transport: fixed(a), Retry: happyrobot.Retry{InitialInterval: 1, MaxInterval: 2, MaxElapsedTime: 1},
+	}})
+	require.NoError(t, err)
+	return c
 }
 
 type fixed answer
@@ -123,7 +128,7 @@ func (closer) Close() error { return nil }
 
 func TestARedirectIsAWrongSetupThatIsNamed(t *testing.T) {
 	login := answer{status: http.StatusTemporaryRedirect, header: map[string]string{"Location": "https://platform.example/login?next=secret&signature=secret"}}
-	_, c := script(t, nil, always(login))
+	c := offline(t, login)
 	for op, read := range everyRead(t.Context(), c) {
 		err := read()
 		assert.Equal(t, happyrobot.ClassSetup, happyrobot.ClassOf(err), op)
@@ -170,16 +175,21 @@ func TestAnAnswerAboutAnotherObjectIsRefused(t *testing.T) {
 		"listRunSessions":     id("run_id"),
 		"listSessionMessages": id("session_id"),
 	} {
-		_, c := script(t, nil, always(a))
+		c := offline(t, a)
 		err := everyRead(t.Context(), c)[op]()
 		assert.Equal(t, happyrobot.ClassUnreadable, happyrobot.ClassOf(err), op)
 		assert.ErrorContains(t, err, "about another object", op)
 	}
-	_, c := script(t, nil, always(object(`{"data":{"id":`+other+`,"run_id":"`+runID+`","data":{}}}`)))
+	c := offline(t, object(`{"data":{"id":`+other+`,"run_id":"`+runID+`","data":{}}}`))
 	_, err := c.GetRunOutput(t.Context(), runID, extractID)
 	assert.ErrorContains(t, err, "about another object")
+	c = offline(t, object(`{"id":`+other+`}`))
+	_, err = c.GetWorkflow(t.Context(), workflowID)
+	assert.ErrorContains(t, err, "about another object", "a slug that is missing excuses no id")
+	_, err = c.GetWorkflow(t.Context(), "reminders")
+	assert.NoError(t, err, "which nothing contradicts")
 	for _, body := range []string{`{"status":"completed"}`, `{"id":null,"status":"completed"}`, `{"id":"` + strings.ToUpper(runID) + `"}`, `{"data":{"id":"` + runID + `"}}`} {
-		_, c := script(t, nil, always(object(body)))
+		c := offline(t, object(body))
 		run, err := c.GetRun(t.Context(), runID)
 		require.NoError(t, err, body)
 		assert.Equal(t, runID, run.ID, body)
@@ -213,7 +223,7 @@ func TestErrorsHoldNothingOfALead(t *testing.T) {
 	require.NoError(t, err)
 	for _, status := range []int{400, 403, 404, 422, 429, 500, 502} {
 		for _, body := range []string{string(echo), "<html>" + string(echo) + "</html>"} {
-			_, c := script(t, nil, always(answer{status: status, body: body}))
+			c := offline(t, answer{status: status, body: body})
 			_, err := c.Trigger(t.Context(), "reminders", platform.Trigger{Payload: json.RawMessage(payload)})
 			var e *happyrobot.Error
 			require.ErrorAs(t, err, &e)
@@ -228,7 +238,7 @@ func TestErrorsHoldNothingOfALead(t *testing.T) {
 }
 
 func TestANumberSearchedForIsInNoError(t *testing.T) {
-	_, c := script(t, nil, always(answer{status: 500, body: `{"error":"no contact for +14155550100"}`}))
+	c := offline(t, answer{status: 500, body: `{"error":"no contact for +14155550100"}`})
 	_, err := collect(c.ListSessionsByCaller(t.Context(), "+14155550100", time.Time{}))
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), "4155550100")

@@ -220,11 +220,11 @@ func TestARefusedPageThatIsSmallIsRefused(t *testing.T) {
 
 func TestAListThatIsNoListIsUnreadable(t *testing.T) {
 	for _, body := range []string{`{}`, `{"data":null}`, `{"data":{}}`, `null`, `"x"`, `{"calls":[]}`} {
-		_, c := script(t, nil, always(answer{body: body}))
+		c := offline(t, answer{body: body})
 		_, err := collect(c.ListRuns(t.Context(), "w", platform.RunQuery{}))
 		assert.Equal(t, happyrobot.ClassUnreadable, happyrobot.ClassOf(err), body)
 	}
-	_, c := script(t, nil, always(answer{body: `[]`}))
+	c := offline(t, answer{body: `[]`})
 	runs, err := collect(c.ListRuns(t.Context(), "w", platform.RunQuery{}))
 	require.NoError(t, err, "a bare list")
 	assert.Empty(t, runs)

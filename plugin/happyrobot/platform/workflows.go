@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -126,6 +127,9 @@ func (c *Client) GetWorkflow(ctx context.Context, idOrSlug string) (w Workflow, 
 	return w, err
 }
 
+// uuid tells an id from a slug.
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
 func (c *Client) workflow(ctx context.Context, idOrSlug string, once bool, w *Workflow) error {
 	err := c.requester.Perform(ctx, happyrobot.Request{
 		Operation: operation("getWorkflow"), Path: map[string]string{"workflow_id": idOrSlug}, Once: once,
@@ -143,7 +147,7 @@ func (c *Client) workflow(ctx context.Context, idOrSlug string, once bool, w *Wo
 			switch {
 			case w.ID == "" && w.Slug == "":
 				return errNoID
-			case !same(w.ID, idOrSlug) && !same(w.Slug, idOrSlug):
+			case uuid.MatchString(idOrSlug) && !same(w.ID, idOrSlug), !same(w.ID, idOrSlug) && !same(w.Slug, idOrSlug):
 				return errOther
 			}
 			return nil
