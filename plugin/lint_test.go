@@ -89,6 +89,8 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_webhook: {secret: s, secret_header: X-Secret}`, `happyrobot_webhook: {secret: s, secret_header: "X Secret"}`, "secret_header"},
 		{"input", `happyrobot_webhook: {secret: s, path: /}`, `happyrobot_webhook: {secret: s, path: events}`, "path"},
 		{"input", `happyrobot_webhook: {secret: s, path: /a/b}`, `happyrobot_webhook: {secret: s, path: "/a?b"}`, "path"},
+		{"input", `happyrobot_webhook: {secret: s, run_id_path: data.run_id}`, `happyrobot_webhook: {secret: s, run_id_path: data..run_id}`, "run_id_path"},
+		{"input", `happyrobot_webhook: {secret: s, run_id_path: ""}`, `happyrobot_webhook: {secret: s, run_id_path: "run id"}`, "run_id_path"},
 		{"input", `happyrobot_webhook: {secret: s, max_body_bytes: 1}`, `happyrobot_webhook: {secret: s, max_body_bytes: 0}`, "max_body_bytes"},
 		{"input", `happyrobot_webhook: {secret: s, max_in_flight: 1}`, `happyrobot_webhook: {secret: s, max_in_flight: 0}`, "max_in_flight"},
 		{"input", `happyrobot_webhook: {secret: "s\n"}`, `happyrobot_webhook: {secret: "s\nt"}`, "`secret`"},
