@@ -35,7 +35,7 @@ func init() {
 func outputDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, and never a second one.").
-		Description(description("happyrobot_dial", "dial_refusals", "happyrobot_dial_doubt", "dial_ledger", "happyrobot_dial_contents", "output_happyrobot_dial")).
+		Description(description("happyrobot_dial", "dial_refusals", "dial_doubt", "dial_ledger", "dial_contents", "output_happyrobot_dial")).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(callDialFields()...).

@@ -11,7 +11,7 @@ func init() {
 func outputWorkflowSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Starts one run of a workflow per message on today's platform, and never a second one.").
-		Description(description("happyrobot_workflow", "dial_refusals", "happyrobot_workflow_doubt", "dial_ledger", "happyrobot_workflow_contents", "output_happyrobot_workflow")).
+		Description(description("happyrobot_workflow", "dial_refusals", "workflow_doubt", "dial_ledger", "workflow_contents", "output_happyrobot_workflow")).
 		Categories("Services").
 		Fields(platformFields()...).
 		Fields(workflowFields()...).

@@ -11,7 +11,7 @@ func init() {
 func processorWorkflowSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Starts one run of a workflow per message on today's platform, never a second one, and continues with its id.").
-		Description(description("happyrobot_workflow", "dial_refusals", "happyrobot_workflow_doubt", "dial_ledger", "happyrobot_workflow_contents", "processor_happyrobot_workflow")).
+		Description(description("happyrobot_workflow", "dial_refusals", "workflow_doubt", "dial_ledger", "workflow_contents", "processor_happyrobot_workflow")).
 		Categories("Integration").
 		Fields(platformFields()...).
 		Fields(workflowFields()...).
