@@ -2,11 +2,13 @@ package plugin_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -107,7 +109,7 @@ func TestMembersOfAPayloadAreFoundByTheirPath(t *testing.T) {
 	t.Parallel()
 	srv := startPlatformSim(t, platform.Options{Workflows: []platform.Workflow{{Slug: platform.DefaultWorkflow, PhoneField: "contact.phone"}}})
 	srv.Sim.LoseAnswer("+12025550101")
-	config := strings.Replace(workflowYAML(srv.URL, "phone_field: contact.phone", "ref_field: meta.ref", "on_unknown: redial_absent"), "root.phone_number = this.phone", "root.contact.phone = this.phone\n  root.meta.ref = \"theirs\"\n  root.big = 12345678901234567890", 1)
+	config := strings.Replace(workflowYAML(srv.URL, "phone_field: contact.phone", "ref_field: meta.ref", "on_unknown: redial_absent"), "root.phone_number = this.phone", "root.contact.phone = this.phone\n  root.meta.ref = \"theirs\"\n  root.big = 12345.5", 1)
 	s := run(t, parts{output: "happyrobot_workflow:\n  " + indent(2, config) + "\n  receipts: {collect: {}}\n  failures: {collect: {}}"})
 	require.NoError(t, s.deliver(lead("a", "(202) 555-0101")))
 	runs := srv.Sim.Runs()
@@ -116,7 +118,7 @@ func TestMembersOfAPayloadAreFoundByTheirPath(t *testing.T) {
 	assert.Equal(t, "accepted", receipt["outcome"])
 	assert.Equal(t, map[string]any{"phone": "+12025550101"}, runs[0].Payloads[0]["contact"])
 	assert.Equal(t, map[string]any{"ref": receipt["dial_ref"]}, runs[0].Payloads[0]["meta"])
-	assert.Equal(t, "12345678901234567890", fmt.Sprintf("%.0f", runs[0].Payloads[0]["big"]))
+	assert.Equal(t, 12345.5, runs[0].Payloads[0]["big"])
 }
 
 // No run is started while too many wait, and the queue is not asked more often than it may.
@@ -157,19 +159,36 @@ func TestARunsFailureIsReadBack(t *testing.T) {
 	assert.Equal(t, map[string]any{"outcome": "conflict", "reason": "dedupe_conflict", "details": "used", "run_id": "00000000-0000-7006-8000-000000000001"}, got)
 }
 
+// startError is why a stream with this output does not start.
+func startError(t *testing.T, output string) error {
+	t.Helper()
+	b := service.NewStreamBuilder()
+	_, err := b.AddProducerFunc()
+	require.NoError(t, err)
+	if err := b.AddOutputYAML(output); err != nil {
+		return err
+	}
+	b.SetLogger(slog.New(slog.DiscardHandler))
+	built, err := b.Build()
+	if err != nil {
+		return err
+	}
+	return built.Run(soon(t))
+}
+
 func TestAWorkflowConfigThatCannotWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	for config, says := range map[string]string{
-		"{workflow: w, payload_mapping: root = this}":                                                                 "api_key: must not be empty",
-		"{api_key: k, workflow: a/b, payload_mapping: root = this}":                                                   "workflow: ",
-		"{api_key: k, base_url: 'http://example.com/api/v2', workflow: w, payload_mapping: root = this}":              "base_url: must begin with https://",
-		"{api_key: k, workflow: w, payload_mapping: root = this, hook: {key: x}}":                                     "hook.key: is for hook.url",
-		"{api_key: k, workflow: w, payload_mapping: root = this, hook: {url: 'http://example.com/hooks/s'}}":          "hook url: must begin with https://",
-		"{workflow: w, payload_mapping: root = this, hook: {url: 'https://example.com/hooks/s'}, max_backlog: 1}":     "max_backlog: needs api_key",
-		"{api_key: k, workflow: w, payload_mapping: root = this, phone_field: dial_ref}":                              "phone_field: must not be that of ref_field",
-		"{api_key: k, workflow: w, payload_mapping: root = this, dedupe_window: 30s}":                                 "dedupe_window: 30s is too short",
-		"{api_key: k, api_key_file: f, workflow: w, payload_mapping: root = this}":                                    "only one of them may be set",
-		"{api_key: k, workflow: w, payload_mapping: root = this, ledger: nowhere}":                                    `no cache resource is labelled "nowhere"`,
+		"{workflow: w, payload_mapping: root = this}":                                                             "api_key: must not be empty",
+		"{api_key: k, workflow: a/b, payload_mapping: root = this}":                                               "`workflow` must be the UUID or slug",
+		"{api_key: k, base_url: 'http://example.com/api/v2', workflow: w, payload_mapping: root = this}":          "base_url: must be an https URL",
+		"{api_key: k, workflow: w, payload_mapping: root = this, hook: {key: x}}":                                 "hook.key: is for hook.url",
+		"{api_key: k, workflow: w, payload_mapping: root = this, hook: {url: 'http://example.com/hooks/s'}}":      "hook url: must be an https URL",
+		"{workflow: w, payload_mapping: root = this, hook: {url: 'https://example.com/hooks/s'}, max_backlog: 1}": "max_backlog: needs api_key",
+		"{api_key: k, workflow: w, payload_mapping: root = this, phone_field: dial_ref}":                          "phone_field: must not be that of ref_field",
+		"{api_key: k, workflow: w, payload_mapping: root = this, dedupe_window: 30s}":                             "dedupe_window: 30s is too short",
+		"{api_key: k, api_key_file: f, workflow: w, payload_mapping: root = this}":                                "only one of them may be set",
+		"{api_key: k, workflow: w, payload_mapping: root = this, ledger: nowhere}":                                `no cache resource is labelled "nowhere"`,
 	} {
 		err := startError(t, "happyrobot_workflow: "+config)
 		require.Error(t, err, config)
