@@ -141,7 +141,7 @@ func (b *book) listed(key string, call *Item, from, now time.Time) finding {
 // are out until one of looked, missing and unread. Those that passes list are left to
 // them for a grace. Of those that wait for their time, one is looked at in each Poll,
 // since it may have been canceled.
-func (b *book) due(now time.Time, most int, grace time.Duration) []string {
+func (b *book) due(now time.Time, most int, grace time.Duration) []dueCall {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var calls []*openCall
@@ -163,12 +163,18 @@ func (b *book) due(now time.Time, most int, grace time.Duration) []string {
 		b.early = now
 		calls = append(calls, early)
 	}
-	keys := make([]string, len(calls))
+	due := make([]dueCall, len(calls))
 	for i, c := range calls {
 		c.out = true
-		keys[i] = c.key
+		due[i] = dueCall{key: c.key, created: c.created}
 	}
-	return keys
+	return due
+}
+
+// dueCall is an open call that it is time to look at.
+type dueCall struct {
+	key     string
+	created time.Time // zero when the API does not say
 }
 
 // looked notes what a look at a call read.
@@ -180,6 +186,18 @@ func (b *book) looked(key string, call *Item, now time.Time) finding {
 		return finding{}
 	}
 	c.out = false
+	return b.observe(c, call, now)
+}
+
+// shown notes what a list shows of a call. Only open ones that may be handed out are
+// looked after: what is new is for passes, which know how far they have come.
+func (b *book) shown(key string, call *Item, now time.Time) finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	if c == nil || c.out || c.notBefore.After(now) {
+		return finding{}
+	}
 	return b.observe(c, call, now)
 }
 

@@ -58,6 +58,7 @@ type Options struct {
 	Changes  bool                // emit every status, not only that a call is over
 	Replay   bool                // hand refused events out again as they are, else calls are read again
 	PageSize int
+	Relist   int           // how many calls a page may have that shows open ones; 0 reads them one by one
 	Poll     time.Duration // from the end of a pass to the next
 	Lag      time.Duration // from a call's creation until it is certainly listed
 	MaxAge   time.Duration // when to give up waiting for the end of a call

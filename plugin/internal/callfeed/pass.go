@@ -29,9 +29,7 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
 	defer func() { p.note(ctx, err) }()
 	p.from = f.book.beginPass()
-	// The bound is sent a little earlier, since nobody says whether it is inclusive or
-	// how exact it is.
-	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
+	p.query.From = listFrom(p.from)
 	for !p.broken {
 		page, err := p.read(ctx)
 		if err != nil {
