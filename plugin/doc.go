@@ -7,7 +7,8 @@
 //	output_dial.go       place the call in each message; output_dial_ready.go shows a pause in /ready
 //	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer,
 //	                     dial_clock.go how its clock is reported
-//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
+//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it,
+//	                     lookup.go waits for it and keeps it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages
