@@ -40,6 +40,7 @@ var arrows = map[string][]string{
 	"internal/ledger":   {"internal/pause", "internal/store"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
+	"callsim/platform":  {"callsim/internal/rig"},
 	"connectors/*":      {"internal/pause", "internal/store", "internal/words"},
 }
 

@@ -48,6 +48,8 @@
 //	internal/pause       a pause that grows, a sleep, a notice
 //	happyrobot           the API's client
 //	callsim              a pretend API for tests and trials, which shares no types with the client
+//	callsim/platform     the same for the platform API
+//	callsim/internal/rig what both stand on: clocks, faults, counts, waiting
 //
 // Connectors for programs that are built without Connect. They register with the names and
 // fields of Connect's, are imported one by one, and know neither this package nor each other:

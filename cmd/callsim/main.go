@@ -1,16 +1,21 @@
-// Command callsim runs the pretend HappyRobot API as a program of its own.
+// Command callsim runs the pretend HappyRobot API as a program of its own: v1 and the
+// platform, each with calls, runs, faults and ground truth of its own.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/platform"
 )
 
 func main() {
@@ -23,6 +28,8 @@ func main() {
 func run() error {
 	var opts callsim.Options
 	var faults []callsim.Fault
+	var today platform.Options
+	var todaysFaults []platform.Fault
 	address := flag.String("address", "127.0.0.1:8600", "where to listen")
 	flag.StringVar(&opts.APIKey, "api-key", "", "the only key to accept; empty accepts any")
 	flag.Uint64Var(&opts.Seed, "seed", 0, "repeats a run; 0 draws one")
@@ -48,18 +55,54 @@ func run() error {
 		faults = append(faults, f)
 		return f.Validate()
 	})
+	flag.Func("platform-fault", "the same for the platform; may be repeated", func(s string) error {
+		var f platform.Fault
+		if err := json.Unmarshal([]byte(s), &f); err != nil {
+			return err
+		}
+		todaysFaults = append(todaysFaults, f)
+		return platform.ValidateFault(f)
+	})
 	flag.Parse()
+	today.APIKey, today.Seed, today.Speed, today.Latency = opts.APIKey, opts.Seed, opts.Speed, opts.Latency
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	srv, err := callsim.Listen(*address, opts)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", *address)
 	if err != nil {
-		return err
+		return fmt.Errorf("listening: %w", err)
 	}
+	v1, v2 := callsim.New(opts), platform.New(today)
+	defer v1.Close()
+	defer v2.Close()
 	for _, f := range faults {
-		srv.Sim.Inject(f)
+		v1.Inject(f)
 	}
-	fmt.Printf("callsim listens at %s, seed %d\n", srv.URL, srv.Sim.Seed())
-	<-ctx.Done()
-	return srv.Close()
+	for _, f := range todaysFaults {
+		v2.Inject(f)
+	}
+	srv := &http.Server{Handler: both(v1, v2)} //nolint:gosec // a test bed: slow clients are its own
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	base := "http://" + l.Addr().String()
+	fmt.Printf("callsim listens at %s/api/v1, seed %d\n", base, v1.Seed())
+	fmt.Printf("and at %s/api/v2 with hooks at %s/hooks, seed %d\n", base, base, v2.Seed())
+	select {
+	case <-ctx.Done():
+		err = srv.Close()
+		<-ended
+		return err
+	case err := <-ended:
+		return errors.Join(err, srv.Close())
+	}
+}
+
+// both serves the two generations by their paths.
+func both(v1, v2 http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range platform.Paths {
+		mux.Handle(path, v2)
+	}
+	mux.Handle("/", v1)
+	return mux
 }

@@ -94,10 +94,10 @@ func (e *Error) Class() Class {
 	switch {
 	case !known || op.PlacesCalls():
 		return m.dial
-	case op.Method != http.MethodGet:
+	case op.Changes():
 		return m.change
-	case isList(op) && m.dial == ClassSetup:
-		return m.dial // it has no object that could be missing
+	case isAlwaysThere(op) && m.dial == ClassSetup:
+		return m.dial
 	default:
 		return m.read
 	}

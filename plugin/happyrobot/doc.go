@@ -13,7 +13,8 @@
 //	status.go       their statuses
 //	transcripts.go  what was said, recordings, logs; speech.go: who said it
 //	events.go       webhooks
-//	operations.go   every operation by name; do.go: calling one
+//	operations.go   every operation of v1 by name; operations_platform.go: those of the platform; do.go: calling one
+//	refusals.go     operations and paths that need a ledger
 //	redact.go       secrets in replies; excerpt.go: secrets in errors
 //
 // An error of a method that makes requests is an *Error, possibly wrapped, when the API

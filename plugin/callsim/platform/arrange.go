@@ -1,0 +1,67 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Arrival is runs that come by themselves, without a trigger, with a fate that can be
+// chosen: a history, or runs that somebody else started. Whatever is not given is as for a
+// run that was triggered.
+type Arrival struct {
+	Workflow    string         `json:"workflow,omitempty"`    // slug or id; default the first
+	Environment string         `json:"environment,omitempty"` // default production
+	E2E         bool           `json:"e2e,omitempty"`         // they are tests
+	Count       int            `json:"count,omitempty"`       // default 1
+	Payload     map[string]any `json:"payload,omitempty"`     // phone_number is filled in unless given
+	Ago         Duration       `json:"ago,omitempty"`         // the first was created so long ago, and has lived since; not before a run there is
+	Every       Duration       `json:"every,omitempty"`       // from each one's creation to the next one's
+	Fate
+}
+
+// Arrive makes runs arrive, and returns their ids in order of creation. They do not wait in
+// line. An error names the field that is wrong, and no run has arrived then.
+func (s *Sim) Arrive(a Arrival) ([]string, error) {
+	if a.Count == 0 {
+		a.Count = 1
+	}
+	if a.Environment == "" {
+		a.Environment = Production
+	}
+	if a.Count < 0 || a.Ago < 0 || a.Every < 0 || a.Talk < 0 {
+		return nil, errors.New("count, ago, every and talk must not be negative")
+	}
+	if len(a.Sessions) > sessionsOfRun {
+		return nil, fmt.Errorf("sessions: at most %d", sessionsOfRun)
+	}
+	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {
+		return nil, fmt.Errorf("ago: must be at least %v, or the last would be created in the future", ends)
+	}
+	s.rig.Lock()
+	defer s.rig.Unlock()
+	flow := s.flows[0]
+	if a.Workflow != "" {
+		flow = s.flowOf(a.Workflow)
+	}
+	if flow == nil {
+		return nil, fmt.Errorf("workflow: there is no %q", a.Workflow)
+	}
+	now, today := s.settle(), s.rig.Today()
+	if a.Ago > 0 && today.Add(-time.Duration(a.Ago)).Before(s.rig.Newest()) {
+		return nil, errors.New("ago: there is a newer run, and runs are in order of creation")
+	}
+	ids := make([]string, a.Count)
+	for i := range ids {
+		payload := object{"phone_number": fmt.Sprintf("+1202555%04d", len(s.runs)%10000)}
+		for name, value := range a.Payload {
+			payload[name] = value
+		}
+		ago := time.Duration(a.Ago) - time.Duration(i)*time.Duration(a.Every)
+		r := s.enter(flow, a.Environment, &sent{payload: payload}, today.Add(-ago), now-ago)
+		r.plan, r.e2e, r.arrived = s.planOf(r, a.Fate), a.E2E, now
+		r.started, r.began = true, r.entered+scheduledFor
+		ids[i] = r.id
+	}
+	return ids, nil
+}

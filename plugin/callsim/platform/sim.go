@@ -1,0 +1,309 @@
+package platform
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
+)
+
+// Options of a Sim. The zero value is usable.
+type Options struct {
+	APIKey            string        // "" takes any bearer token
+	Role              string        // of the key: Owner (default) or Viewer, which may start nothing
+	KeyExpires        time.Time     // zero: never
+	Workflows         []Workflow    // none: one, with the slug DefaultWorkflow
+	Seed              uint64        // 0 draws one
+	Speed             float64       // how much faster than the wall runs live; default 60
+	Answers           []Answer      // forms of a trigger's answer, drawn for each; default all but AnswerTwo and AnswerNone
+	Concurrent        int           // runs at a time, the others wait as scheduled; default 100, negative for no limit
+	Visibility        time.Duration // until a new run is listed and read; default 20ms, negative for none
+	OutputDelay       time.Duration // simulated time from a run's end to the outputs of its last nodes; default 10s, negative for none
+	RecordingDelay    time.Duration // simulated time from a session's end to its recording; default 20s, negative for none
+	Retention         time.Duration // simulated time from a run's end until its data is deleted; 0 is never
+	RateLimit         int           // API requests a second, further ones are refused with 429; 0 is none
+	Latency           time.Duration // of every answer
+	ClockSkew         time.Duration // the API's clock less the wall's, see SetClock
+	Date              string        // the header of every answer: "" is the API's clock, "wall" a proxy's, "none" leaves it out, else as it is
+	CreatedResolution time.Duration // times of creation are cut to it; 0 cuts to milliseconds
+	Lenient           bool          // what the description does not know is passed over, not refused
+	HookHost          string        // the only Host at which hooks are, others redirect to a login page; "" is any
+}
+
+// Answer is a form of a trigger's answer.
+type Answer string
+
+// Forms of a trigger's answer.
+const (
+	AnswerRunID  Answer = "run_id"
+	AnswerQueued Answer = "queued_run_ids"
+	AnswerBoth   Answer = "both"
+	AnswerTwo    Answer = "two"  // queued_run_ids with two ids, the second of which is of no run
+	AnswerNone   Answer = "none" // no id at all
+)
+
+// DefaultWorkflow is the slug of the workflow that there is when none is given, and its
+// hook's slug.
+const DefaultWorkflow = "appointment-reminders"
+
+// Triggers of a workflow.
+const (
+	IncomingHook      = "incoming_hook"      // its output nests what was sent under data
+	PredefinedRequest = "predefined_request" // its output is what was sent
+	FunctionRequest   = "function_request"   // cannot be started from outside: 404
+)
+
+// What a workflow does with several triggers.
+const (
+	Parallel   = "parallel"
+	Sequential = "sequential" // one run at a time
+	Group      = "group"      // two triggers make one run, while it is scheduled
+)
+
+// When a trigger's members are columns of the list of runs.
+const (
+	ColumnsAtOnce = "at_once"
+	ColumnsLate   = "late" // when the run is over
+	ColumnsNone   = "none"
+)
+
+// Workflow is one workflow of the organization.
+type Workflow struct {
+	ID           string   // default one made from its place in the list
+	Slug         string   // default its name
+	Name         string   // default its slug
+	Trigger      string   // default IncomingHook
+	MultiEvent   string   // default Parallel
+	Environments []string // those with a live version; default production
+	HookSlug     string   // default its slug
+	HookKey      string   // of its hook, as x-api-key; "" is open
+	PhoneField   string   // dotted path of the number in the payload; default the first of phone_number, phone, to
+	Columns      string   // default ColumnsAtOnce
+}
+
+// Environments of a run.
+const (
+	Production  = "production"
+	Staging     = "staging"
+	Development = "development"
+)
+
+var environments = []string{Production, Staging, Development}
+
+// Sim is the pretend platform, an http.Handler. It is safe for concurrent use.
+type Sim struct {
+	opts Options
+	rig  *rig.Rig
+	mux  *http.ServeMux
+
+	// Guarded by the rig's lock.
+	flows  []*workflow
+	runs   []*run // in order of creation
+	byID   map[string]*run
+	line   *line  // of all runs but those of sequential workflows
+	shadow uint64 // ids given away that are of no run
+}
+
+// workflow is a Workflow with its state.
+type workflow struct {
+	Workflow
+	n    int // its place, from 1
+	runs []*run
+	line *line
+}
+
+// run is one execution. Its life is computed from the time passed.
+type run struct {
+	id          string
+	seq         uint64
+	flow        *workflow
+	environment string
+	e2e         bool
+	sent        []*sent // what started it: one, or with Group several
+	plan        plan
+	created     time.Time     // on the calendar
+	listedAt    time.Time     // on the wall
+	entered     time.Duration // on the simulated clock
+	arrived     time.Duration // of an arranged run, when it was arranged; before that, its time ran like the wall's
+	began       time.Duration // likewise; not before started
+	started     bool
+	canceled    bool
+	canceledAt  time.Duration
+	columns     string
+}
+
+// sent is what one trigger brought.
+type sent struct {
+	payload map[string]any
+	key     string // of the hook
+}
+
+// New returns a Sim without runs or faults.
+func New(opts Options) *Sim {
+	if opts.Speed == 0 {
+		opts.Speed = 60
+	}
+	if len(opts.Answers) == 0 {
+		opts.Answers = []Answer{AnswerRunID, AnswerQueued, AnswerBoth}
+	}
+	if len(opts.Workflows) == 0 {
+		opts.Workflows = []Workflow{{Slug: DefaultWorkflow, Name: "Appointment reminders"}}
+	}
+	opts.Concurrent = cmp.Or(opts.Concurrent, 100)
+	for option, byDefault := range map[*time.Duration]time.Duration{
+		&opts.Visibility: 20 * time.Millisecond, &opts.OutputDelay: 10 * time.Second, &opts.RecordingDelay: 20 * time.Second, &opts.CreatedResolution: time.Millisecond,
+	} {
+		*option = max(0, cmp.Or(*option, byDefault))
+	}
+	s := &Sim{
+		opts: opts, byID: map[string]*run{}, line: &line{most: opts.Concurrent},
+		rig: rig.New(rig.Options{Seed: opts.Seed, Speed: opts.Speed, Skew: opts.ClockSkew, Date: opts.Date, Table: table}),
+	}
+	for i, w := range opts.Workflows {
+		s.flows = append(s.flows, s.newWorkflow(i+1, w))
+	}
+	s.route()
+	return s
+}
+
+func (s *Sim) newWorkflow(n int, w Workflow) *workflow {
+	w.ID = cmp.Or(w.ID, fixedID(kindWorkflow, uint64(n)))
+	w.Slug = cmp.Or(w.Slug, strings.ReplaceAll(strings.ToLower(w.Name), " ", "-"), DefaultWorkflow+"-"+strconv.Itoa(n))
+	w.Name = cmp.Or(w.Name, w.Slug)
+	w.Trigger = cmp.Or(w.Trigger, IncomingHook)
+	w.MultiEvent = cmp.Or(w.MultiEvent, Parallel)
+	w.HookSlug = cmp.Or(w.HookSlug, w.Slug)
+	w.Columns = cmp.Or(w.Columns, ColumnsAtOnce)
+	if w.Environments == nil {
+		w.Environments = []string{Production}
+	}
+	w.Environments = slices.Clone(w.Environments)
+	flow := &workflow{Workflow: w, n: n, line: s.line}
+	if w.MultiEvent == Sequential {
+		flow.line = &line{most: 1}
+	}
+	return flow
+}
+
+// Seed returns the seed, which Options.Seed takes to repeat a run.
+func (s *Sim) Seed() uint64 { return s.rig.Seed() }
+
+// Close ends delays and waits. The Sim still answers requests afterwards. Close may be
+// called twice.
+func (s *Sim) Close() { s.rig.Close() }
+
+// Advance leaps simulated time forward. It panics when told to go back.
+func (s *Sim) Advance(d time.Duration) { s.rig.Advance(d) }
+
+// SetClock sets the API's clock to be skew ahead of the wall's. It stamps runs from then
+// on, and what list requests ask for is compared with those stamps.
+func (s *Sim) SetClock(skew time.Duration) { s.rig.SetClock(skew) }
+
+// Kinds of objects, as their ids tell them apart.
+const (
+	kindOrg = iota + 1
+	kindWorkflow
+	kindVersion
+	kindPersistent
+	kindNode
+	kindRun
+	kindSession
+	kindEvent
+	kindKey
+	kindMessage
+	kindOutput
+	kindContact
+	kindNotice
+)
+
+// fixedID is an id that is the same in every Sim.
+func fixedID(kind int, n uint64) string {
+	return fmt.Sprintf("00000000-0000-7%03x-8000-%012x", kind, n)
+}
+
+// id is one of this Sim alone.
+func (s *Sim) id(kind int, n uint64) string {
+	return fmt.Sprintf("%08x-0000-7%03x-8000-%012x", uint32(s.Seed()), kind, n)
+}
+
+// numberOf reads an id of this Sim back.
+func (s *Sim) numberOf(kind int, id string) (n uint64, ok bool) {
+	if len(id) != 36 || id[:24] != s.id(kind, 0)[:24] {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(id[24:], 16, 64)
+	return n, err == nil
+}
+
+// enter creates a run. The caller holds the lock.
+func (s *Sim) enter(flow *workflow, environment string, what *sent, at time.Time, reading time.Duration) *run {
+	seq := uint64(len(s.runs)) + 1
+	r := &run{
+		id: s.id(kindRun, seq), seq: seq, flow: flow, environment: environment, sent: []*sent{what},
+		created: at.Add(s.rig.Skew()).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), entered: reading, columns: flow.Columns,
+	}
+	r.plan = s.planOf(r, Fate{})
+	s.rig.Created(at)
+	s.runs = append(s.runs, r)
+	flow.runs = append(flow.runs, r)
+	s.byID[r.id] = r
+	s.rig.Wake()
+	return r
+}
+
+// flowOf finds a workflow by its id or slug.
+func (s *Sim) flowOf(name string) *workflow {
+	for _, w := range s.flows {
+		if w.ID == name || w.Slug == name {
+			return w
+		}
+	}
+	return nil
+}
+
+// at reads a value at a dotted path.
+func at(members map[string]any, path string) any {
+	var v any = members
+	for part := range strings.SplitSeq(path, ".") {
+		inner, _ := v.(map[string]any)
+		v = inner[part]
+	}
+	return v
+}
+
+// phone is the number that a run calls, "" for none.
+func (r *run) phone() string {
+	paths := []string{"phone_number", "phone", "to"}
+	if r.flow.PhoneField != "" {
+		paths = []string{r.flow.PhoneField}
+	}
+	for _, path := range paths {
+		if number, ok := at(r.sent[0].payload, path).(string); ok {
+			return number
+		}
+	}
+	return ""
+}
+
+// holds says whether a payload has a value anywhere.
+func holds(v any, value string) bool {
+	switch v := v.(type) {
+	case string:
+		return v == value
+	case []any:
+		return slices.ContainsFunc(v, func(inner any) bool { return holds(inner, value) })
+	case map[string]any:
+		for inner := range maps.Values(v) {
+			if holds(inner, value) {
+				return true
+			}
+		}
+	}
+	return false
+}
