@@ -28,7 +28,7 @@ const (
 // below plugin. A package that is not listed here may import none.
 var arrows = map[string][]string{
 	".": {
-		"happyrobot", "internal/boltfile", "internal/callfeed", "internal/dialer", "internal/guard", "internal/ledger",
+		"happyrobot", "happyrobot/platform", "internal/boltfile", "internal/callfeed", "internal/dialer", "internal/guard", "internal/ledger",
 		"internal/pause", "internal/phone", "internal/store", "internal/webhook", "internal/words",
 	},
 	"command":           {".", "happyrobot", "internal/dialer", "internal/guard", "internal/ledger", "internal/phone", "internal/words"},
@@ -40,12 +40,16 @@ var arrows = map[string][]string{
 	"internal/ledger":   {"internal/pause", "internal/store"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
+	"happyrobot/*":      {"happyrobot"},
 	"callsim/platform":  {"callsim/internal/rig"},
 	"connectors/*":      {"internal/pause", "internal/store", "internal/words"},
 }
 
 // arrowsOf are the arrows of a package. Connectors have the same: none to plugin, and none to each other.
 func arrowsOf(name string) []string {
+	if strings.HasPrefix(name, "happyrobot/") {
+		return arrows["happyrobot/*"]
+	}
 	if strings.HasPrefix(name, "connectors/") {
 		return arrows["connectors/*"]
 	}

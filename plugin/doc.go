@@ -46,7 +46,8 @@
 //	internal/words       every outcome, reason, metadata and metric name
 //	internal/store       what a ledger and a cursor want of a cache
 //	internal/pause       a pause that grows, a sleep, a notice
-//	happyrobot           the API's client
+//	happyrobot           the client of v1, and what an answer of either API means
+//	happyrobot/platform  the client of today's platform
 //	callsim              a pretend API for tests and trials, which shares no types with the client
 //	callsim/platform     the same for the platform API
 //	callsim/internal/rig what both stand on: clocks, faults, counts, waiting

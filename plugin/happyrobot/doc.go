@@ -15,6 +15,7 @@
 //	events.go       webhooks
 //	operations.go   every operation of v1 by name; operations_platform.go: those of the platform; do.go: calling one
 //	refusals.go     operations and paths that need a ledger
+//	request.go      requests of another API, for package platform
 //	redact.go       secrets in replies; excerpt.go: secrets in errors
 //
 // An error of a method that makes requests is an *Error, possibly wrapped, when the API

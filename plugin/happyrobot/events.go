@@ -46,7 +46,7 @@ var (
 var eventTypes = func() map[string]string {
 	found := map[string]string{}
 	for _, documented := range []string{"start", "end", "session.status_changed"} {
-		found[fold(documented)] = documented
+		found[Fold(documented)] = documented
 	}
 	return found
 }()
@@ -84,7 +84,7 @@ func ParseEvent(body []byte) (Event, error) {
 		return Event{}, ErrNoJSON
 	}
 	call := m.Call.v
-	e := Event{Type: cmp.Or(eventTypes[fold(m.Type.v)], m.Type.v), Raw: Redact(bytes.Clone(body))}
+	e := Event{Type: cmp.Or(eventTypes[Fold(m.Type.v)], m.Type.v), Raw: Redact(bytes.Clone(body))}
 	switch {
 	case e.Type != "" && m.SpecVersion.v != "" && m.ID.v != "":
 		e.Kind, e.ID, e.Source = CloudEvent, m.ID.v, m.Source.v

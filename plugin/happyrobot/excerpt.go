@@ -77,7 +77,7 @@ func (c *Client) secretsOf(r request) secrets {
 }
 
 // plainQuery are the parameters whose values are words of the API, or counts.
-var plainQuery = []string{"type", "statuses", "sort", "limit", "skip"}
+var plainQuery = []string{"type", "statuses", "sort", "limit", "skip", "page", "page_size", "status", "environment", "is_e2e_test", "annotation"}
 
 // minNumber is how many characters a number in JSON must have to be masked: limits
 // and lengths, of which the API's words speak, are shorter.
