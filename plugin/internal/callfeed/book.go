@@ -275,8 +275,9 @@ func (b *book) unread(key string, wait time.Duration, refused bool, now time.Tim
 }
 
 // withoutParts notes that what belongs to an event's call is not all there, or could
-// not be read. It reports whether to hand the event out as it is, as NotReady.
-func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready bool) {
+// not be read, and that the call was over for so long when that was noticed first. It
+// reports whether to hand the event out as it is, as NotReady.
+func (b *book) withoutParts(e *Event, unreadable bool, over time.Duration, now time.Time) (ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.open[e.key]
@@ -284,7 +285,7 @@ func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready boo
 		return false
 	}
 	if c.ended.IsZero() {
-		c.ended = now
+		c.ended = now.Add(-over)
 		b.changes++
 	}
 	again, waits := b.rules.partsInterval(now.Sub(c.ended))

@@ -30,6 +30,9 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	defer func() { p.note(ctx, err) }()
 	p.from = f.book.beginPass()
 	p.query.From = listFrom(p.from)
+	if f.opts.Parts != nil && f.opts.Relist > 0 && f.clock.moment.IsZero() {
+		p.askNewest(ctx) // so that it is known what is long over
+	}
 	for !p.broken {
 		page, err := p.read(ctx)
 		if err != nil {
