@@ -61,7 +61,7 @@ func run() error {
 			return err
 		}
 		todaysFaults = append(todaysFaults, f)
-		return platform.ValidateFault(f)
+		return f.Validate()
 	})
 	flag.Parse()
 	today.APIKey, today.Seed, today.Speed, today.Latency = opts.APIKey, opts.Seed, opts.Speed, opts.Latency

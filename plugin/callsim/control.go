@@ -10,7 +10,7 @@ import (
 
 // routeControl serves what a test in another process needs, without a key.
 func (s *Sim) routeControl() {
-	s.mux.HandleFunc("GET /_sim/healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"seed": s.opts.Seed}) })
+	s.mux.HandleFunc("GET /_sim/healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, map[string]any{"seed": s.Seed()}) })
 	s.mux.HandleFunc("GET /_sim/requests", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
 	s.mux.HandleFunc("GET /_sim/calls", func(w http.ResponseWriter, req *http.Request) {
 		by := s.ByStatus()

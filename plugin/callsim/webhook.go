@@ -81,7 +81,7 @@ func startTelling(s *Sim, opts Webhooks) *teller {
 	opts.Pause = cmp.Or(opts.Pause, 100*time.Millisecond)
 	transport := &http.Transport{MaxIdleConnsPerHost: tellers}
 	t := &teller{sim: s, opts: opts, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
-	t.rng = rand.New(rand.NewPCG(s.opts.Seed, 1)) //nolint:gosec // repeatable on purpose
+	t.rng = rand.New(rand.NewPCG(s.Seed(), 1)) //nolint:gosec // repeatable on purpose
 	ctx, cancel := context.WithCancel(context.Background())
 	notices := make(chan notice)
 	var running sync.WaitGroup
@@ -127,8 +127,8 @@ func (t *teller) look(ctx context.Context, notices chan<- notice) {
 
 // changes compares all open calls with what was told about them.
 func (t *teller) changes() (changed []notice) {
-	t.sim.mu.Lock()
-	defer t.sim.mu.Unlock()
+	t.sim.rig.Lock()
+	defer t.sim.rig.Unlock()
 	for _, c := range t.sim.calls[t.seen:] {
 		t.open = append(t.open, &told{call: c})
 	}
@@ -171,7 +171,7 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 			t.sent++
 			changed = append(changed, notice{
 				url: t.opts.SessionURL, mediaType: "application/cloudevents+json",
-				body: t.sim.sessionPayload(c.call, t.sent, c.session, session, t.sim.today()),
+				body: t.sim.sessionPayload(c.call, t.sent, c.session, session, t.sim.rig.Today()),
 			})
 		}
 		c.session = session
@@ -299,7 +299,7 @@ func sessionStatus(l life) string {
 // call: not its id, not its number. The caller holds the lock.
 func (s *Sim) sessionPayload(c *call, event uint64, previous, current string, at time.Time) []byte {
 	id := func(kind string, n uint64) string {
-		return fmt.Sprintf(`"%08x-00%s-4000-8000-%012x"`, uint32(s.opts.Seed), kind, n)
+		return fmt.Sprintf(`"%08x-00%s-4000-8000-%012x"`, uint32(s.Seed()), kind, n)
 	}
 	now := quote(at.UTC().Format(time.RFC3339))
 	status := `"current":"` + current + `","updated_at":` + now

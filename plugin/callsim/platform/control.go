@@ -47,7 +47,7 @@ func (s *Sim) routeControl() {
 		var f Fault
 		err := decode(req, &f)
 		if err == nil {
-			err = ValidateFault(f)
+			err = f.Validate()
 		}
 		if err != nil {
 			http.Error(w, "want a fault such as {\"kind\":\"refuse\",\"status\":429}: "+err.Error(), http.StatusBadRequest)

@@ -8,10 +8,15 @@ import (
 
 // Fault is a rule: what goes wrong with which requests. Operation "" means the three that
 // start runs; To is a value of the payload, at any depth, such as a number or a reference.
-type Fault = rig.Fault
+type Fault rig.Fault
 
 // FaultState is a rule with its history.
-type FaultState = rig.FaultState
+type FaultState struct {
+	ID int `json:"id"`
+	Fault
+	Matched  int `json:"matched"`  // requests it was meant for
+	Injected int `json:"injected"` // those it struck
+}
 
 // Kind of a Fault.
 type Kind = rig.Kind
@@ -63,15 +68,15 @@ var table = &rig.Table{
 	},
 }
 
-// ValidateFault reports why a rule could never strike, or not as it says: a test with such
-// a rule would pass for the wrong reason.
-func ValidateFault(f Fault) error { return table.Check(f) }
+// Validate reports why a rule could never strike, or not as it says: a test with such a
+// rule would pass for the wrong reason.
+func (f Fault) Validate() error { return table.Check(rig.Fault(f)) }
 
 // Inject adds a rule and returns its number, which no other rule of this Sim ever has.
-// It panics where ValidateFault returns an error. A request is struck by one rule at most:
+// It panics where Validate returns an error. A request is struck by one rule at most:
 // by the first added, except that CutBefore and CutInBody come first, then what is answered
 // before anything is done, then all others.
-func (s *Sim) Inject(f Fault) (id int) { return s.rig.Inject(f) }
+func (s *Sim) Inject(f Fault) (id int) { return s.rig.Inject(rig.Fault(f)) }
 
 // LoseAnswer injects the loss of one answer: the run of the first trigger that holds a
 // value is started, and the connection is cut.
@@ -81,7 +86,14 @@ func (s *Sim) LoseAnswer(value string) { s.Inject(Fault{Kind: LoseAnswer, To: va
 func (s *Sim) ClearFaults() { s.rig.ClearFaults() }
 
 // Faults returns the rules and how often they struck, in the order they were added.
-func (s *Sim) Faults() []FaultState { return s.rig.Faults() }
+func (s *Sim) Faults() []FaultState {
+	rules := s.rig.Faults()
+	out := make([]FaultState, len(rules))
+	for i, f := range rules {
+		out[i] = FaultState{ID: f.ID, Fault: Fault(f.Fault), Matched: f.Matched, Injected: f.Injected}
+	}
+	return out
+}
 
 // early are faults that strike before the body is read.
 func early(k Kind) bool { return k == CutBefore || k == CutInBody }

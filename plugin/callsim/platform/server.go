@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 const apiPath = "/api/v2"
@@ -223,15 +225,15 @@ func (s *Sim) handle(pattern, operation string, enters func(http.ResponseWriter,
 type struckKey struct{}
 
 // struck is that fault; its kind is empty for none.
-func struck(req *http.Request) Fault {
-	if f, ok := req.Context().Value(struckKey{}).(*Fault); ok {
+func struck(req *http.Request) rig.Fault {
+	if f, ok := req.Context().Value(struckKey{}).(*rig.Fault); ok {
 		return *f
 	}
-	return Fault{}
+	return rig.Fault{}
 }
 
 // refuse answers a request that a fault keeps from being done.
-func (s *Sim) refuse(w http.ResponseWriter, operation string, f *Fault) {
+func (s *Sim) refuse(w http.ResponseWriter, operation string, f *rig.Fault) {
 	f.SetRetryAfter(w.Header())
 	switch f.Kind {
 	case Firewall:

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 const (
@@ -128,7 +130,7 @@ func (s *Sim) hook(w http.ResponseWriter, req *http.Request, body []byte, operat
 
 // start queues a run, or folds the trigger into one that is scheduled, and makes the answer.
 // The caller holds the lock.
-func (s *Sim) start(flow *workflow, environment string, what *sent, f Fault) object {
+func (s *Sim) start(flow *workflow, environment string, what *sent, f rig.Fault) object {
 	now := s.settle()
 	r := s.fold(flow, environment, what)
 	if r == nil {
@@ -175,7 +177,7 @@ func (s *Sim) fold(flow *workflow, environment string, what *sent) *run {
 }
 
 // hideAs lets a fault strike a new run.
-func (s *Sim) hideAs(r *run, f Fault) {
+func (s *Sim) hideAs(r *run, f rig.Fault) {
 	switch f.Kind {
 	case Hide:
 		r.listedAt = r.listedAt.Add(time.Duration(f.Delay))
