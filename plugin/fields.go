@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,13 @@ const ( // cf: client fields, which every component that calls the API has
 )
 
 func clientFields() []*service.ConfigField {
+	return clientFieldsAt(service.NewStringField(cfFieldBaseURL).
+		Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
+		Default(happyrobot.DefaultBaseURL))
+}
+
+// clientFieldsAt are the fields of a component whose field base_url is another one.
+func clientFieldsAt(baseURL *service.ConfigField) []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringField(cfFieldAPIKey).
 			Description("The API key of the organization. `Bearer ` is added. Take it from an environment variable or a secret store. Exactly one of `api_key` and `api_key_file` must be set, which is checked at start.").
@@ -42,9 +50,7 @@ func clientFields() []*service.ConfigField {
 			Description("A file with the API key and nothing else; blanks and line breaks around it are ignored. The file is read again within seconds when it changes, as a mounted secret does, so a key is replaced without a restart. Requests keep the old key while the file is missing, empty or unreadable.").
 			Example("/run/secrets/happyrobot").
 			Default(""),
-		service.NewStringField(cfFieldBaseURL).
-			Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
-			Default(happyrobot.DefaultBaseURL),
+		baseURL,
 		service.NewDurationField(cfFieldTimeout).
 			Description("The longest that one request may take, from connecting to the end of the reply.").
 			Default("30s"),
@@ -94,6 +100,12 @@ type clientConfig struct {
 
 // clientFromParsed reads them. What the client waits for is shown by paused.
 func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge) (c clientConfig, err error) {
+	return clientFromParsedAt(conf, res, paused, happyrobot.DefaultBaseURL)
+}
+
+// clientFromParsedAt is clientFromParsed for a component whose base URL is elsewhere
+// where base_url is empty.
+func clientFromParsedAt(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge, baseURL string) (c clientConfig, err error) {
 	c.paused = paused
 	o := &c.options
 	keyFile, err := c.keyFromParsed(conf, res)
@@ -103,6 +115,7 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused
 	if o.BaseURL, err = conf.FieldString(cfFieldBaseURL); err != nil {
 		return c, err
 	}
+	o.BaseURL = cmp.Or(o.BaseURL, baseURL)
 	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
 		return c, err
 	}

@@ -66,6 +66,7 @@ type openCall struct {
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
+	unread     time.Time         // since when its parts cannot be read; zero when they can
 	out        bool              // being read or handed out
 	next       time.Time         // when it is looked at
 	notBefore  time.Time         // when it may be handed out again
@@ -288,7 +289,16 @@ func (b *book) withoutParts(e *Event, unreadable bool, over time.Duration, now t
 		c.ended = now.Add(-over)
 		b.changes++
 	}
-	again, waits := b.rules.partsInterval(now.Sub(c.ended))
+	since, most := c.ended, b.rules.partsTimeout
+	if unreadable && b.rules.unreadTimeout > 0 {
+		if c.unread.IsZero() {
+			c.unread = now
+		}
+		since, most = c.unread, max(most, b.rules.unreadTimeout)
+	} else {
+		c.unread = time.Time{}
+	}
+	again, waits := b.rules.partsInterval(now.Sub(since), most)
 	b.fail(c, partsUnread, unreadable && waits)
 	if !waits {
 		return true

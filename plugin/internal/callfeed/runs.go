@@ -68,6 +68,7 @@ func (r *Runs) List(ctx context.Context, q Query) (Page, error) {
 		items := make([]Item, len(runs))
 		for i := range runs {
 			items[i] = r.item(runs[i])
+			items[i].Listed = true
 		}
 		return Page{Items: items, Room: min(size, asked.PageSize) - before}, nil
 	}
