@@ -9,8 +9,11 @@
 //	                     dial_clock.go how its clock is reported
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it,
 //	                     lookup.go waits for it and keeps it
+//	processor_run.go     look a run of the platform up and attach it; run_lookup.go and run_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
+//	input_runs.go        runs of the platform that are over; input_runs_spec.go describes it, run_message.go makes
+//	                     its messages
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages
 //	cache_bbolt.go       a durable local cache
 //	scanner_leads.go     a file of leads, one JSON object a line
@@ -18,7 +21,7 @@
 //
 // What they share:
 //
-//	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced, secret.go any secret
+//	fields.go            config of whatever calls the API; fields_platform.go that of the platform's client; key_file.go reads a key that is replaced, secret.go any secret
 //	rate_limit.go        a rate limit resource that is waited for
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
