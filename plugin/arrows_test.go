@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
 	"happyrobot/*":      {"happyrobot"},
+	"callsim":           {"callsim/internal/rig"},
 	"callsim/platform":  {"callsim/internal/rig"},
 	"connectors/*":      {"internal/pause", "internal/store", "internal/words"},
 }

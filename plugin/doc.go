@@ -5,7 +5,7 @@
 // Components, each in a file of its own:
 //
 //	output_dial.go       place the call in each message; output_dial_ready.go shows a pause in /ready
-//	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer,
+//	processor_dial.go    the same, mid-pipeline; dial_calls.go is the config of both, dial_api.go the v1 API for the dialer,
 //	                     dial_clock.go how its clock is reported
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it,
 //	                     lookup.go waits for it and keeps it
@@ -23,6 +23,8 @@
 //
 //	fields.go            config of whatever calls the API; fields_platform.go that of the platform's client; key_file.go reads a key that is replaced, secret.go any secret
 //	rate_limit.go        a rate limit resource that is waited for
+//	dial.go              what becomes of the messages of whatever dials; dial_fields.go and dial_lead.go are its config,
+//	                     dial_records.go its receipts, failures and metadata
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones

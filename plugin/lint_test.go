@@ -64,6 +64,24 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: "/v2/usage/{org}"}`, `happyrobot_request: {api_key: k, operation: getUsage, path: usage}`, "path"},
 		{"processor", `happyrobot_request: {api_key: k, operation: getUsage, path: /a..b}`, `happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`, "path"},
 		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls, path: /calls/dialed}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: /Dial/outbound}`, "happyrobot_dial"},
+		{"processor", `happyrobot_request: {api_key: k, operation: listRuns}`, `happyrobot_request: {api_key: k, operation: triggerRun}`, "use happyrobot_workflow"},
+		{"processor", `happyrobot_request: {api_key: k, operation: describeApiKey}`, `happyrobot_request: {api_key: k, operation: triggerHook, path: /runs}`, "use happyrobot_workflow"},
+		{"processor", `happyrobot_request: {api_key: k, operation: cancelRun}`, `happyrobot_request: {api_key: k, operation: triggerHookInEnvironment}`, "use happyrobot_workflow"},
+		{"processor", `happyrobot_request: {api_key: k, operation: legacyListRuns}`, `happyrobot_request: {api_key: k, operation: twinSql}`, "any SQL statement"},
+		{"processor", `happyrobot_request: {api_key: k, operation: listSessionMessages}`, `happyrobot_request: {api_key: k, operation: streamSession}`, "listSessionMessages reads what was said"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, path: "/workflows/{id}/runs"}`, `happyrobot_request: {api_key: k, operation: getRun, path: /Hooks/slug}`, "`path` must not be a path that would reach a hook"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, path: /webhooks}`, `happyrobot_request: {api_key: k, operation: getRun, path: //hooks/slug}`, "path"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, path: /hooked}`, `happyrobot_request: {api_key: k, operation: getRun, path: "/%68ooks/slug"}`, "path"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, path: /hooked}`, `happyrobot_request: {api_key: k, operation: getRun, path: "/runs?to=/hooks/slug"}`, "path"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, path: "/sessions/{id}/streamed/x"}`, `happyrobot_request: {api_key: k, operation: getRun, path: "/sessions/{id}/stream"}`, "a stream of events"},
+		{"processor", `happyrobot_request: {api_key: k, operation: cancelRun, path: "/v3/runs/{id}/cancel"}`, `happyrobot_request: {api_key: k, operation: cancelRun, path: "/workflows/{id}/runs"}`, "would start runs"},
+		{"processor", `happyrobot_request: {api_key: k, operation: cancelRun, path: "/workflows/{id}/cancel-runs"}`, `happyrobot_request: {api_key: k, operation: cancelRun, path: "/workflows/{id}/{what}"}`, "must end with cancel"},
+		{"processor", `happyrobot_request: {api_key: k, operation: cancelRun}`, `happyrobot_request: {api_key: k, operation: cancelRun, path: /Signals}`, "send signals"},
+		{"processor", `happyrobot_request: {api_key: k, operation: listRuns, path: /twin/tables}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: /twin/SQL}`, "any SQL statement"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls, path: /calls/prune}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: "/workflows/{id}/runs"}`, "would start runs"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls}`, `happyrobot_request: {api_key: k, operation: exportCalls, path: "/runs/{id}/restart"}`, "would start runs"},
+		{"processor", `happyrobot_request: {api_key: k, operation: getRun, base_url: "https://platform.eu.happyrobot.ai/api/v2"}`, `happyrobot_request: {api_key: k, operation: getRun, base_url: "https://workflows.platform.happyrobot.ai/hooks"}`, "`base_url` must not end in a path that would reach a hook"},
+		{"processor", `happyrobot_request: {api_key: k, operation: exportCalls, base_url: "https://dial.example.com/api/v1"}`, `happyrobot_request: {api_key: k, operation: exportCalls, base_url: "https://app.happyrobot.ai/api/v1/dial"}`, "happyrobot_dial"},
 		{"input", `happyrobot_webhook: {secrets: [s, "a b"]}`, `happyrobot_webhook: {secrets: [s, " a"]}`, "`secrets`"},
 		{"input", `happyrobot_webhook: {secrets: [s]}`, `happyrobot_webhook: {secrets: [s, ""]}`, "`secrets`"},
 		{"input", `happyrobot_webhook: {secret: "a b"}`, `happyrobot_webhook: {secret: " a"}`, "`secret`"},
@@ -71,6 +89,8 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_webhook: {secret: s, secret_header: X-Secret}`, `happyrobot_webhook: {secret: s, secret_header: "X Secret"}`, "secret_header"},
 		{"input", `happyrobot_webhook: {secret: s, path: /}`, `happyrobot_webhook: {secret: s, path: events}`, "path"},
 		{"input", `happyrobot_webhook: {secret: s, path: /a/b}`, `happyrobot_webhook: {secret: s, path: "/a?b"}`, "path"},
+		{"input", `happyrobot_webhook: {secret: s, run_id_path: data.run_id}`, `happyrobot_webhook: {secret: s, run_id_path: data..run_id}`, "run_id_path"},
+		{"input", `happyrobot_webhook: {secret: s, run_id_path: ""}`, `happyrobot_webhook: {secret: s, run_id_path: "run id"}`, "run_id_path"},
 		{"input", `happyrobot_webhook: {secret: s, max_body_bytes: 1}`, `happyrobot_webhook: {secret: s, max_body_bytes: 0}`, "max_body_bytes"},
 		{"input", `happyrobot_webhook: {secret: s, max_in_flight: 1}`, `happyrobot_webhook: {secret: s, max_in_flight: 0}`, "max_in_flight"},
 		{"input", `happyrobot_webhook: {secret: "s\n"}`, `happyrobot_webhook: {secret: "s\nt"}`, "`secret`"},
@@ -151,7 +171,7 @@ func TestExamplesLint(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[string]int{
-		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 1,
+		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 2,
 		"happyrobot_calls input": 2, "happyrobot_run processor": 1, "happyrobot_runs input": 2, "happyrobot_webhook input": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
 	assert.Equal(t, 5, dialing)

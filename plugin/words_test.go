@@ -44,7 +44,7 @@ func allWords() (known map[string]bool) {
 // stands for the files in it.
 var alike = map[string]map[string]string{
 	"plugin/output_dial.go":              {"receipts": "a field's name", "failures": "a field's name"},
-	"plugin/dial.go":                     {"dry_run": "a field's name", "call_rate_limit": "a field's name"},
+	"plugin/dial_fields.go":              {"dry_run": "a field's name", "call_rate_limit": "a field's name"},
 	"plugin/ledger_open.go":              {"ledger": "a field's name"},
 	"plugin/dedupe_key.go":               {"deleted": "a function of Bloblang"},
 	"plugin/internal/webhook/answers.go": {"too_large": "an answer to a sender, not a reason"},

@@ -91,7 +91,7 @@ func (s *Sim) Seed() uint64 { return s.rig.Seed() }
 func (s *Sim) Close() {
 	s.rig.Close()
 	if s.teller != nil {
-		s.teller.stop()
+		s.teller.Stop()
 	}
 }
 

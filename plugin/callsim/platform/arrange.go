@@ -3,6 +3,8 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -20,6 +22,50 @@ type Arrival struct {
 	Fate
 }
 
+// validate reports a fate that no run can have.
+func (f Fate) validate() error {
+	if f.Talk < 0 {
+		return errors.New("talk must not be negative")
+	}
+	if len(f.Sessions) > sessionsOfRun {
+		return fmt.Errorf("sessions: at most %d", sessionsOfRun)
+	}
+	return nil
+}
+
+// given says whether anything is.
+func (f Fate) given() bool {
+	return f.Sessions != nil || f.Run != "" || f.Talk != 0 || f.Extract != nil
+}
+
+// decided is the fate of the runs that hold a value.
+type decided struct {
+	value string
+	fate  Fate
+}
+
+// Decide gives a fate to all runs that are started from now on whose payload has a value at
+// any depth, such as a number; "" is every run. What was decided last comes first. It panics
+// when no run can have that fate.
+func (s *Sim) Decide(value string, f Fate) {
+	if err := f.validate(); err != nil {
+		panic("callsim: " + err.Error())
+	}
+	s.rig.Lock()
+	defer s.rig.Unlock()
+	s.decided = append(s.decided, decided{value, f})
+}
+
+// fateOf is what was decided about a payload. The caller holds the lock.
+func (s *Sim) fateOf(payload object) Fate {
+	for _, d := range slices.Backward(s.decided) {
+		if d.value == "" || holds(payload, d.value) {
+			return d.fate
+		}
+	}
+	return Fate{}
+}
+
 // Arrive makes runs arrive, and returns their ids in order of creation. They do not wait in
 // line. An error names the field that is wrong, and no run has arrived then.
 func (s *Sim) Arrive(a Arrival) ([]string, error) {
@@ -29,11 +75,11 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if a.Environment == "" {
 		a.Environment = Production
 	}
-	if a.Count < 0 || a.Ago < 0 || a.Every < 0 || a.Talk < 0 {
-		return nil, errors.New("count, ago, every and talk must not be negative")
+	if a.Count < 0 || a.Ago < 0 || a.Every < 0 {
+		return nil, errors.New("count, ago and every must not be negative")
 	}
-	if len(a.Sessions) > sessionsOfRun {
-		return nil, fmt.Errorf("sessions: at most %d", sessionsOfRun)
+	if err := a.validate(); err != nil {
+		return nil, err
 	}
 	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {
 		return nil, fmt.Errorf("ago: must be at least %v, or the last would be created in the future", ends)
@@ -54,12 +100,13 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	ids := make([]string, a.Count)
 	for i := range ids {
 		payload := object{"phone_number": fmt.Sprintf("+1202555%04d", len(s.runs)%10000)}
-		for name, value := range a.Payload {
-			payload[name] = value
-		}
+		maps.Copy(payload, a.Payload)
 		ago := time.Duration(a.Ago) - time.Duration(i)*time.Duration(a.Every)
 		r := s.enter(flow, a.Environment, &sent{payload: payload}, today.Add(-ago), now-ago)
-		r.plan, r.e2e, r.arrived = s.planOf(r, a.Fate), a.E2E, now
+		if a.given() {
+			r.plan = s.planOf(r, a.Fate)
+		}
+		r.e2e, r.arrived = a.E2E, now
 		r.started, r.began = true, r.entered+scheduledFor
 		ids[i] = r.id
 	}

@@ -1,9 +1,9 @@
 package platform
 
 import (
-	"encoding/json"
 	"net/http"
-	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 // ControlPath is where a test in another process finds faults and ground truth.
@@ -11,23 +11,27 @@ const ControlPath = "/_sim/platform"
 
 // routeControl serves what a test in another process needs, without a key.
 func (s *Sim) routeControl() {
-	s.mux.HandleFunc("GET "+ControlPath+"/healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, object{"seed": s.Seed()}) })
-	s.mux.HandleFunc("GET "+ControlPath+"/requests", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Requests()) })
-	s.mux.HandleFunc("GET "+ControlPath+"/runs", func(w http.ResponseWriter, req *http.Request) {
-		by := s.ByStatus()
-		if path := req.URL.Query().Get("by"); path != "" {
-			by = s.RunsBy(path)
-		}
-		total := 0
-		for _, n := range by {
-			total += n
-		}
-		writeJSON(w, object{"total": total, "by": by})
-	})
-	s.mux.HandleFunc("GET "+ControlPath+"/runs/list", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Runs()) })
+	s.rig.RouteControl(s.mux, ControlPath, "runs", s.AwaitRuns)
+	s.mux.HandleFunc("GET "+ControlPath+"/requests", func(w http.ResponseWriter, _ *http.Request) { rig.WriteJSON(w, object{"requests": s.Requests()}) })
+	counts := func(path string, byStatus func() map[string]int, by func(string) map[string]int) {
+		s.mux.HandleFunc("GET "+ControlPath+path, func(w http.ResponseWriter, req *http.Request) {
+			counted := byStatus()
+			if value := req.URL.Query().Get("by"); value != "" {
+				counted = by(value)
+			}
+			total := 0
+			for _, n := range counted {
+				total += n
+			}
+			rig.WriteJSON(w, object{"total": total, "by": counted})
+		})
+	}
+	counts("/runs", s.ByStatus, s.RunsBy)
+	counts("/sessions", s.SessionsByStatus, s.SessionsBy)
+	s.mux.HandleFunc("GET "+ControlPath+"/runs/list", func(w http.ResponseWriter, _ *http.Request) { rig.WriteJSON(w, s.Runs()) })
 	s.mux.HandleFunc("POST "+ControlPath+"/runs", func(w http.ResponseWriter, req *http.Request) {
 		var a Arrival
-		err := decode(req, &a)
+		err := rig.Decode(req, &a)
 		var ids []string
 		if err == nil {
 			ids, err = s.Arrive(a)
@@ -36,46 +40,23 @@ func (s *Sim) routeControl() {
 			http.Error(w, "want runs such as {\"count\":3,\"sessions\":[\"missed\",\"completed\"]}: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		writeJSON(w, object{"ids": ids})
+		rig.WriteJSON(w, object{"ids": ids})
 	})
-	s.mux.HandleFunc("GET "+ControlPath+"/faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Faults()) })
-	s.mux.HandleFunc("DELETE "+ControlPath+"/faults", func(w http.ResponseWriter, _ *http.Request) {
-		s.ClearFaults()
-		writeJSON(w, s.Faults())
-	})
-	s.mux.HandleFunc("POST "+ControlPath+"/faults", func(w http.ResponseWriter, req *http.Request) {
-		var f Fault
-		err := decode(req, &f)
+	s.mux.HandleFunc("POST "+ControlPath+"/fates", func(w http.ResponseWriter, req *http.Request) {
+		var decided struct {
+			Value string `json:"value,omitempty"`
+			Fate
+		}
+		err := rig.Decode(req, &decided)
 		if err == nil {
-			err = f.Validate()
+			err = decided.validate()
 		}
 		if err != nil {
-			http.Error(w, "want a fault such as {\"kind\":\"refuse\",\"status\":429}: "+err.Error(), http.StatusBadRequest)
+			http.Error(w, "want a fate such as {\"value\":\"+12025550101\",\"sessions\":[\"missed\"]}: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		writeJSON(w, object{"id": s.Inject(f)})
+		s.Decide(decided.Value, decided.Fate)
+		rig.WriteJSON(w, decided)
 	})
-	s.mux.HandleFunc("POST "+ControlPath+"/clock", func(w http.ResponseWriter, req *http.Request) {
-		var c struct {
-			Advance Duration `json:"advance"`
-		}
-		if err := decode(req, &c); err != nil || c.Advance < 0 {
-			http.Error(w, "want {\"advance\":\"60s\"}, forward only", http.StatusBadRequest)
-			return
-		}
-		s.Advance(time.Duration(c.Advance))
-		writeJSON(w, object{"advanced": c.Advance})
-	})
-}
-
-// decode refuses members that nothing reads.
-func decode(req *http.Request, into any) error {
-	d := json.NewDecoder(req.Body)
-	d.DisallowUnknownFields()
-	return d.Decode(into)
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v)
+	s.mux.HandleFunc("GET "+ControlPath+"/webhooks", func(w http.ResponseWriter, _ *http.Request) { rig.WriteJSON(w, s.WebhookStats()) })
 }

@@ -6,7 +6,7 @@
 //
 // A Sim is an http.Handler that needs nothing else; Listen serves one on loopback, and
 // cmd/callsim is a program around it. A test starts runs through the API, arranges others
-// with Arrive, injects faults, leaps ahead with Advance, waits with AwaitRuns, AwaitRequests
+// with Arrive, decides fates with Decide, injects faults, leaps ahead with Advance, waits with AwaitRuns, AwaitRequests
 // or AwaitStruck, and compares with Runs, RunsBy and SessionsBy. A test in another process
 // does the same under /_sim/platform/.
 //
@@ -19,11 +19,16 @@
 //	trigger.go   starting runs through the API and hooks
 //	fault.go     what can go wrong, and how often it did
 //	life.go      what a run and its sessions look like as time passes
-//	workflow.go  the key, workflows, versions and their nodes
+//	workflow.go  workflows, versions and their nodes
 //	runs.go      lists and runs
 //	sessions.go  sessions, messages, recordings
 //	outputs.go   nodes that ran, and what they found
-//	arrange.go   runs that come by themselves, with a chosen fate
+//	stream.go    a session's messages as they are said
+//	contacts.go  sessions and contacts by number
+//	account.go   the key, numbers, usage, the organization's database
+//	legacy.go    the list of the platform's own v1
+//	webhook.go   telling others when sessions change and runs end
+//	arrange.go   runs that come by themselves; chosen fates
 //	truth.go     ground truth: the runs and the requests there were
 //	control.go   /_sim/platform/: faults and ground truth over HTTP
 package platform

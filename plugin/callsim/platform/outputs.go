@@ -71,7 +71,7 @@ func (s *Sim) triggerData(r *run) object {
 
 func (s *Sim) runNodes(w http.ResponseWriter, req *http.Request, body []byte) {
 	q := s.query(req, body)
-	only, newestFirst := q.text("node_persistent_id"), q.newestFirst("asc")
+	only, newestFirst := q.uuid("node_persistent_id"), q.newestFirst("asc")
 	if s.refused(w, opRunNodes, q) {
 		return
 	}
@@ -101,7 +101,13 @@ func (s *Sim) runNodes(w http.ResponseWriter, req *http.Request, body []byte) {
 }
 
 func (s *Sim) runOutput(w http.ResponseWriter, req *http.Request, body []byte) {
-	if q := s.query(req, body); s.refused(w, opRunOutput, q) {
+	q := s.query(req, body)
+	for _, name := range []string{"run_id", "output_id"} {
+		if !uuid.MatchString(req.PathValue(name)) {
+			q.wrong(name, `must match format "uuid"`)
+		}
+	}
+	if s.refused(w, opRunOutput, q) {
 		return
 	}
 	s.onRun(w, req, opRunOutput, "Output not found", func(r *run, l life, _ time.Duration) any {

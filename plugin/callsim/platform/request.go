@@ -80,6 +80,17 @@ func (q *query) newestFirst(byDefault string) bool {
 	return v == "desc" || v == "" && byDefault == "desc"
 }
 
+var uuid = regexp.MustCompile(`^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+
+// uuid reads an id; "" is none.
+func (q *query) uuid(name string) string {
+	v := q.text(name)
+	if q.values.Has(name) && !uuid.MatchString(v) {
+		q.wrong(name, `must match format "uuid"`)
+	}
+	return v
+}
+
 var utcTime = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z$`)
 
 // moment reads a time. It must end in Z; empty is absent.
@@ -117,7 +128,11 @@ func (s *Sim) refused(w http.ResponseWriter, operation string, q *query) bool {
 	if q.name != "" {
 		at += "/" + q.name
 	}
-	s.invalid(w, operation, http.StatusBadRequest, at, q.problem)
+	status := http.StatusBadRequest
+	if operation == opRunNodes || operation == opRunOutput { // as described
+		status = http.StatusUnprocessableEntity
+	}
+	s.invalid(w, operation, status, at, q.problem)
 	return true
 }
 

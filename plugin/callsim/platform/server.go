@@ -17,7 +17,7 @@ import (
 const apiPath = "/api/v2"
 
 // Paths are where the platform is, for a server that serves other things, too.
-var Paths = []string{apiPath + "/", hooksPath + "/", loginPath, ControlPath + "/"}
+var Paths = []string{apiPath + "/", legacyPath, hooksPath + "/", loginPath, ControlPath + "/"}
 
 // maxBytes is what the pretend platform reads of a request.
 const maxBytes = 8 << 20
@@ -25,28 +25,61 @@ const maxBytes = 8 << 20
 // Operations, by their ids in the description.
 const (
 	opDescribeKey   = "describeApiKey"
-	opGetWorkflow   = "getWorkflow"
+	opUsage         = "getUsageTotals"
+	opCredits       = "getRunCredits"
+	opPhoneNumbers  = "listPhoneNumbers"
 	opListWorkflows = "listWorkflows"
+	opGetWorkflow   = "getWorkflow"
 	opVersionNodes  = "listVersionNodes"
 	opTrigger       = "triggerRun"
 	opListRuns      = "listRuns"
+	opFlowSessions  = "listWorkflowSessions"
+	opCancelRuns    = "cancelWorkflowRuns"
 	opGetRun        = "getRun"
 	opCancelRun     = "cancelRun"
 	opRunSessions   = "listRunSessions"
 	opRunNodes      = "listRunNodes"
 	opRunOutput     = "getRunOutput"
 	opRecordings    = "listRunRecordings"
-	opFlowSessions  = "listWorkflowSessions"
+	opCaller        = "listSessionsByCaller"
 	opGetSession    = "getSession"
 	opMessages      = "listSessionMessages"
+	opStream        = "streamSession"
+	opContact       = "resolveContact"
 	opHook          = "triggerHook"
 	opHookIn        = "triggerHookInEnvironment"
+	opTwin          = "twinSql"
+	opLegacy        = "legacyListRuns"
 )
 
+// operations are all of them.
 var operations = map[string]bool{
-	opDescribeKey: true, opGetWorkflow: true, opListWorkflows: true, opVersionNodes: true, opTrigger: true, opListRuns: true, opGetRun: true,
-	opCancelRun: true, opRunSessions: true, opRunNodes: true, opRunOutput: true, opRecordings: true, opFlowSessions: true, opGetSession: true,
-	opMessages: true, opHook: true, opHookIn: true,
+	opDescribeKey:   true,
+	opUsage:         true,
+	opCredits:       true,
+	opPhoneNumbers:  true,
+	opListWorkflows: true,
+	opGetWorkflow:   true,
+	opVersionNodes:  true,
+	opTrigger:       true,
+	opListRuns:      true,
+	opFlowSessions:  true,
+	opCancelRuns:    true,
+	opGetRun:        true,
+	opCancelRun:     true,
+	opRunSessions:   true,
+	opRunNodes:      true,
+	opRunOutput:     true,
+	opRecordings:    true,
+	opCaller:        true,
+	opGetSession:    true,
+	opMessages:      true,
+	opStream:        true,
+	opContact:       true,
+	opHook:          true,
+	opHookIn:        true,
+	opTwin:          true,
+	opLegacy:        true,
 }
 
 // ServeHTTP implements http.Handler.
@@ -111,21 +144,30 @@ func (s *Server) Close() error {
 func (s *Sim) route() {
 	s.mux = http.NewServeMux()
 	s.api("GET /api-key/describe", opDescribeKey, s.describeKey)
+	s.api("GET /billing/usage/totals", opUsage, s.usageTotals)
+	s.api("GET /billing/usage/runs/{run_id}", opCredits, s.runCredits)
+	s.api("GET /phone-numbers/{$}", opPhoneNumbers, s.phoneNumbers)
 	s.api("GET /workflows/{$}", opListWorkflows, s.listWorkflows)
-	s.api("GET /workflows", opListWorkflows, s.listWorkflows)
+	s.api("GET /workflows", opListWorkflows, s.listWorkflows) // seen to work, too
 	s.api("GET /workflows/{workflow_id}", opGetWorkflow, s.getWorkflow)
 	s.api("GET /versions/{version_id}/nodes", opVersionNodes, s.versionNodes)
 	s.api("POST /workflows/{workflow_id}/runs", opTrigger, s.trigger)
 	s.api("GET /workflows/{workflow_id}/runs", opListRuns, s.listRuns)
 	s.api("GET /workflows/{workflow_id}/sessions", opFlowSessions, s.flowSessions)
+	s.api("POST /workflows/{workflow_id}/cancel-runs", opCancelRuns, s.cancelRuns)
 	s.api("GET /runs/{run_id}", opGetRun, s.getRun)
 	s.api("POST /runs/{run_id}/cancel", opCancelRun, s.cancelRun)
 	s.api("GET /runs/{run_id}/sessions", opRunSessions, s.runSessions)
 	s.api("GET /runs/{run_id}/nodes", opRunNodes, s.runNodes)
 	s.api("GET /runs/{run_id}/outputs/{output_id}", opRunOutput, s.runOutput)
 	s.api("GET /runs/{run_id}/recordings", opRecordings, s.recordings)
+	s.api("GET /sessions/{$}", opCaller, s.sessionsByCaller)
 	s.api("GET /sessions/{session_id}", opGetSession, s.getSession)
 	s.api("GET /sessions/{session_id}/messages", opMessages, s.messages)
+	s.api("GET /sessions/{session_id}/stream", opStream, s.streamSession)
+	s.api("GET /contacts/resolve", opContact, s.resolveContact)
+	s.api("POST /twin/sql", opTwin, s.twinSQL)
+	s.handle("GET "+legacyPath, opLegacy, s.withKey(opLegacy), s.legacyListRuns)
 	s.routeHooks()
 	s.routeControl()
 	s.mux.HandleFunc("/", s.noOperation)
@@ -156,18 +198,30 @@ type handler func(w http.ResponseWriter, req *http.Request, body []byte)
 // api registers an operation behind the key, the rate limit and the faults.
 func (s *Sim) api(pattern, operation string, h handler) {
 	method, path, _ := strings.Cut(pattern, " ")
-	s.handle(method+" "+apiPath+path, operation, func(w http.ResponseWriter, req *http.Request) bool {
-		token, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-		switch {
-		case !bearer || token == "":
-			s.failJSON(w, operation, http.StatusUnauthorized, map[string]any{"error": "missing bearer token"})
+	s.handle(method+" "+apiPath+path, operation, s.withKey(operation), h)
+}
+
+func bearer(req *http.Request) string {
+	token, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return ""
+	}
+	return token
+}
+
+// withKey lets in who has the key. That of another cluster is as good as none.
+func (s *Sim) withKey(operation string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		switch token := bearer(req); {
+		case token == "":
+			s.failJSON(w, operation, http.StatusUnauthorized, object{"error": "missing bearer token"})
 		case s.opts.APIKey != "" && token != s.opts.APIKey, !s.opts.KeyExpires.IsZero() && time.Now().After(s.opts.KeyExpires):
-			s.failJSON(w, operation, http.StatusUnauthorized, map[string]any{"error": "invalid or revoked API key"})
+			s.failJSON(w, operation, http.StatusUnauthorized, object{"error": "invalid or revoked API key"})
 		default:
 			return true
 		}
 		return false
-	}, h)
+	}
 }
 
 // handle registers an operation behind the faults and what may enter.
@@ -179,7 +233,7 @@ func (s *Sim) handle(pattern, operation string, enters func(http.ResponseWriter,
 			return
 		}
 		s.rig.Pause(req.Context(), s.opts.Latency)
-		if !enters(w, req) {
+		if !enters(w, req) || s.limited(w, operation) {
 			return
 		}
 		// Faults that strike before the body is read cannot know what it holds.
@@ -237,12 +291,39 @@ func (s *Sim) refuse(w http.ResponseWriter, operation string, f *rig.Fault) {
 	f.SetRetryAfter(w.Header())
 	switch f.Kind {
 	case Firewall:
-		s.rig.Reply(w, operation, f.Status, "text/html", []byte("<html><head><title>Request blocked</title></head><body><h1>403 ERROR</h1></body></html>"))
+		s.blocked(w, operation, f.Status)
 	case Redirect:
 		s.redirect(w, operation)
 	default:
 		s.fail(w, operation, f.Status, "refused on request")
 	}
+}
+
+// blocked is what a firewall answers.
+func (s *Sim) blocked(w http.ResponseWriter, operation string, status int) {
+	s.rig.Reply(w, operation, status, "text/html", []byte("<html><head><title>Request blocked</title></head><body><h1>403 ERROR</h1></body></html>"))
+}
+
+// limited refuses what comes beyond the rate, and says whether it did.
+func (s *Sim) limited(w http.ResponseWriter, operation string) bool {
+	if s.opts.RateLimit <= 0 {
+		return false
+	}
+	rate := float64(s.opts.RateLimit)
+	s.rig.Lock()
+	now := time.Now()
+	s.tokens = min(rate, s.tokens+now.Sub(s.filled).Seconds()*rate)
+	s.filled = now
+	over := s.tokens < 1
+	if !over {
+		s.tokens--
+	}
+	s.rig.Unlock()
+	if over {
+		w.Header().Set("Retry-After", "1")
+		s.failJSON(w, operation, http.StatusTooManyRequests, object{"error": "Too Many Requests", "message": "Rate limit exceeded", "statusCode": http.StatusTooManyRequests})
+	}
+	return over
 }
 
 // redirect leads to a login page, which answers 200.

@@ -110,17 +110,28 @@ func (s *Sim) sessionsOf(runs []*run, wanted func(sessionLife) bool) []object {
 	return shown
 }
 
+// sessionNamed finds a session that is shown. The caller holds the lock.
+func (s *Sim) sessionNamed(id string) (*run, life, sessionLife) {
+	n, ok := s.numberOf(kindSession, id)
+	if !ok || n/sessionsOfRun < 1 || n/sessionsOfRun > uint64(len(s.runs)) {
+		return nil, life{}, sessionLife{}
+	}
+	r := s.runs[n/sessionsOfRun-1]
+	l := s.lifeOf(r, s.settle())
+	i := int(n % sessionsOfRun)
+	if i >= len(l.sessions) || time.Now().Before(r.listedAt) {
+		return nil, life{}, sessionLife{}
+	}
+	return r, l, l.sessions[i]
+}
+
 // onSession answers an operation on one session, under the lock.
 func (s *Sim) onSession(w http.ResponseWriter, req *http.Request, operation string, answer func(*run, life, sessionLife) any) {
 	s.rig.Lock()
-	now := s.settle()
+	r, l, session := s.sessionNamed(req.PathValue("session_id"))
 	var shown any
-	if n, ok := s.numberOf(kindSession, req.PathValue("session_id")); ok && n/sessionsOfRun >= 1 && n/sessionsOfRun <= uint64(len(s.runs)) {
-		r := s.runs[n/sessionsOfRun-1]
-		l := s.lifeOf(r, now)
-		if i := int(n % sessionsOfRun); i < len(l.sessions) && !time.Now().Before(r.listedAt) {
-			shown = answer(r, l, l.sessions[i])
-		}
+	if r != nil {
+		shown = answer(r, l, session)
 	}
 	s.rig.Unlock()
 	if shown == nil {
@@ -209,7 +220,7 @@ func (s *Sim) talkOf(r *run, l life) []object {
 
 func (s *Sim) recordings(w http.ResponseWriter, req *http.Request, body []byte) {
 	q := s.query(req, body)
-	only := q.text("session_id")
+	only := q.uuid("session_id")
 	q.whole("url_expires_in_days", 1, 7, 1)
 	if s.refused(w, opRecordings, q) {
 		return

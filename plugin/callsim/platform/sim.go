@@ -33,6 +33,7 @@ type Options struct {
 	Date              string        // the header of every answer: "" is the API's clock, "wall" a proxy's, "none" leaves it out, else as it is
 	CreatedResolution time.Duration // times of creation are cut to it; 0 cuts to milliseconds
 	Lenient           bool          // what the description does not know is passed over, not refused
+	Webhooks          Webhooks      // who is told of sessions and results
 	HookHost          string        // the only Host at which hooks are, others redirect to a login page; "" is any
 }
 
@@ -96,11 +97,13 @@ const (
 
 var environments = []string{Production, Staging, Development}
 
-// Sim is the pretend platform, an http.Handler. It is safe for concurrent use.
+// Sim is the pretend platform, an http.Handler. It is safe for concurrent use. A Sim has
+// goroutines of its own only while Options.Webhooks names a receiver; Close ends them.
 type Sim struct {
-	opts Options
-	rig  *rig.Rig
-	mux  *http.ServeMux
+	opts   Options
+	rig    *rig.Rig
+	mux    *http.ServeMux
+	teller *teller // nil when nobody is told
 
 	// Guarded by the rig's lock.
 	flows  []*workflow
@@ -108,6 +111,11 @@ type Sim struct {
 	byID   map[string]*run
 	line   *line  // of all runs but those of sequential workflows
 	shadow uint64 // ids given away that are of no run
+
+	byPhone map[string][]*run
+	decided []decided
+	tokens  float64 // of the rate limit
+	filled  time.Time
 }
 
 // workflow is a Workflow with its state.
@@ -162,13 +170,16 @@ func New(opts Options) *Sim {
 		*option = max(0, cmp.Or(*option, byDefault))
 	}
 	s := &Sim{
-		opts: opts, byID: map[string]*run{}, line: &line{most: opts.Concurrent},
+		opts: opts, byID: map[string]*run{}, byPhone: map[string][]*run{}, tokens: float64(opts.RateLimit), filled: time.Now(), line: &line{most: opts.Concurrent},
 		rig: rig.New(rig.Options{Seed: opts.Seed, Speed: opts.Speed, Skew: opts.ClockSkew, Date: opts.Date, Table: table}),
 	}
 	for i, w := range opts.Workflows {
 		s.flows = append(s.flows, s.newWorkflow(i+1, w))
 	}
 	s.route()
+	if opts.Webhooks.wanted() {
+		s.teller = startTelling(s, opts.Webhooks)
+	}
 	return s
 }
 
@@ -194,9 +205,14 @@ func (s *Sim) newWorkflow(n int, w Workflow) *workflow {
 // Seed returns the seed, which Options.Seed takes to repeat a run.
 func (s *Sim) Seed() uint64 { return s.rig.Seed() }
 
-// Close ends delays and waits. The Sim still answers requests afterwards. Close may be
-// called twice.
-func (s *Sim) Close() { s.rig.Close() }
+// Close ends delays and waits (AwaitRuns and the like), and returns when the last webhook
+// has ended. The Sim still answers requests afterwards. Close may be called twice.
+func (s *Sim) Close() {
+	s.rig.Close()
+	if s.teller != nil {
+		s.teller.Stop()
+	}
+}
 
 // Advance leaps simulated time forward. It panics when told to go back.
 func (s *Sim) Advance(d time.Duration) { s.rig.Advance(d) }
@@ -248,11 +264,12 @@ func (s *Sim) enter(flow *workflow, environment string, what *sent, at time.Time
 		id: s.id(kindRun, seq), seq: seq, flow: flow, environment: environment, sent: []*sent{what},
 		created: at.Add(s.rig.Skew()).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), entered: reading, columns: flow.Columns,
 	}
-	r.plan = s.planOf(r, Fate{})
+	r.plan = s.planOf(r, s.fateOf(what.payload))
 	s.rig.Created(at)
 	s.runs = append(s.runs, r)
 	flow.runs = append(flow.runs, r)
 	s.byID[r.id] = r
+	s.byPhone[r.phone()] = append(s.byPhone[r.phone()], r)
 	s.rig.Wake()
 	return r
 }

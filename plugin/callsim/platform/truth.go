@@ -101,6 +101,20 @@ func (s *Sim) ByStatus() map[string]int {
 	return counts
 }
 
+// SessionsByStatus counts sessions by what they are now.
+func (s *Sim) SessionsByStatus() map[string]int {
+	s.rig.Lock()
+	defer s.rig.Unlock()
+	now := s.settle()
+	counts := map[string]int{}
+	for _, r := range s.runs {
+		for _, session := range s.lifeOf(r, now).sessions {
+			counts[session.status]++
+		}
+	}
+	return counts
+}
+
 // Requests counts the requests so far, by operation and status.
 func (s *Sim) Requests() []RequestCount { return s.rig.Requests() }
 

@@ -51,21 +51,6 @@ func (w *workflow) nodeIn(n node, environment string) string {
 	return fixedID(kindNode, n.number+uint64(slices.Index(environments, environment))<<16)
 }
 
-func (s *Sim) describeKey(w http.ResponseWriter, req *http.Request, body []byte) {
-	if q := s.query(req, body); s.refused(w, opDescribeKey, q) {
-		return
-	}
-	key, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	described := object{
-		"id": fixedID(kindKey, 1), "orgId": fixedID(kindOrg, 1), "org_slug": "example-freight", "org_name": "Example Freight", "name": "stream-connector",
-		"prefix": "sk_live_", "lastFour": ("0000" + key)[len(key):], "createdAt": published, "expiresAt": nil, "lastUsedAt": nil, "revokedAt": nil,
-	}
-	if !s.opts.KeyExpires.IsZero() {
-		described["expiresAt"] = stampText(s.opts.KeyExpires)
-	}
-	s.reply(w, opDescribeKey, described)
-}
-
 // show is a workflow as the API shows it: with its live version, or else the newest.
 // The caller holds the lock.
 func (w *workflow) show() object {
@@ -163,6 +148,60 @@ func (s *Sim) versionNamed(name string) (flow *workflow, environment string) {
 		}
 	}
 	return nil, ""
+}
+
+// SetLive says in which environments a workflow, by its slug or id, has a live version from
+// now on. It panics when there is no such workflow.
+func (s *Sim) SetLive(name string, environments ...string) {
+	s.rig.Lock()
+	defer s.rig.Unlock()
+	flow := s.flowOf(name)
+	if flow == nil {
+		panic("callsim: there is no workflow " + name)
+	}
+	flow.Environments = slices.Clone(environments)
+}
+
+// cancelRuns cancels everything that waits or runs, and takes the workflow off the air
+// unless it is told not to.
+func (s *Sim) cancelRuns(w http.ResponseWriter, req *http.Request, body []byte) {
+	q := s.query(req, nil)
+	unpublish := true
+	if len(body) > 0 {
+		members, ok := s.members(w, req, opCancelRuns, body, "unpublish_workflow")
+		if !ok {
+			return
+		}
+		if v, given := members["unpublish_workflow"]; given {
+			if unpublish, ok = v.(bool); !ok {
+				q.wrong("unpublish_workflow", "must be boolean")
+			}
+		}
+	}
+	if s.refused(w, opCancelRuns, q) {
+		return
+	}
+	s.rig.Lock()
+	flow := s.flowOf(req.PathValue("workflow_id"))
+	var toggled any
+	if flow != nil {
+		now := s.settle()
+		for _, r := range flow.runs {
+			if !s.lifeOf(r, now).over {
+				s.cancel(r, now)
+			}
+		}
+		if unpublish {
+			toggled = object{"success": true, "unpublished_version_id": flow.versionOf(Production)}
+			flow.Environments = nil
+		}
+	}
+	s.rig.Unlock()
+	if flow == nil {
+		s.fail(w, opCancelRuns, http.StatusNotFound, "Workflow not found")
+		return
+	}
+	s.reply(w, opCancelRuns, object{"status": "canceled", "workflow_toggle_result": toggled})
 }
 
 // columnOf is the flat key of a column: the node and the path in its output.

@@ -10,7 +10,7 @@ import (
 // redact removes the secrets that the API embeds in its replies, at any depth: headers,
 // those of a trigger that was called included, and credentials. What a caller posted to an
 // incoming hook stays, whatever its members are called: it is the member data beside
-// headers. Columns of a list of runs are named by path, so a segment of a name counts.
+// headers and method. Columns of a list of runs are named by path, so a segment of a name counts.
 //
 // JSON without a secret is returned as it is; any other is written anew, with its numbers
 // as they were. What may hold a secret and cannot be read is dropped. The argument is not
@@ -59,7 +59,9 @@ var separators = strings.NewReplacer("-", "", "_", "")
 func strip(value any) {
 	switch value := value.(type) {
 	case map[string]any:
-		_, hook := value["headers"]
+		_, headers := value["headers"]
+		_, method := value["method"]
+		hook := headers && method // the output of an incoming hook
 		for name, member := range value {
 			switch {
 			case secret(name):

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,8 +122,14 @@ func (c *Client) GetRun(ctx context.Context, id string) (run Run, err error) {
 // described.
 func (c *Client) CancelRun(ctx context.Context, id string) (status RunStatus, err error) {
 	err = c.get(ctx, "cancelRun", map[string]string{"run_id": id}, nil, func(body []byte) error {
-		status = RunStatus(text(gjson.GetBytes(body, "status")))
-		return nil
+		if len(bytes.TrimSpace(body)) == 0 {
+			return nil
+		}
+		return members(body, func(name string, v gjson.Result) {
+			if name == "status" {
+				status = RunStatus(text(v))
+			}
+		})
 	})
 	return status, err
 }

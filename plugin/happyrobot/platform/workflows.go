@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"encoding/json"
+	"regexp"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -109,11 +110,9 @@ func (w Workflow) LiveIn(environment Environment) Liveness {
 		environment = Production
 	}
 	switch v := w.Latest; {
-	case v == nil, !v.Live:
+	case v == nil, !v.Live && !v.Published:
 		return NotLive // the API names the live version if there is one
-	case v.Environment == "":
-		return NotTold
-	case v.Environment.Is(environment):
+	case v.Live && v.Environment.Is(environment):
 		return Live
 	default:
 		return NotTold
@@ -127,6 +126,9 @@ func (c *Client) GetWorkflow(ctx context.Context, idOrSlug string) (w Workflow, 
 	err = c.workflow(ctx, idOrSlug, false, &w)
 	return w, err
 }
+
+// uuid tells an id from a slug.
+var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 func (c *Client) workflow(ctx context.Context, idOrSlug string, once bool, w *Workflow) error {
 	err := c.requester.Perform(ctx, happyrobot.Request{
@@ -145,7 +147,7 @@ func (c *Client) workflow(ctx context.Context, idOrSlug string, once bool, w *Wo
 			switch {
 			case w.ID == "" && w.Slug == "":
 				return errNoID
-			case !same(w.ID, idOrSlug) && !same(w.Slug, idOrSlug):
+			case uuid.MatchString(idOrSlug) && !same(w.ID, idOrSlug), !same(w.ID, idOrSlug) && !same(w.Slug, idOrSlug):
 				return errOther
 			}
 			return nil

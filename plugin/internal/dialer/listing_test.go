@@ -116,11 +116,11 @@ type slowList struct {
 	began *[]string
 }
 
-func (s slowList) List(ctx context.Context, since time.Time, once bool) iter.Seq2[PlacedCall, error] {
+func (s slowList) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
 	s.mu.Lock()
 	*s.began = append(*s.began, s.name)
 	s.mu.Unlock()
-	return s.fakeAPI.List(ctx, since, once)
+	return s.fakeAPI.List(ctx, want)
 }
 
 // Who lists for others may have to leave: one of them lists then.

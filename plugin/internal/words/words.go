@@ -251,14 +251,14 @@ var Metadata = []Meta{
 	{runs, MetaPreviousStatus, "with `emit: changes`, the status emitted before, if there was one, spelled likewise"},
 	{runs, MetaOutcome, "the outcome of reading the run; how the call went is `outcome` of the message"},
 
-	{webhook, MetaEventKind, "`call_hook` or `cloudevent`"},
-	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`"},
+	{webhook, MetaEventKind, "`call_hook`, `cloudevent` or `callback`"},
+	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`. Of a callback the word that its author put there, if any"},
 	{webhook, MetaEventID, "the event's id, under which it is remembered"},
 	{webhook, MetaCallStatus, "the status that the event reports: of a hook's call in the documented spelling, such as `No answer`; of a CloudEvent's session in the platform's words"},
 	{webhook, MetaPreviousStatus, "the status before, of a CloudEvent"},
 	{webhook, MetaCallID, "the call's id, of a hook"},
-	{webhook, MetaRunID, "the run's id, of a CloudEvent"},
-	{webhook, MetaSessionID, "the session's id, of a CloudEvent"},
+	{webhook, MetaRunID, "the run's id, of a CloudEvent and of a callback"},
+	{webhook, MetaSessionID, "the session's id, of a CloudEvent, and of a callback that tells it"},
 }
 
 // Names of metrics.

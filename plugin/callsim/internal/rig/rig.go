@@ -2,10 +2,12 @@
 // randomness, faults, counts of requests, and waiting for what a client does. It knows
 // no operation and no object of any API.
 //
-//	rig.go    the state, its lock, waiting
-//	clock.go  the calendar and the simulated clock
-//	fault.go  what can go wrong, and how often it did
-//	http.go   answers, whole and broken
+//	rig.go     the state, its lock, waiting
+//	clock.go   the calendar and the simulated clock
+//	fault.go   what can go wrong, and how often it did
+//	http.go    answers, whole and broken
+//	notify.go  telling others what changes
+//	control.go faults, the clock and waiting over HTTP
 package rig
 
 import (
