@@ -56,6 +56,7 @@ var alike = map[string]map[string]string{
 	"plugin/internal/phone/vanity.go":  {"unknown": "what people write for a number", "refused": "likewise", "deleted": "likewise"},
 	"plugin/internal/phone/types.go":   {"unknown": "a type of number"},
 	"plugin/callsim":                   {"accepted": "the pretend API's answer", "unknown": "its operation of that name"},
+	"plugin/callsim/platform":          {"unknown": "likewise"},
 	"cmd/demo/report.go":               {"duplicate": "reads records as a user does; cmd cannot import plugin/internal"},
 	"cmd/benthos-happyrobot/main.go":   {"unknown": "a build without a date"},
 	"cmd/benthos-happyrobot/caches.go": {"ledger": "a field's name"},
