@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot/platform"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
@@ -232,6 +233,9 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 			continue
 		}
 		answer, err := p.api.Do(ctx, p.operation, args)
+		if p.operation.API != happyrobot.V1 {
+			answer = platform.Redact(answer)
+		}
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil, ctx.Err()
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 // platformAPI answers as it is told, and keeps what it was asked.
@@ -124,4 +126,31 @@ func TestAWrongBaseURLOfThePlatformPausesAndSaysSo(t *testing.T) {
 	assert.Equal(t, "gave_up", s.out.all()[0]["@happyrobot_reason"])
 	assert.Contains(t, s.out.all()[0]["error"], "neither this nor the description of the key is at base_url")
 	assert.Contains(t, s.out.all()[0]["error"], "/api/v2")
+}
+
+// The trigger's output holds the request that started the run, its key included.
+func TestAnswersOfThePlatformHoldNoKeyOfATrigger(t *testing.T) {
+	t.Parallel()
+	api := startPlatform(t, map[string][]platformAnswer{
+		"GET /api/v2/runs/r/outputs/o":  {{http.StatusOK, `{"data":{"id":"o","data":{"data":{"phone":"x","headers":"mine"},"method":"POST","headers":{"x-api-key":"sk-secret"}}}}`}},
+		"GET /api/v2/workflows/w/runs":  {{http.StatusOK, `{"data":[{"id":"r","data":{"t.headers.x-api-key":"sk-secret","t.data.phone":"x"}}]}`}},
+		"GET /api/v2/runs/r/recordings": {{http.StatusOK, `{"recordings":[{"session_id":"s","url":"https://example.com/a?signature=x"}]}`}},
+	})
+	for operation, want := range map[string]string{
+		"getRunOutput":      `{"data":{"id":"o","data":{"data":{"phone":"x","headers":"mine"},"method":"POST"}}}`,
+		"listRuns":          `{"data":[{"id":"r","data":{"t.data.phone":"x"}}]}`,
+		"listRunRecordings": `{"recordings":[{"session_id":"s","url":"https://example.com/a?signature=x"}]}`,
+	} {
+		op, _ := happyrobot.FindOperation(operation)
+		path := map[string]string{"run_id": "r", "output_id": "o", "workflow_id": "w"}
+		args := "args_mapping: 'root.path = {}"
+		for _, name := range op.PathParameters() {
+			args += fmt.Sprintf(".assign({%q: %q})", name, path[name])
+		}
+		s := run(t, requestYAML(api.url, operation, args+"'"))
+		require.NoError(t, s.deliver(`{}`))
+		require.Len(t, s.out.all(), 1)
+		assert.Nil(t, s.out.all()[0]["error"])
+		assert.JSONEq(t, want, s.out.all()[0]["content"].(string))
+	}
 }

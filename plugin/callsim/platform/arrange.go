@@ -22,8 +22,8 @@ type Arrival struct {
 	Fate
 }
 
-// validate reports a fate that no run can have.
-func (f Fate) validate() error {
+// Validate reports a fate that no run can have.
+func (f Fate) Validate() error {
 	if f.Talk < 0 {
 		return errors.New("talk must not be negative")
 	}
@@ -48,7 +48,7 @@ type decided struct {
 // any depth, such as a number; "" is every run. What was decided last comes first. It panics
 // when no run can have that fate.
 func (s *Sim) Decide(value string, f Fate) {
-	if err := f.validate(); err != nil {
+	if err := f.Validate(); err != nil {
 		panic("callsim: " + err.Error())
 	}
 	s.rig.Lock()
@@ -78,7 +78,7 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if a.Count < 0 || a.Ago < 0 || a.Every < 0 {
 		return nil, errors.New("count, ago and every must not be negative")
 	}
-	if err := a.validate(); err != nil {
+	if err := a.Fate.Validate(); err != nil {
 		return nil, err
 	}
 	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {

@@ -13,7 +13,8 @@
 // The package shares no types with the client, so that a wrong JSON tag cannot hide. It
 // shares its machinery with the pretend v1 API, and nothing else.
 //
-//	sim.go       options, workflows, the runs there are
+//	options.go   what can be switched
+//	sim.go       workflows, the runs there are
 //	server.go    routing, a loopback server, errors
 //	request.go   what a request may hold, and pages
 //	trigger.go   starting runs through the API and hooks

@@ -220,18 +220,14 @@ func (s *Sim) settle() time.Duration {
 
 // lifeOf computes a run's present. The caller holds the lock, and settle came before.
 func (s *Sim) lifeOf(r *run, now time.Duration) life {
+	l := s.stageOf(r, now)
 	if !r.started {
-		if r.canceled {
-			return life{status: canceled, over: true, endedAt: r.canceledAt, lastAt: r.canceledAt}
-		}
-		return life{status: scheduled}
+		return l
 	}
 	age := now - r.began
-	stopped := r.canceled && r.canceledAt <= now
-	if stopped {
-		age = min(age, r.canceledAt-r.began)
+	if r.canceled {
+		age = r.canceledAt - r.began
 	}
-	l := life{status: running}
 	for i, p := range r.plan.sessions {
 		if p.from > age {
 			break
@@ -246,17 +242,26 @@ func (s *Sim) lifeOf(r *run, now time.Duration) life {
 		switch {
 		case age >= p.to:
 			session.status, session.over, session.endedAt = p.ends, true, r.began+p.to
-		case stopped:
+		case r.canceled:
 			session.status, session.over, session.endedAt = canceled, true, r.canceledAt
 		}
 		l.sessions = append(l.sessions, session)
 	}
+	return l
+}
+
+// stageOf computes a run's present without its sessions, likewise.
+func (s *Sim) stageOf(r *run, now time.Duration) (l life) {
 	switch {
-	case stopped:
-		l.status, l.over, l.endedAt, l.lastAt = canceled, true, r.canceledAt, r.canceledAt
-	case age >= r.plan.over:
-		l.status, l.over, l.endedAt, l.lastAt = r.plan.ends, true, r.began+r.plan.over, r.began+r.plan.over
-		if age >= r.plan.outputs {
+	case r.canceled:
+		l = life{status: canceled, over: true, endedAt: r.canceledAt, lastAt: r.canceledAt}
+	case !r.started:
+		l.status = scheduled
+	case now-r.began < r.plan.over:
+		l.status = running
+	default:
+		l = life{status: r.plan.ends, over: true, endedAt: r.began + r.plan.over, lastAt: r.began + r.plan.over}
+		if now-r.began >= r.plan.outputs {
 			l.outputs, l.lastAt = true, r.began+r.plan.outputs
 		}
 	}

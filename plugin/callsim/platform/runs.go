@@ -91,7 +91,7 @@ func (s *Sim) matches(r *run, want listing, now time.Duration) bool {
 	if want.status == "" && want.completedFrom.IsZero() && want.completedTo.IsZero() {
 		return true
 	}
-	l := s.lifeOf(r, now)
+	l := s.stageOf(r, now)
 	if want.status != "" && l.status != want.status {
 		return false
 	}

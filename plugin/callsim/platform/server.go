@@ -101,6 +101,9 @@ type Server struct {
 // of the same host, until Close. Hooks at the API's address are answered with a redirect to a
 // login page.
 func Listen(address string, opts Options) (*Server, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
 	api, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)

@@ -13,90 +13,6 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
-// Options of a Sim. The zero value is usable.
-type Options struct {
-	APIKey            string        // "" takes any bearer token
-	Role              string        // of the key: Owner (default) or Viewer, which may start nothing
-	KeyExpires        time.Time     // zero: never
-	Workflows         []Workflow    // none: one, with the slug DefaultWorkflow
-	Seed              uint64        // 0 draws one
-	Speed             float64       // how much faster than the wall runs live; default 60
-	Answers           []Answer      // forms of a trigger's answer, drawn for each; default all but AnswerTwo and AnswerNone
-	Concurrent        int           // runs at a time, the others wait as scheduled; default 100, negative for no limit
-	Visibility        time.Duration // until a new run is listed and read; default 20ms, negative for none
-	OutputDelay       time.Duration // simulated time from a run's end to the outputs of its last nodes; default 10s, negative for none
-	RecordingDelay    time.Duration // simulated time from a session's end to its recording; default 20s, negative for none
-	Retention         time.Duration // simulated time from a run's end until its data is deleted; 0 is never
-	RateLimit         int           // API requests a second, further ones are refused with 429; 0 is none
-	Latency           time.Duration // of every answer
-	ClockSkew         time.Duration // the API's clock less the wall's, see SetClock
-	Date              string        // the header of every answer: "" is the API's clock, "wall" a proxy's, "none" leaves it out, else as it is
-	CreatedResolution time.Duration // times of creation are cut to it; 0 cuts to milliseconds
-	Lenient           bool          // what the description does not know is passed over, not refused
-	Webhooks          Webhooks      // who is told of sessions and results
-	HookHost          string        // the only Host at which hooks are, others redirect to a login page; "" is any
-}
-
-// Answer is a form of a trigger's answer.
-type Answer string
-
-// Forms of a trigger's answer.
-const (
-	AnswerRunID  Answer = "run_id"
-	AnswerQueued Answer = "queued_run_ids"
-	AnswerBoth   Answer = "both"
-	AnswerTwo    Answer = "two"  // queued_run_ids with two ids, the second of which is of no run
-	AnswerNone   Answer = "none" // no id at all
-)
-
-// DefaultWorkflow is the slug of the workflow that there is when none is given, and its
-// hook's slug.
-const DefaultWorkflow = "appointment-reminders"
-
-// Triggers of a workflow.
-const (
-	IncomingHook      = "incoming_hook"      // its output nests what was sent under data
-	PredefinedRequest = "predefined_request" // its output is what was sent
-	FunctionRequest   = "function_request"   // cannot be started from outside: 404
-)
-
-// What a workflow does with several triggers.
-const (
-	Parallel   = "parallel"
-	Sequential = "sequential" // one run at a time
-	Group      = "group"      // two triggers make one run, while it is scheduled
-)
-
-// When a trigger's members are columns of the list of runs.
-const (
-	ColumnsAtOnce = "at_once"
-	ColumnsLate   = "late" // when the run is over
-	ColumnsNone   = "none"
-)
-
-// Workflow is one workflow of the organization.
-type Workflow struct {
-	ID           string   // default one made from its place in the list
-	Slug         string   // default its name
-	Name         string   // default its slug
-	Trigger      string   // default IncomingHook
-	MultiEvent   string   // default Parallel
-	Environments []string // those with a live version; default production
-	HookSlug     string   // default its slug
-	HookKey      string   // of its hook, as x-api-key; "" is open
-	PhoneField   string   // dotted path of the number in the payload; default the first of phone_number, phone, to
-	Columns      string   // default ColumnsAtOnce
-}
-
-// Environments of a run.
-const (
-	Production  = "production"
-	Staging     = "staging"
-	Development = "development"
-)
-
-var environments = []string{Production, Staging, Development}
-
 // Sim is the pretend platform, an http.Handler. It is safe for concurrent use. A Sim has
 // goroutines of its own only while Options.Webhooks names a receiver; Close ends them.
 type Sim struct {
@@ -152,23 +68,12 @@ type sent struct {
 	key     string // of the hook
 }
 
-// New returns a Sim without runs or faults.
+// New returns a Sim without runs or faults. It panics where Validate returns an error.
 func New(opts Options) *Sim {
-	if opts.Speed == 0 {
-		opts.Speed = 60
+	if err := opts.Validate(); err != nil {
+		panic("callsim: " + err.Error())
 	}
-	if len(opts.Answers) == 0 {
-		opts.Answers = []Answer{AnswerRunID, AnswerQueued, AnswerBoth}
-	}
-	if len(opts.Workflows) == 0 {
-		opts.Workflows = []Workflow{{Slug: DefaultWorkflow, Name: "Appointment reminders"}}
-	}
-	opts.Concurrent = cmp.Or(opts.Concurrent, 100)
-	for option, byDefault := range map[*time.Duration]time.Duration{
-		&opts.Visibility: 20 * time.Millisecond, &opts.OutputDelay: 10 * time.Second, &opts.RecordingDelay: 20 * time.Second, &opts.CreatedResolution: time.Millisecond,
-	} {
-		*option = max(0, cmp.Or(*option, byDefault))
-	}
+	opts = opts.withDefaults()
 	s := &Sim{
 		opts: opts, byID: map[string]*run{}, byPhone: map[string][]*run{}, tokens: float64(opts.RateLimit), filled: time.Now(), line: &line{most: opts.Concurrent},
 		rig: rig.New(rig.Options{Seed: opts.Seed, Speed: opts.Speed, Skew: opts.ClockSkew, Date: opts.Date, Table: table}),

@@ -96,7 +96,7 @@ func (s *Sim) ByStatus() map[string]int {
 	now := s.settle()
 	counts := map[string]int{}
 	for _, r := range s.runs {
-		counts[s.lifeOf(r, now).status]++
+		counts[s.stageOf(r, now).status]++
 	}
 	return counts
 }

@@ -187,7 +187,7 @@ func (s *Sim) cancelRuns(w http.ResponseWriter, req *http.Request, body []byte) 
 	if flow != nil {
 		now := s.settle()
 		for _, r := range flow.runs {
-			if !s.lifeOf(r, now).over {
+			if !s.stageOf(r, now).over {
 				s.cancel(r, now)
 			}
 		}

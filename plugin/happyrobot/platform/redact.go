@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// redact removes the secrets that the API embeds in its replies, at any depth: headers,
+// Redact removes the secrets that the API embeds in its replies, at any depth: headers,
 // those of a trigger that was called included, and credentials. What a caller posted to an
 // incoming hook stays, whatever its members are called: it is the member data beside
 // headers and method. Columns of a list of runs are named by path, so a segment of a name counts.
@@ -15,7 +15,7 @@ import (
 // JSON without a secret is returned as it is; any other is written anew, with its numbers
 // as they were. What may hold a secret and cannot be read is dropped. The argument is not
 // changed.
-func redact(raw json.RawMessage) json.RawMessage {
+func Redact(raw json.RawMessage) json.RawMessage {
 	if !slices.ContainsFunc(hints, func(hint []byte) bool { return bytes.Contains(raw, hint) }) {
 		return raw
 	}

@@ -107,7 +107,7 @@ func unwrapped(b []byte) []byte {
 }
 
 // kept is JSON as an object of ours keeps it: without secrets, in memory of its own.
-func kept(b []byte) json.RawMessage { return redact(bytes.Clone(b)) }
+func kept(b []byte) json.RawMessage { return Redact(bytes.Clone(b)) }
 
 // same compares ids, which are written in either case.
 func same(answered, asked string) bool { return answered == "" || strings.EqualFold(answered, asked) }
