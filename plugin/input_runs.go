@@ -42,14 +42,14 @@ func newRunsInputFromParsed(conf *service.ParsedConfig, res *service.Resources) 
 }
 
 func (in *runsInput) fromParsed(conf *service.ParsedConfig, res *service.Resources) error {
-	client, err := platformFromParsed(conf, res, newPausedGauge(res, runsInputName))
+	client, err := platformFromParsed(conf, res, newPausedGauge(res, runsInputName), true)
 	if err != nil {
 		return err
 	}
 	in.client = client
 	client.options.Retry.MaxElapsedTime = readPatience
 	client.options.OnRepeat = nil // the feeds report what lasts
-	if in.parts.api, err = client.platform(); err != nil {
+	if in.parts.api, err = client.platformClient(); err != nil {
 		return err
 	}
 	in.opening = client.paused.wait()

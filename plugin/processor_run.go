@@ -78,7 +78,7 @@ pipeline:
 func newRunProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &runProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricRunLookups, "outcome"), words.OutcomeNames(runProcessorName)...)}
 	var err error
-	if p.client, err = platformFromParsed(conf, res, newPausedGauge(res, runProcessorName)); err != nil {
+	if p.client, err = platformFromParsed(conf, res, newPausedGauge(res, runProcessorName), true); err != nil {
 		return nil, err
 	}
 	if p.id, p.bySession, err = p.idFromParsed(conf); err != nil {
@@ -88,7 +88,7 @@ func newRunProcessorFromParsed(conf *service.ParsedConfig, res *service.Resource
 		return nil, err
 	}
 	runs := &runLookup{}
-	if runs.api, err = p.client.platform(); err != nil {
+	if runs.api, err = p.client.platformClient(); err != nil {
 		return nil, err
 	}
 	if err := runs.fromParsed(conf, res); err != nil {
