@@ -94,7 +94,7 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if a.Count < 0 || a.Ago < 0 || a.Every < 0 {
 		return nil, errors.New("count, ago and every must not be negative")
 	}
-	if err := a.Fate.Validate(); err != nil {
+	if err := a.Validate(); err != nil {
 		return nil, err
 	}
 	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {
