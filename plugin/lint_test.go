@@ -50,6 +50,16 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"output", `happyrobot_dial: {api_key: k, call_mapping: "root = this"}`, `happyrobot_dial: {api_key: k, call_mapping: "root = ("}`, "expected query"},
 		{"output", `happyrobot_dial: {api_key: k, settle: 1s}`, `happyrobot_dial: {api_key: k, settel: 1s}`, "settel"},
 		{"output", `happyrobot_dial: {api_key: k, batching: {count: 5, processors: []}, failures: {drop: {}}}`, `happyrobot_dial: {api_key: k, batching: {count: 5, processors: [{mapping: root = this}]}}`, "batching.processors: not supported"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this}`, `happyrobot_workflow: {api_key: k, workflow: w}`, "payload_mapping"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, cluster: eu}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, cluster: asia}`, "asia"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: 00000000-0000-7002-8000-000000000001, payload_mapping: root = this}`, `happyrobot_workflow: {api_key: k, workflow: "a b", payload_mapping: root = this}`, "`workflow`"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: a_b.c, payload_mapping: root = this}`, `happyrobot_workflow: {api_key: k, workflow: a/b, payload_mapping: root = this}`, "`workflow`"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, environment: staging}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, environment: test}`, "test"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, phone_field: contact.phone}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, phone_field: contact..phone}`, "phone_field"},
+		{"processor", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, ref_field: meta.ref}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, ref_field: ""}`, "ref_field"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, max_backlog: 0}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, max_backlog: -1}`, "max_backlog"},
+		{"output", `happyrobot_workflow: {workflow: w, payload_mapping: root = this, hook: {url: "https://workflows.platform.happyrobot.ai/hooks/s", key: k}}`, `happyrobot_workflow: {workflow: w, payload_mapping: root = this, hook: {uri: x}}`, "uri"},
+		{"output", `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, settle: 1s}`, `happyrobot_workflow: {api_key: k, workflow: w, payload_mapping: root = this, number_id: 64f0c0de00000000000000c1}`, "number_id"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x}`, `happyrobot_call: {api_key: k}`, "call_id"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, include: [logs]}`, `happyrobot_call: {api_key: k, call_id: x, include: [video]}`, "include"},
 		{"processor", `happyrobot_call: {api_key: k, call_id: x, wait: finished}`, `happyrobot_call: {api_key: k, call_id: x, wait: ages}`, "ages"},
@@ -155,7 +165,7 @@ func TestExamplesLint(t *testing.T) {
 	}
 	assert.Equal(t, map[string]int{
 		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 2,
-		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
+		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "happyrobot_workflow output": 2, "happyrobot_workflow processor": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
 	assert.Equal(t, 5, dialing)
 }
