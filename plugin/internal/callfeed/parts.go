@@ -30,7 +30,7 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 // addParts reads what belongs to an event's call, and reports whether to hand the
 // event out now.
 func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
-	content, complete, err := f.opts.Parts(ctx, e.Call)
+	content, complete, err := f.opts.Parts(ctx, e.Item)
 	e.Content = content
 	switch {
 	case complete && err == nil:
@@ -42,9 +42,20 @@ func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
 	if err != nil {
 		f.notices.parts.met(f.unread(e.key, err))
 	}
-	if !f.book.withoutParts(e, err != nil, time.Now()) {
+	now := time.Now()
+	if !f.book.withoutParts(e, err != nil, f.overFor(e.Item, now), now) {
 		return false
 	}
 	e.Outcome = NotReady
 	return true
+}
+
+// overFor is how long a call has been over, at least. What it lacks is not waited for in a
+// history. The end is by the API's clock, of which it is known what it showed at least.
+func (f *Feed) overFor(item Item, now time.Time) time.Duration {
+	known := f.clock.at(now)
+	if item.Ended.IsZero() || !item.Ended.Before(known) {
+		return 0
+	}
+	return known.Sub(item.Ended)
 }

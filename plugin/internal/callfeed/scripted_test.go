@@ -146,14 +146,14 @@ func (o *told) all() []*callfeed.Event {
 // ids tells them in order; one for each delivery.
 func (o *told) ids() (ids []string) {
 	for _, e := range o.all() {
-		ids = append(ids, e.Call.ID)
+		ids = append(ids, e.Item.ID)
 	}
 	return ids
 }
 
 func (o *told) statuses() (words []string) {
 	for _, e := range o.all() {
-		words = append(words, string(e.Call.Status))
+		words = append(words, string(e.Item.Status))
 	}
 	return words
 }
@@ -189,4 +189,20 @@ func follow(t *testing.T, o callfeed.Options) (got *told, stop func()) {
 	}
 	t.Cleanup(stop)
 	return got, stop
+}
+
+// hide keeps a call out of lists from now on.
+func (s *scripted) hide(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if c["id"] == callID(n) {
+			c["visible"] = time.Now().Add(10000 * time.Hour)
+		}
+	}
+}
+
+func unique(ids []string) []string {
+	sorted := slices.Sorted(slices.Values(ids))
+	return slices.Compact(sorted)
 }
