@@ -30,6 +30,10 @@ type dialEngine struct {
 	log      *service.Logger
 	outcomes *service.MetricCounter
 	closes   []func() // in this order, after the pauses
+
+	// connect makes ready what must be before the first message, and ready waits for that
+	// where nobody connects; nil for nothing.
+	connect, ready func(context.Context) error
 }
 
 // newDialEngine begins the engine of a component; open makes it ready.
@@ -87,6 +91,11 @@ func (e *dialEngine) dial(ctx context.Context, batch service.MessageBatch) ([]fa
 // dialOn is dial for a batch that may be given back: the error is then a *dialer.Paused.
 func (e *dialEngine) dialOn(ctx context.Context, batch service.MessageBatch, terms dialer.Terms) ([]fate, error) {
 	fates := make([]fate, len(batch))
+	if e.ready != nil {
+		if err := e.ready(ctx); err != nil {
+			return fates, err
+		}
+	}
 	calls := make([]dialer.Call, len(batch))
 	build := e.requests.of(batch)
 	for i := range batch {

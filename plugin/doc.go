@@ -7,9 +7,16 @@
 //	output_dial.go       place the call in each message; output_dial_ready.go shows a pause in /ready
 //	processor_dial.go    the same, mid-pipeline; dial_calls.go is the config of both, dial_api.go the v1 API for the dialer,
 //	                     dial_clock.go how its clock is reported
-//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
+//	output_workflow.go   start the run of each message on the platform
+//	processor_workflow.go the same, mid-pipeline; workflow.go makes what is behind both, workflow_fields.go is their config,
+//	                     workflow_message.go makes payloads
+//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it,
+//	                     lookup.go waits for it and keeps it
+//	processor_run.go     look a run of the platform up and attach it; run_lookup.go and run_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
+//	input_runs.go        runs of the platform that are over; input_runs_spec.go describes it, run_message.go makes
+//	                     its messages
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages
 //	cache_bbolt.go       a durable local cache
 //	scanner_leads.go     a file of leads, one JSON object a line
@@ -18,6 +25,7 @@
 // What they share:
 //
 //	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced, secret.go any secret
+//	fields_platform.go   the same of the platform
 //	rate_limit.go        a rate limit resource that is waited for
 //	dial.go              what becomes of the messages of whatever dials; dial_fields.go and dial_lead.go are its config,
 //	                     dial_records.go its receipts, failures and metadata
@@ -39,6 +47,7 @@
 // Engines and what they stand on. None of them knows Benthos:
 //
 //	internal/dialer      what becomes of each dial
+//	internal/starter     runs of a workflow for the dialer: starts them, and finds them
 //	internal/ledger      its memory
 //	internal/callfeed    calls that are over, each once
 //	internal/webhook     the door for events: who may post, and each event once

@@ -94,6 +94,7 @@ type clientConfig struct {
 	options happyrobot.Options
 	limit   *rateLimit        // nil for none
 	api     [sha256.Size]byte // the same for components with the same API and key
+	keyless bool              // there may be no key
 	paused  *pausedGauge
 	notices []*pause.Notice
 }
@@ -106,46 +107,51 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused
 // clientFromParsedAt is clientFromParsed for a component whose base URL is elsewhere
 // where base_url is empty.
 func clientFromParsedAt(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge, baseURL string) (c clientConfig, err error) {
+	err = c.fromParsed(conf, res, paused, baseURL)
+	return c, err
+}
+
+func (c *clientConfig) fromParsed(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge, baseURL string) (err error) {
 	c.paused = paused
 	o := &c.options
 	keyFile, err := c.keyFromParsed(conf, res)
 	if err != nil {
-		return c, err
+		return err
 	}
 	if o.BaseURL, err = conf.FieldString(cfFieldBaseURL); err != nil {
-		return c, err
+		return err
 	}
 	o.BaseURL = cmp.Or(o.BaseURL, baseURL)
 	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
-		return c, err
+		return err
 	}
 	for name, value := range o.Headers {
 		o.Headers[name] = withoutLineEnd(cfFieldHeaders+"."+name, value, res.Logger())
 	}
 	if o.Timeout, err = positiveDuration(conf, cfFieldTimeout); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.InitialInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldInitialInterval); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldMaxInterval); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxElapsedTime, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxElapsedTime); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxElapsedTime < 0 {
-		return c, fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
+		return fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
 	}
 	if c.limit, err = rateLimitFromParsed(conf, res, cfFieldRateLimit); err != nil {
-		return c, err
+		return err
 	}
 	c.reportWaits(res.Logger())
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
-		return c, err
+		return err
 	}
 	if c.api, err = apiOf(*o, keyFile); err != nil {
-		return c, err
+		return err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
 	latency := res.Metrics().NewTimer(words.MetricRequestLatency, "operation")
@@ -154,7 +160,7 @@ func clientFromParsedAt(conf *service.ParsedConfig, res *service.Resources, paus
 		latency.Timing(took.Nanoseconds(), op)
 	}
 	c.logChanges(res.Logger())
-	return c, nil
+	return nil
 }
 
 // keyFromParsed reads the key, or else names its file.
@@ -167,6 +173,8 @@ func (c *clientConfig) keyFromParsed(conf *service.ParsedConfig, res *service.Re
 		return "", err
 	}
 	switch {
+	case c.options.APIKey == "" && file == "" && c.keyless:
+		return "", nil
 	case c.options.APIKey == "" && file == "":
 		return "", fmt.Errorf("%s: must not be empty, unless %s is set", cfFieldAPIKey, cfFieldAPIKeyFile)
 	case file == "":

@@ -35,7 +35,7 @@ func init() {
 func outputDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, and never a second one.").
-		Description(description("happyrobot_dial", "output_happyrobot_dial")).
+		Description(description("happyrobot_dial", "dial_refusals", "dial_doubt", "dial_ledger", "dial_contents", "output_happyrobot_dial")).
 		Categories("Services").
 		Fields(clientFields()...).
 		Fields(callDialFields()...).
@@ -188,9 +188,14 @@ type dialOutput struct {
 
 // Connect starts the child outputs. The API is met with the first batch. While that waits,
 // Connect tells why.
-func (o *dialOutput) Connect(context.Context) error {
+func (o *dialOutput) Connect(ctx context.Context) error {
 	if err := errors.Join(o.receipts.connect(), o.failures.connect()); err != nil {
 		return err
+	}
+	if o.engine.connect != nil {
+		if err := o.engine.connect(ctx); err != nil {
+			return err
+		}
 	}
 	return o.ready.tell()
 }

@@ -14,7 +14,7 @@ func init() {
 func processorDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, never a second one, and continues with the created call.").
-		Description(description("happyrobot_dial", "processor_happyrobot_dial")).
+		Description(description("happyrobot_dial", "dial_refusals", "dial_doubt", "dial_ledger", "dial_contents", "processor_happyrobot_dial")).
 		Categories("Integration").
 		Fields(clientFields()...).
 		Fields(callDialFields()...).

@@ -245,7 +245,7 @@ func TestALookThatGetsNoFurtherIsReported(t *testing.T) {
 		go func() { ended <- dial(t, d, lead(t, 1)) }()
 		time.Sleep(listSilence + time.Second)
 		synctest.Wait()
-		assert.Len(t, said.said("look_ups begins: the API does not answer listCalls"), 1)
+		assert.Len(t, said.said("look_ups begins: the API does not answer its list"), 1)
 		assert.Equal(t, 1, d.LookedFor())
 		assert.Equal(t, []Outcome{Accepted}, outcomes(<-ended))
 		assert.Len(t, said.said("look_ups ends"), 1)

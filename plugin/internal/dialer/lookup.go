@@ -81,7 +81,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 // fails is asked for again, and gives no error.
 const listSilence = 5 * time.Second
 
-var errListSilent = errors.New("the API does not answer listCalls")
+var errListSilent = errors.New("the API does not answer its list")
 
 // reportSilence reports a look that gets no further, until it is told to end.
 func (r *run) reportSilence(waiter *pause.Waiter) (end func()) {
