@@ -44,6 +44,7 @@ func TestAStopWhileWaitingIsQuick(t *testing.T) {
 		"a limit of requests and no call": {more: "rate_limit: none", says: "now active"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			sim, broken := program.StartCallsim(t), deaf(t)
 			api := tt.api
 			if api == "" {
