@@ -55,8 +55,9 @@ docs: ## plugin/docs from the components' specs
 	UPDATE_DOCS=1 go test -run TestDocsAreFresh ./plugin ./plugin/connectors
 
 fuzz: ## each target for FUZZTIME
-	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/internal/ledger:FuzzDecodeRecord \
-		plugin/internal/dialer:FuzzMatch plugin/happyrobot:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText plugin:FuzzDedupeKey; do \
+	for target in plugin/happyrobot:FuzzCreatedCalls plugin/happyrobot:FuzzEvents plugin/happyrobot:FuzzCallbacks plugin/happyrobot:FuzzRedactAgreesWithDecoding plugin/internal/ledger:FuzzDecodeRecord \
+		plugin/internal/dialer:FuzzMatch plugin/happyrobot:FuzzClassify plugin/internal/phone:FuzzDigitsSentAreDigitsOfTheText plugin:FuzzDedupeKey \
+		plugin/happyrobot/platform:FuzzTriggerReply plugin/happyrobot/platform:FuzzRuns; do \
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$${target%:*}" || exit 1; \
 	done
 

@@ -28,11 +28,12 @@ const (
 // below plugin. A package that is not listed here may import none.
 var arrows = map[string][]string{
 	".": {
-		"happyrobot", "internal/boltfile", "internal/callfeed", "internal/dialer", "internal/guard", "internal/ledger",
-		"internal/pause", "internal/phone", "internal/store", "internal/webhook", "internal/words",
+		"happyrobot", "happyrobot/platform", "internal/boltfile", "internal/callfeed", "internal/dialer", "internal/guard", "internal/ledger",
+		"internal/pause", "internal/phone", "internal/starter", "internal/store", "internal/webhook", "internal/words",
 	},
 	"command":           {".", "happyrobot", "internal/dialer", "internal/guard", "internal/ledger", "internal/phone", "internal/words"},
 	"internal/dialer":   {"happyrobot", "internal/ledger", "internal/pause", "internal/words"},
+	"internal/starter":  {"happyrobot", "happyrobot/platform", "internal/dialer", "internal/pause", "internal/words"},
 	"internal/callfeed": {"happyrobot", "internal/pause", "internal/words"},
 	"internal/guard":    {"internal/dialer", "internal/phone", "internal/store", "internal/words"},
 	"internal/webhook":  {"happyrobot", "internal/pause", "internal/store"},
@@ -40,11 +41,17 @@ var arrows = map[string][]string{
 	"internal/ledger":   {"internal/pause", "internal/store"},
 	"internal/phone":    {"internal/words"},
 	"happyrobot":        {"internal/pause"},
+	"happyrobot/*":      {"happyrobot"},
+	"callsim":           {"callsim/internal/rig"},
+	"callsim/platform":  {"callsim/internal/rig"},
 	"connectors/*":      {"internal/pause", "internal/store", "internal/words"},
 }
 
 // arrowsOf are the arrows of a package. Connectors have the same: none to plugin, and none to each other.
 func arrowsOf(name string) []string {
+	if strings.HasPrefix(name, "happyrobot/") {
+		return arrows["happyrobot/*"]
+	}
 	if strings.HasPrefix(name, "connectors/") {
 		return arrows["connectors/*"]
 	}

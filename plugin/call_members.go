@@ -19,14 +19,12 @@ import (
 
 const ( // cm: call members
 	cmFieldCallMapping  = "call_mapping"
-	cmFieldDedupeKey    = "dedupe_key"
 	cmFieldNumberID     = "number_id"
 	cmFieldUseCaseID    = "use_case_id"
 	cmFieldAgentID      = "agent_id"
 	cmFieldExtraMembers = "extra_members"
 	cmFieldMaxCallMins  = "max_call_mins"
 	cmFieldMaxBytes     = "max_call_bytes"
-	cmFieldDialErrored  = "dial_errored"
 )
 
 // defaultMaxCallBytes is far more than a prompt's variables need, and little enough for a
@@ -101,26 +99,16 @@ root.metadata.lead_id = this.id`),
 			Description("The largest call that is sent, in bytes of its JSON, without the reference that this component adds. A larger one is rejected with the reason `too_large`. The API shows each call again where calls of unknown outcome are looked up, so large ones make that slow.").
 			Default(defaultMaxCallBytes).
 			LintRule("root = if this < 1 { [ \"`max_call_bytes` must be at least 1\" ] }"),
-		service.NewBoolField(cmFieldDialErrored).
-			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
-			Default(false),
-		service.NewInterpolatedStringField(cmFieldDedupeKey).
-			Description(description("field_dedupe_key")).
-			Default("").
-			Example(`${! this.id }`).
-			Example(`${! this.campaign }/${! this.id }`).
-			Example(`${! (this.campaign | "") + "/" + this.id }`),
 	}
 }
 
 // memberRules are what the config says of the members of a call.
 type memberRules struct {
-	fixed       []fixedMember
-	extra       map[string]bool
-	anyExtra    bool
-	maxMins     int // 0 for any
-	dialErrored bool
-	warn        memberWarnings
+	fixed    []fixedMember
+	extra    map[string]bool
+	anyExtra bool
+	maxMins  int // 0 for any
+	warn     memberWarnings
 }
 
 // fixedMember is a member that the config sets for every call.
@@ -166,8 +154,7 @@ func (r *memberRules) fromParsed(conf *service.ParsedConfig, log *service.Logger
 	if r.maxMins < 0 {
 		return fmt.Errorf("%s: must be at least 1, or 0 for no limit", cmFieldMaxCallMins)
 	}
-	r.dialErrored, err = conf.FieldBool(cmFieldDialErrored)
-	return err
+	return nil
 }
 
 // callMapping is the mapping that the config sets, or the default for its fields.
@@ -184,15 +171,6 @@ func (r *memberRules) callMapping(conf *service.ParsedConfig) (*bloblang.Executo
 		text = mappingOfLeads
 	}
 	return bloblang.Parse(text)
-}
-
-// admit refuses a message on which an earlier processor failed: it may be the one
-// that knows who must not be called.
-func (r *memberRules) admit(msg *service.Message) error {
-	if err := msg.GetError(); err != nil && !r.dialErrored {
-		return badInput(words.ProcessingFailed, "an earlier processor failed on the message: %s", withoutValues(errors.New(maskValues(err.Error(), msg))))
-	}
-	return nil
 }
 
 // apply puts the members that the config sets into a request, and refuses what the

@@ -25,8 +25,8 @@ const listPage = 1000
 // it lives: streams come and go.
 var lists sync.Map
 
-func sharedLists(c clientConfig) *dialer.Shared {
-	shared, _ := lists.LoadOrStore(c.api, &dialer.Shared{})
+func sharedLists(api any) *dialer.Shared {
+	shared, _ := lists.LoadOrStore(api, &dialer.Shared{})
 	return shared.(*dialer.Shared)
 }
 
@@ -76,9 +76,14 @@ func (a dialAPI) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Plac
 
 // List implements dialer.API. Offset paging from the oldest call on is the order in
 // which new calls do not shift pages.
-func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2[dialer.PlacedCall, error] {
-	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: since, Sort: "asc", Limit: listPage, Once: once}
+func (a dialAPI) List(ctx context.Context, want dialer.Listing) iter.Seq2[dialer.PlacedCall, error] {
 	return func(yield func(dialer.PlacedCall, error) bool) {
+		newest, err := a.newest(ctx, want.Once)
+		if err != nil {
+			yield(dialer.PlacedCall{}, err)
+			return
+		}
+		query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, From: want.From(newest), Sort: "asc", Limit: listPage, Once: want.Once}
 		for c, err := range a.reads.ListCalls(ctx, query) {
 			if !yield(placedCall(c.ID, c.Metadata, c.Created, c.Raw), err) {
 				return
@@ -87,8 +92,8 @@ func (a dialAPI) List(ctx context.Context, since time.Time, once bool) iter.Seq2
 	}
 }
 
-// Newest implements dialer.API.
-func (a dialAPI) Newest(ctx context.Context, once bool) (time.Time, error) {
+// newest says when the newest call was created, by the API's clock.
+func (a dialAPI) newest(ctx context.Context, once bool) (time.Time, error) {
 	query := happyrobot.ListCallsQuery{Type: happyrobot.Outbound, Sort: "desc", Limit: newestCalls, Once: once}
 	seen := 0
 	for c, err := range a.reads.ListCalls(ctx, query) {

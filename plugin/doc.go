@@ -5,8 +5,11 @@
 // Components, each in a file of its own:
 //
 //	output_dial.go       place the call in each message; output_dial_ready.go shows a pause in /ready
-//	processor_dial.go    the same, mid-pipeline; dial.go is the config of both, dial_api.go the v1 API for the dialer,
+//	processor_dial.go    the same, mid-pipeline; dial_calls.go is the config of both, dial_api.go the v1 API for the dialer,
 //	                     dial_clock.go how its clock is reported
+//	output_workflow.go   start the run of each message on the platform
+//	processor_workflow.go the same, mid-pipeline; workflow.go makes what is behind both, workflow_fields.go is their config,
+//	                     workflow_message.go makes payloads
 //	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
@@ -18,7 +21,10 @@
 // What they share:
 //
 //	fields.go            config of whatever calls the API; key_file.go reads a key that is replaced, secret.go any secret
+//	fields_platform.go   the same of the platform
 //	rate_limit.go        a rate limit resource that is waited for
+//	dial.go              what becomes of the messages of whatever dials; dial_fields.go and dial_lead.go are its config,
+//	                     dial_records.go its receipts, failures and metadata
 //	message.go           all of the mapping between messages and calls; message_shape.go explains what is no object
 //	mapping.go           what goes in and out of Bloblang
 //	call_members.go      which members a call may have; member_names.go knows the documented ones
@@ -37,6 +43,7 @@
 // Engines and what they stand on. None of them knows Benthos:
 //
 //	internal/dialer      what becomes of each dial
+//	internal/starter     runs of a workflow for the dialer: starts them, and finds them
 //	internal/ledger      its memory
 //	internal/callfeed    calls that are over, each once
 //	internal/webhook     the door for events: who may post, and each event once
@@ -45,8 +52,11 @@
 //	internal/words       every outcome, reason, metadata and metric name
 //	internal/store       what a ledger and a cursor want of a cache
 //	internal/pause       a pause that grows, a sleep, a notice
-//	happyrobot           the API's client
+//	happyrobot           the client of v1, and what an answer of either API means
+//	happyrobot/platform  the client of today's platform
 //	callsim              a pretend API for tests and trials, which shares no types with the client
+//	callsim/platform     the same for the platform API
+//	callsim/internal/rig what both stand on: clocks, faults, counts, waiting
 //
 // Connectors for programs that are built without Connect. They register with the names and
 // fields of Connect's, are imported one by one, and know neither this package nor each other:

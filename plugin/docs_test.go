@@ -34,7 +34,7 @@ func TestDocsAreFresh(t *testing.T) {
 			made["bloblang_"+name+".md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, made, 10)
+	require.Len(t, made, 12)
 	made["words.md"] = []byte(words.Page(wordsLink))
 
 	pages.AreFresh(t, "docs", made)
@@ -84,6 +84,7 @@ func TestEveryPageExplainsTheWordsOfItsComponent(t *testing.T) {
 	t.Parallel()
 	for page, component := range map[string]string{
 		"output_happyrobot_dial": "happyrobot_dial", "processor_happyrobot_dial": "happyrobot_dial",
+		"output_happyrobot_workflow": "happyrobot_workflow", "processor_happyrobot_workflow": "happyrobot_workflow",
 		"processor_happyrobot_call": "happyrobot_call", "processor_happyrobot_request": "happyrobot_request",
 		"input_happyrobot_calls": "happyrobot_calls", "input_happyrobot_webhook": "happyrobot_webhook",
 	} {
@@ -126,6 +127,8 @@ func componentPages(t *testing.T, env *service.Environment) (all []documentedCom
 	component("input", "happyrobot_webhook", env.GetInputConfig)
 	component("output", "happyrobot_dial", env.GetOutputConfig)
 	component("processor", "happyrobot_dial", env.GetProcessorConfig)
+	component("output", "happyrobot_workflow", env.GetOutputConfig)
+	component("processor", "happyrobot_workflow", env.GetProcessorConfig)
 	component("processor", "happyrobot_call", env.GetProcessorConfig)
 	component("processor", "happyrobot_request", env.GetProcessorConfig)
 	component("input", "happyrobot_calls", env.GetInputConfig)

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,13 @@ const ( // cf: client fields, which every component that calls the API has
 )
 
 func clientFields() []*service.ConfigField {
+	return clientFieldsAt(service.NewStringField(cfFieldBaseURL).
+		Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
+		Default(happyrobot.DefaultBaseURL))
+}
+
+// clientFieldsAt are the fields of a component whose field base_url is another one.
+func clientFieldsAt(baseURL *service.ConfigField) []*service.ConfigField {
 	return []*service.ConfigField{
 		service.NewStringField(cfFieldAPIKey).
 			Description("The API key of the organization. `Bearer ` is added. Take it from an environment variable or a secret store. Exactly one of `api_key` and `api_key_file` must be set, which is checked at start.").
@@ -42,9 +50,7 @@ func clientFields() []*service.ConfigField {
 			Description("A file with the API key and nothing else; blanks and line breaks around it are ignored. The file is read again within seconds when it changes, as a mounted secret does, so a key is replaced without a restart. Requests keep the old key while the file is missing, empty or unreadable.").
 			Example("/run/secrets/happyrobot").
 			Default(""),
-		service.NewStringField(cfFieldBaseURL).
-			Description("Where the API is. Point it at `callsim` to try a pipeline without calling anybody.").
-			Default(happyrobot.DefaultBaseURL),
+		baseURL,
 		service.NewDurationField(cfFieldTimeout).
 			Description("The longest that one request may take, from connecting to the end of the reply.").
 			Default("30s"),
@@ -88,51 +94,64 @@ type clientConfig struct {
 	options happyrobot.Options
 	limit   *rateLimit        // nil for none
 	api     [sha256.Size]byte // the same for components with the same API and key
+	keyless bool              // there may be no key
 	paused  *pausedGauge
 	notices []*pause.Notice
 }
 
 // clientFromParsed reads them. What the client waits for is shown by paused.
 func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge) (c clientConfig, err error) {
+	return clientFromParsedAt(conf, res, paused, happyrobot.DefaultBaseURL)
+}
+
+// clientFromParsedAt is clientFromParsed for a component whose base URL is elsewhere
+// where base_url is empty.
+func clientFromParsedAt(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge, baseURL string) (c clientConfig, err error) {
+	err = c.fromParsed(conf, res, paused, baseURL)
+	return c, err
+}
+
+func (c *clientConfig) fromParsed(conf *service.ParsedConfig, res *service.Resources, paused *pausedGauge, baseURL string) (err error) {
 	c.paused = paused
 	o := &c.options
 	keyFile, err := c.keyFromParsed(conf, res)
 	if err != nil {
-		return c, err
+		return err
 	}
 	if o.BaseURL, err = conf.FieldString(cfFieldBaseURL); err != nil {
-		return c, err
+		return err
 	}
+	o.BaseURL = cmp.Or(o.BaseURL, baseURL)
 	if o.Headers, err = conf.FieldStringMap(cfFieldHeaders); err != nil {
-		return c, err
+		return err
 	}
 	for name, value := range o.Headers {
 		o.Headers[name] = withoutLineEnd(cfFieldHeaders+"."+name, value, res.Logger())
 	}
 	if o.Timeout, err = positiveDuration(conf, cfFieldTimeout); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.InitialInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldInitialInterval); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxInterval, err = positiveDuration(conf, cfFieldRetry, cfFieldMaxInterval); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxElapsedTime, err = conf.FieldDuration(cfFieldRetry, cfFieldMaxElapsedTime); err != nil {
-		return c, err
+		return err
 	}
 	if o.Retry.MaxElapsedTime < 0 {
-		return c, fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
+		return fmt.Errorf("%s: must not be negative", cfFieldMaxElapsedTime)
 	}
 	if c.limit, err = rateLimitFromParsed(conf, res, cfFieldRateLimit); err != nil {
-		return c, err
+		return err
 	}
 	c.reportWaits(res.Logger())
 	if o.Transport, err = sharedTransport(conf, *o, keyFile); err != nil {
-		return c, err
+		return err
 	}
 	if c.api, err = apiOf(*o, keyFile); err != nil {
-		return c, err
+		return err
 	}
 	requests := res.Metrics().NewCounter(words.MetricRequests, "operation", "status")
 	latency := res.Metrics().NewTimer(words.MetricRequestLatency, "operation")
@@ -141,7 +160,7 @@ func clientFromParsed(conf *service.ParsedConfig, res *service.Resources, paused
 		latency.Timing(took.Nanoseconds(), op)
 	}
 	c.logChanges(res.Logger())
-	return c, nil
+	return nil
 }
 
 // keyFromParsed reads the key, or else names its file.
@@ -154,6 +173,8 @@ func (c *clientConfig) keyFromParsed(conf *service.ParsedConfig, res *service.Re
 		return "", err
 	}
 	switch {
+	case c.options.APIKey == "" && file == "" && c.keyless:
+		return "", nil
 	case c.options.APIKey == "" && file == "":
 		return "", fmt.Errorf("%s: must not be empty, unless %s is set", cfFieldAPIKey, cfFieldAPIKeyFile)
 	case file == "":

@@ -53,7 +53,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 		return err
 	}
 	o := &in.options
-	o.API, o.CauseOf, o.Wait = in.parts.api, causeOf, client.paused.wait
+	o.Unit, o.CauseOf, o.Wait = callfeed.CallUnit, causeOf, client.paused.wait
 	in.opening = client.paused.wait()
 	cache, err := conf.FieldString(icFieldCache)
 	if err != nil {
@@ -107,13 +107,13 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 }
 
 func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
-	o := &in.options
+	calls := callfeed.Calls{API: in.parts.api}
 	direction, err := choice(conf, icFieldType, "", string(happyrobot.Inbound), string(happyrobot.Outbound))
 	if err != nil {
 		return err
 	}
-	o.Filter.Type = happyrobot.CallType(direction)
-	for field, into := range map[string]*[]string{icFieldUseCases: &o.Filter.UseCases, icFieldCampaigns: &o.Filter.Campaigns} {
+	calls.Filter.Type = happyrobot.CallType(direction)
+	for field, into := range map[string]*[]string{icFieldUseCases: &calls.Filter.UseCases, icFieldCampaigns: &calls.Filter.Campaigns} {
 		if *into, err = conf.FieldStringList(field); err != nil {
 			return err
 		}
@@ -134,11 +134,12 @@ func (in *callsInput) filtersFromParsed(conf *service.ParsedConfig) error {
 			return fmt.Errorf("%s: the API writes %q as %q", icFieldStatuses, s, canonical)
 		}
 		status = canonical // other spellings were advised by the log of earlier versions
-		if !o.Changes && status.Known() && !status.Final() {
+		if !in.options.Changes && status.Known() && !status.Final() {
 			return fmt.Errorf("%s: no finished call has the status %q; use %s: %s to see calls that are not over", icFieldStatuses, s, icFieldEmit, emitChanges)
 		}
-		o.Statuses = append(o.Statuses, status)
+		calls.Statuses = append(calls.Statuses, status)
 	}
+	in.options.Statuses, in.options.API = calls.Statuses, calls
 	return nil
 }
 
@@ -216,7 +217,8 @@ func (in *callsInput) Read(ctx context.Context) (*service.Message, service.AckFu
 }
 
 // readParts reads what belongs to a call that is over.
-func (in *callsInput) readParts(ctx context.Context, call happyrobot.Call) (any, bool, error) {
+func (in *callsInput) readParts(ctx context.Context, item callfeed.Item) (any, bool, error) {
+	call, _ := item.Object.(happyrobot.Call)
 	result, err := callObject(call)
 	if err != nil {
 		return nil, false, err

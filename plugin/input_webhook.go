@@ -20,6 +20,7 @@ const ( // iw: input webhook
 	iwFieldSecret       = "secret"
 	iwFieldSecrets      = "secrets"
 	iwFieldSecretHeader = "secret_header"
+	iwFieldRunIDPath    = "run_id_path"
 	iwFieldCache        = "cache"
 	iwFieldTimeout      = "timeout"
 	iwFieldReadTimeout  = "read_timeout"
@@ -37,7 +38,7 @@ func init() {
 
 func inputWebhookSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
-		Summary("Receives call events over HTTP, and answers once the pipeline has taken them.").
+		Summary("Receives call events and callbacks of workflows over HTTP, and answers once the pipeline has taken them.").
 		Description(description("input_happyrobot_webhook")).
 		Categories("Services").
 		Fields(
@@ -65,6 +66,11 @@ func inputWebhookSpec() *service.ConfigSpec {
 				Description("The header that carries the secret.").
 				Default("x-hook-secret").
 				LintRule(`root = if !this.re_match("^[!#$%&'*+.^_`+"`"+`|~0-9A-Za-z-]+$") { [ "`+"`secret_header`"+` must be the name of a header" ] }`),
+			service.NewStringField(iwFieldRunIDPath).
+				Description("Where the body of a workflow's own callback has the id of its run: names of members, with dots between them. A body that is neither a hook nor a CloudEvent and has a run id there is a callback; nothing else makes it one. Empty takes no callbacks.").
+				Default("run_id").
+				Example("data.run_id").
+				LintRule(`root = if this != "" && !this.re_match("^[^.\\s]+([.][^.\\s]+)*$") { [ "`+"`run_id_path`"+` must be names of members with dots between them, or empty" ] }`),
 			service.NewStringField(iwFieldCache).
 				Description("The label of a `cache` resource that remembers the ids of events that were taken, for as long as its own expiry says; a few days are plenty. Pipelines that share a cache and a `path` share the events. Empty remembers none.").
 				Default(""),
@@ -131,6 +137,7 @@ func secretLint(field, passes string) string {
 var (
 	webhookPath   = regexp.MustCompile(`^/[^?#\s]*$`)
 	webhookSecret = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)
+	webhookRunID  = regexp.MustCompile(`^([^.\s]+([.][^.\s]+)*)?$`)
 	webhookHeader = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 )
 
@@ -156,6 +163,7 @@ func newWebhookInputFromParsed(conf *service.ParsedConfig, res *service.Resource
 		{iwFieldAddress, &in.listen.Address, nil, ""},
 		{iwFieldPath, &options.Path, webhookPath, "must begin with a slash, and have no blanks, query or fragment"},
 		{iwFieldSecretHeader, &options.SecretHeader, webhookHeader, "must be the name of a header"},
+		{iwFieldRunIDPath, &options.RunIDPath, webhookRunID, "must be names of members with dots between them, or empty"},
 		{iwFieldCache, &label, nil, ""},
 	} {
 		if *text.into, err = conf.FieldString(text.field); err != nil {

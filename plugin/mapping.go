@@ -40,6 +40,30 @@ func overlay(msg *service.Message, result any, mapping *bloblang.Executor) error
 	return nil
 }
 
+// mappedObject is the object that a mapping makes of a message of a batch: what the field
+// is for.
+func mappedObject(msg *service.Message, mapping *service.MessageBatchBloblangExecutor, i int, field, makes string) (map[string]any, error) {
+	mapped, err := mapping.Query(i)
+	if err != nil {
+		if _, jsonErr := msg.AsStructured(); jsonErr != nil {
+			return nil, badInput(words.InvalidJSON, "the message is not JSON, which %s needs", field)
+		}
+		return nil, badInput(words.MappingFailed, "%s: %s", field, withoutValues(err))
+	}
+	if mapped == nil {
+		return nil, badInput(words.MappingFailed, "%s: deleted the message; filter messages before this component", field)
+	}
+	value, err := mapped.AsStructured()
+	if err != nil {
+		return nil, badInput(words.InvalidJSON, "%s: gave no JSON, but must give an object, %s", field, makes)
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, badInput(words.MappingFailed, "%s: must give an object, %s", field, makes)
+	}
+	return object, nil
+}
+
 // structured decodes JSON as Benthos does: numbers stay exact.
 func structured(raw json.RawMessage) (any, error) {
 	if len(raw) == 0 {

@@ -28,8 +28,8 @@ const (
 var ofNoObject = []string{words.InvalidJSON, words.MappingFailed, words.DedupeKeyFailed, words.MissingField, words.InvalidField}
 
 // explainShape replaces the error of a message that is not one JSON object by one that
-// says so. A message that made a call keeps it, whatever its shape.
-func explainShape(msg *service.Message, err error) error {
+// says so. mapping is the field that maps it. A message that made a call keeps it, whatever its shape.
+func explainShape(msg *service.Message, mapping string, err error) error {
 	if err == nil || !slices.Contains(ofNoObject, reasonOf(err)) {
 		return err
 	}
@@ -42,7 +42,7 @@ func explainShape(msg *service.Message, err error) error {
 	_, isArray := value.([]any)
 	switch {
 	case jsonErr == nil && isArray && reasonOf(err) == words.MappingFailed:
-		return badInput(words.MappingFailed, "call_mapping: %s", shapeArray)
+		return badInput(words.MappingFailed, "%s: %s", mapping, shapeArray)
 	case jsonErr == nil && isArray:
 		return badInput(words.InvalidJSON, shapeArray)
 	case jsonErr == nil:

@@ -35,25 +35,12 @@ func init() {
 func outputDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, and never a second one.").
-		Description(description("happyrobot_dial", "output_happyrobot_dial")).
+		Description(description("happyrobot_dial", "dial_refusals", "dial_doubt", "dial_ledger", "dial_contents", "output_happyrobot_dial")).
 		Categories("Services").
 		Fields(clientFields()...).
-		Fields(dialFields()...).
+		Fields(callDialFields()...).
 		Fields(numberFields()...).
-		Fields(
-			service.NewOutputField(odFieldReceipts).
-				Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run. "+childBatching).
-				Optional(),
-			service.NewOutputField(odFieldFailures).
-				Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch. A `switch` in it needs `strict_mode: true`, or a last case without `check`, as it drops what no case takes. "+childBatching).
-				Optional(),
-			service.NewOutputMaxInFlightField().
-				Description("The most batches that are dialed at the same time.").
-				Default(4),
-			service.NewBatchPolicyField(odFieldBatching).
-				Default(map[string]any{"count": 20, "byte_size": 0, "period": defaultBatchPeriod, "jitter": 0.0, "check": "", "processors": []any{}}).
-				LintRule(`root = if this.processors.or([]).length() > 0 { [ "`+batchingProcessorsRefused+`" ] }`),
-		).
+		Fields(dialOutputFields()...).
 		Example("Call the leads of a topic", "Leads that cannot be called, or whose call cannot be found, go to an output of their own. Nothing else does.", `
 output:
   happyrobot_dial:
@@ -124,17 +111,41 @@ cache_resources:
 `)
 }
 
-func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
+// dialOutputFields are what an output that dials has besides.
+func dialOutputFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewOutputField(odFieldReceipts).
+			Description("Receives a receipt of each message that counts as done: accepted, duplicate, or a dry run. " + childBatching).
+			Optional(),
+		service.NewOutputField(odFieldFailures).
+			Description("Receives a record of each message that failed, which then counts as delivered. Without it, a failed message is returned as an error, which is safe only where nothing above this output changes a batch. A `switch` in it needs `strict_mode: true`, or a last case without `check`, as it drops what no case takes. " + childBatching).
+			Optional(),
+		service.NewOutputMaxInFlightField().
+			Description("The most batches that are dialed at the same time.").
+			Default(4),
+		service.NewBatchPolicyField(odFieldBatching).
+			Default(map[string]any{"count": 20, "byte_size": 0, "period": defaultBatchPeriod, "jitter": 0.0, "check": "", "processors": []any{}}).
+			LintRule(`root = if this.processors.or([]).length() > 0 { [ "` + batchingProcessorsRefused + `" ] }`),
+	}
+}
+
+func newDialOutputFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
+	engine, err := newCallEngine(conf, res, conf.Contains(odFieldReceipts))
+	if err != nil {
+		return nil, service.BatchPolicy{}, 0, err
+	}
+	return newDialOutput(conf, res, engine)
+}
+
+// newDialOutput makes an output of an engine.
+func newDialOutput(conf *service.ParsedConfig, res *service.Resources, engine *dialEngine) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
 	if policy, err = dialBatchPolicy(conf); err != nil {
 		return nil, policy, 0, err
 	}
 	if maxInFlight, err = conf.FieldMaxInFlight(); err != nil {
 		return nil, policy, 0, err
 	}
-	o := &dialOutput{stop: pause.OfOutput(res.Path())}
-	if o.engine, err = newDialEngine(conf, res, conf.Contains(odFieldReceipts)); err != nil {
-		return nil, policy, 0, err
-	}
+	o := &dialOutput{engine: engine, stop: pause.OfOutput(res.Path())}
 	if o.receipts, err = childOutputFromParsed(conf, res, odFieldReceipts, o.engine.pauses); err != nil {
 		return nil, policy, 0, err
 	}
@@ -177,9 +188,14 @@ type dialOutput struct {
 
 // Connect starts the child outputs. The API is met with the first batch. While that waits,
 // Connect tells why.
-func (o *dialOutput) Connect(context.Context) error {
+func (o *dialOutput) Connect(ctx context.Context) error {
 	if err := errors.Join(o.receipts.connect(), o.failures.connect()); err != nil {
 		return err
+	}
+	if o.engine.connect != nil {
+		if err := o.engine.connect(ctx); err != nil {
+			return err
+		}
 	}
 	return o.ready.tell()
 }

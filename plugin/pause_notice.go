@@ -29,13 +29,12 @@ type pauses struct {
 	records map[string]func() int          // records that wait to be written, by cause
 }
 
-func newPauses(res *service.Resources) *pauses {
+func newPauses(res *service.Resources, component string) *pauses {
 	p := &pauses{
-		log: res.Logger(), gauge: newPausedGauge(res, "happyrobot_dial"),
+		log: res.Logger(), gauge: newPausedGauge(res, component),
 
 		notices: map[string]*pause.Notice{}, where: map[string]string{}, records: map[string]func() int{},
 	}
-	p.gauge.showOnHold(res.Metrics().NewGauge(words.MetricDialOnHold))
 	// Other calls may still be dialed meanwhile, so this is not said to be a pause.
 	p.lookUps = pause.NewNotice(p.log, pause.Wording{
 		Begins: "Cannot look up calls with an unknown outcome; they wait: %v",

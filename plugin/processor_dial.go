@@ -5,8 +5,6 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/dialer"
 )
 
 func init() {
@@ -16,10 +14,10 @@ func init() {
 func processorDialSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Summary("Places one phone call per message, never a second one, and continues with the created call.").
-		Description(description("happyrobot_dial", "processor_happyrobot_dial")).
+		Description(description("happyrobot_dial", "dial_refusals", "dial_doubt", "dial_ledger", "dial_contents", "processor_happyrobot_dial")).
 		Categories("Integration").
 		Fields(clientFields()...).
-		Fields(dialFields()...).
+		Fields(callDialFields()...).
 		Fields(numberFields()...).
 		Field(resultMapField("`{outcome, dial_ref, call_id, call}`, where `call` is the created call as the API reports it (absent for a duplicate; in a dry run, as it would have been requested)")).
 		Example("Call and continue", "Each message keeps its content and gains the call's id.", `
@@ -43,10 +41,15 @@ cache_resources:
 }
 
 func newDialProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
-	engine, err := newDialEngine(conf, res, true)
+	engine, err := newCallEngine(conf, res, true)
 	if err != nil {
 		return nil, err
 	}
+	return newDialProcessor(conf, engine)
+}
+
+// newDialProcessor makes a processor of an engine.
+func newDialProcessor(conf *service.ParsedConfig, engine *dialEngine) (service.BatchProcessor, error) {
 	resultMap, err := conf.FieldBloblang(fieldResultMap)
 	if err != nil {
 		return nil, err
@@ -82,11 +85,11 @@ func (p *dialProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 // apply puts a dial's result into its message. An error still says that the call was
 // placed, and which it is: whoever handles it must not take the lead for one to call.
 func (p *dialProcessor) apply(msg *service.Message, f fate) error {
-	err := overlay(msg, dialResult(f.ref, f.Result), p.resultMap)
+	err := overlay(msg, f.result(), p.resultMap)
 	if err == nil {
 		return nil
 	}
-	return &dialer.Error{Outcome: f.Outcome, Reason: reasonOf(err), CallID: f.CallID, HTTPStatus: f.HTTPStatus, Err: err}
+	return f.unit.failure(f.Result, reasonOf(err), err)
 }
 
 // Close ends the notices. Calls are finished within ProcessBatch.

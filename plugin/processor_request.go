@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
+	"github.com/Jeffail/gabs/v2"
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot/platform"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
@@ -26,13 +27,18 @@ func init() {
 
 func processorRequestSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
-		Summary("Calls any other operation of the API by its name: notes, ratings, use cases, agents, numbers, members, usage.").
+		Summary("Calls any other operation of either API by its name: notes, ratings, use cases, agents, numbers, members, usage; on the platform workflows, runs, sessions, recordings, contacts.").
 		Description(description("processor_happyrobot_request")).
 		Categories("Integration").
-		Fields(clientFields()...).
+		LintRule(requestPathLint()).
+		Fields(clientFieldsAt(service.NewStringField(cfFieldBaseURL).
+			Description("Where the API is. Empty is that of the operation: `"+happyrobot.V1.BaseURL()+"` for those of v1, `"+happyrobot.Platform.BaseURL()+"` for those of the platform, `"+happyrobot.PlatformV1.BaseURL()+"` for `legacyListRuns`. Organizations in the EU set `https://platform.eu.happyrobot.ai/api/v2`. Point it at `callsim` to try a pipeline without calling anybody. An operation of the platform wants https, but on this machine.").
+			Default("").
+			Example("https://platform.eu.happyrobot.ai/api/v2").
+			LintRule(requestBaseURLLint()))...).
 		Fields(
 			service.NewStringAnnotatedEnumField(prFieldOperation, requestOperations()).
-				Description("The operation, by its id in the API's description, `resources/openapi/happyrobot-v1.openapi.yaml`, which also tells what it takes. Where it says that the path is a guess, only the operation's title is known: try it, and set `path` if need be.").
+				Description("The operation, by its id in the description of its API, `resources/openapi/happyrobot-v1.openapi.yaml` or `resources/openapi/happyrobot-v2.openapi.yaml`, which also tells what it takes. No id is in both, so it also decides the base URL. Where it says that the path is a guess, only the operation's title is known: try it, and set `path` if need be.").
 				LintRule(operationLint()),
 			service.NewBloblangField(prFieldArgsMapping).
 				Description("Makes the arguments of a message: an object with `path` (the parameters of the path, by name), `query` (values, or lists of values that are joined by commas; null is left out) and `body` (any JSON; null is none), as far as the operation takes them. A path parameter called `id` must be an id of 24 characters.").
@@ -46,15 +52,23 @@ root.body = {"content": this.note}`).
 				Default("root = this").
 				Example("root.agents = this"),
 			service.NewStringField(prFieldPath).
-				Description("Another path for the operation, below `base_url`. Its method stays. Parameters stand in braces and are taken from `args_mapping`; those not called `id` need not be ids.").
+				Description("Another path for the operation, below `base_url`. Its method stays. Parameters stand in braces and are taken from `args_mapping`; those not called `id` need not be ids. Whatever the operation, a path that places calls, starts runs, reaches hooks or signals, or answers with a stream is refused; what is filled in is checked for each message.").
 				Default("").
 				Example("/calls/{id}/call-logs").
 				LintRule(`root = match {
   this == "" => [],
-  this.lowercase().re_match("/dial(/|$)") => [ "`+"`path`"+` must not be a path that places calls; use happyrobot_dial" ],
   this.re_match("/\\.+(/|$)") || !this.re_match("^(/([A-Za-z0-9._~-]+|\\{[A-Za-z0-9_]+\\}))+$") => [ "`+"`path`"+` must be a path below base_url, such as /calls/{id}/logs" ],
 }`),
 		).
+		Example("Cancel the runs of people who opted out", "A run that is queued is never dialed; one that is running ends its call. `not_found` is a run that the key may not see, or that is long gone.", `
+pipeline:
+  processors:
+    - happyrobot_request:
+        api_key: ${HAPPYROBOT_API_KEY}
+        operation: cancelRun
+        args_mapping: root.path.run_id = this.run_id
+        result_map: root.canceled = true
+`).
 		Example("Write a note on each call", "", `
 pipeline:
   processors:
@@ -68,14 +82,26 @@ pipeline:
 `)
 }
 
-// requestOperations describes the operations that do not place calls.
+// allOperations are those of both APIs.
+func allOperations() []happyrobot.Operation {
+	return append(happyrobot.Operations(), happyrobot.PlatformOperations()...)
+}
+
+// requestOperations describes the operations that are not refused.
 func requestOperations() map[string]string {
 	described := map[string]string{}
-	for _, op := range happyrobot.Operations() {
-		if op.PlacesCalls() {
+	for _, op := range allOperations() {
+		if op.Refusal() != "" {
 			continue
 		}
-		described[op.ID] = fmt.Sprintf("`%s %s`. %s.", op.Method, op.Path, op.Summary)
+		of := ""
+		switch op.API {
+		case happyrobot.Platform:
+			of = " of the platform"
+		case happyrobot.PlatformV1:
+			of = " of the platform's own, deprecated v1, which wants the header `x-organization-id` (see `headers`)"
+		}
+		described[op.ID] = fmt.Sprintf("`%s %s`%s. %s.", op.Method, op.Path, of, op.Summary)
 		if op.Evidence == happyrobot.Inferred {
 			described[op.ID] += " The path is a guess."
 		}
@@ -84,41 +110,89 @@ func requestOperations() map[string]string {
 }
 
 func operationLint() string {
-	var known, dials []string
-	for _, op := range happyrobot.Operations() {
-		if op.PlacesCalls() {
-			dials = append(dials, op.ID)
+	var known []string
+	refused := map[string]string{}
+	for _, op := range allOperations() {
+		if why := op.Refusal(); why != "" {
+			refused[op.ID] = why
 		} else {
 			known = append(known, op.ID)
 		}
 	}
-	list := func(ids []string) string { return `["` + strings.Join(ids, `","`) + `"]` }
-	return `root = if ` + list(dials) + `.contains(this) {
-  [ "` + "`operation`" + ` must not be %s, which would place calls past the ledger; use happyrobot_dial".format(this) ]
-} else if !` + list(known) + `.contains(this) {
-  [ "` + "`operation`" + `: the API has no operation %s".format(this.string()) ]
+	return `let refused = ` + gabs.Wrap(refused).String() + `
+root = if $refused.exists(this.string()) {
+  [ "` + "`operation`" + ` must not be %s, which %s".format(this, $refused.get(this)) ]
+} else if !` + gabs.Wrap(known).String() + `.contains(this) {
+  [ "` + "`operation`" + `: neither API has an operation %s".format(this.string()) ]
 }`
+}
+
+// refusedPathCases refuse the paths that the client refuses, with its reasons, as cases of
+// a match. The path is the variable path, in lower case.
+func refusedPathCases(field, must, changes string) string {
+	var cases strings.Builder
+	for _, r := range happyrobot.RefusedPaths() {
+		when := fmt.Sprintf("$path.re_match(%q)", r.Pattern)
+		if r.Unless != "" {
+			when += fmt.Sprintf(" && !$path.re_match(%q)", r.Unless)
+		}
+		if r.Changes {
+			when += " && " + changes
+		}
+		fmt.Fprintf(&cases, "  %s => [ %q ],\n", when, "`"+field+"` must not "+must+" that "+r.Why)
+	}
+	return cases.String()
+}
+
+// requestPathLint judges the path by the operation, too: what changes something may be
+// sent to fewer.
+func requestPathLint() string {
+	var changes, ofPlatform []string
+	for _, op := range allOperations() {
+		if op.Changes() {
+			changes = append(changes, op.ID)
+			if op.API != happyrobot.V1 {
+				ofPlatform = append(ofPlatform, op.ID)
+			}
+		}
+	}
+	return `let path = (this.path | "").string().lowercase()
+let operation = (this.operation | "").string()
+root = match {
+` + refusedPathCases(prFieldPath, "be a path", gabs.Wrap(changes).String()+".contains($operation)") + `
+  $path != "" && ` + gabs.Wrap(ofPlatform).String() + fmt.Sprintf(`.contains($operation) && !$path.re_match(%q) => [ %q ],
+}`, happyrobot.CancelPath, "`"+prFieldPath+"` must end with cancel, as those of all known changes of the platform do")
+}
+
+// requestBaseURLLint sees no more of the path than what stands in clear in the URL; the
+// start sees the rest.
+func requestBaseURLLint() string {
+	return `let path = this.lowercase().re_replace_all("^[a-z]+://[^/]*|[?#].*$", "")
+root = match {
+` + refusedPathCases(cfFieldBaseURL, "end in a path", "false") + `}`
 }
 
 func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 	p := &requestProcessor{outcomes: fromZero(res.Metrics().NewCounter(words.MetricRequestOutcomes, "outcome"), words.OutcomeNames("happyrobot_request")...)}
-	var err error
-	if p.client, err = clientFromParsed(conf, res, newPausedGauge(res, "happyrobot_request")); err != nil {
-		return nil, err
-	}
-	if p.api, err = p.client.client(); err != nil {
-		return nil, err
-	}
 	id, err := conf.FieldString(prFieldOperation)
 	if err != nil {
 		return nil, err
 	}
 	var known bool
 	if p.operation, known = happyrobot.FindOperation(id); !known {
-		return nil, fmt.Errorf("%s: the API has no operation %q", prFieldOperation, id)
+		return nil, fmt.Errorf("%s: neither API has an operation %q", prFieldOperation, id)
 	}
-	if p.operation.PlacesCalls() {
-		return nil, fmt.Errorf("%s: %s would place calls past the ledger; use happyrobot_dial", prFieldOperation, id)
+	if why := p.operation.Refusal(); why != "" {
+		return nil, fmt.Errorf("%s: %s %s", prFieldOperation, id, why)
+	}
+	if p.client, err = clientFromParsedAt(conf, res, newPausedGauge(res, "happyrobot_request"), p.operation.API.BaseURL()); err != nil {
+		return nil, err
+	}
+	if err := p.operation.ValidateBaseURL(p.client.options.BaseURL); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfFieldBaseURL, err)
+	}
+	if p.api, err = p.client.client(); err != nil {
+		return nil, err
 	}
 	path, err := conf.FieldString(prFieldPath)
 	if err != nil {
@@ -159,6 +233,9 @@ func (p *requestProcessor) ProcessBatch(ctx context.Context, batch service.Messa
 			continue
 		}
 		answer, err := p.api.Do(ctx, p.operation, args)
+		if p.operation.API != happyrobot.V1 {
+			answer = platform.Redact(answer)
+		}
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil, ctx.Err()
 		}
@@ -191,7 +268,7 @@ func (p *requestProcessor) complete(msg *service.Message, answer []byte) {
 func (p *requestProcessor) classify(err error) (outcome, reason string) {
 	class := happyrobot.ClassOf(err)
 	unreadable := happyrobot.IsUnreadable(err)
-	changes := p.operation.Method != http.MethodGet
+	changes := p.operation.Changes()
 	switch {
 	case class == happyrobot.ClassOther:
 		return words.Rejected, reasonOf(err)

@@ -51,8 +51,8 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {
 		return nil, fmt.Errorf("ago: must be at least %v, or the last would be created in the future", ends)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.rig.Lock()
+	defer s.rig.Unlock()
 	requests := make([]dialRequest, a.Count)
 	for i := range requests {
 		var err error
@@ -60,8 +60,8 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 			return nil, err
 		}
 	}
-	today, now := s.today(), s.now()
-	if first := today.Add(-time.Duration(a.Ago)); first.Before(s.newest) && a.Ago > 0 {
+	today, now := s.rig.Today(), s.rig.Now()
+	if first := today.Add(-time.Duration(a.Ago)); first.Before(s.rig.Newest()) && a.Ago > 0 {
 		return nil, errors.New("ago: there is a newer call, and calls are in order of creation")
 	}
 	ids := make([]string, a.Count)

@@ -43,15 +43,15 @@ func (s *Sim) withBody(pattern, operation string, answer func(*http.Request, obj
 			s.fail(w, operation, http.StatusUnprocessableEntity, problem)
 			return
 		}
-		s.mu.Lock()
+		s.rig.Lock()
 		reply, problem, status := answer(req, body)
 		b := reply.Bytes() // under the lock: later requests change the object
-		s.mu.Unlock()
+		s.rig.Unlock()
 		switch {
 		case status != http.StatusOK:
 			s.fail(w, operation, status, problem)
 		case reply == nil:
-			s.answered(w, operation, http.StatusOK)
+			s.rig.Answered(w, operation, http.StatusOK)
 			w.WriteHeader(http.StatusOK)
 		default:
 			s.reply(w, operation, b)

@@ -44,7 +44,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 		}
 		batch = append(batch, r)
 	}
-	s.mu.Lock()
+	s.rig.Lock()
 	reply := []byte(`{"createdCalls":[`)
 	for i, c := range s.create(batch, 0, "") {
 		if i > 0 {
@@ -52,7 +52,7 @@ func (s *Sim) scheduleCampaign(w http.ResponseWriter, req *http.Request) {
 		}
 		reply = s.appendReply(reply, c, true)
 	}
-	s.mu.Unlock()
+	s.rig.Unlock()
 	s.reply(w, operation, append(reply, `]}`...))
 }
 
@@ -107,7 +107,7 @@ func (s *Sim) currentPage(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	s.mu.Lock()
+	s.rig.Lock()
 	newer, found := 0, false
 	for _, c := range slices.Backward(s.calls) {
 		if c.deleted {
@@ -118,7 +118,7 @@ func (s *Sim) currentPage(w http.ResponseWriter, req *http.Request) {
 		}
 		newer++
 	}
-	s.mu.Unlock()
+	s.rig.Unlock()
 	if !found {
 		s.fail(w, operation, http.StatusNotFound, "not found")
 		return

@@ -11,8 +11,9 @@ import (
 // A machine's clock can be set back between two calls.
 func TestCreatedDoesNotGoBackWithTheMachinesClock(t *testing.T) {
 	s := New(Options{})
-	s.newest = time.Now().Add(time.Hour).Round(0)
+	ahead := time.Now().Add(time.Hour).Round(0)
+	s.rig.Created(ahead)
 	ids, err := s.Arrive(Arrival{})
 	require.NoError(t, err)
-	assert.True(t, s.byID[ids[0]].created.Equal(s.newest))
+	assert.True(t, s.byID[ids[0]].created.Equal(ahead))
 }

@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 const (
@@ -112,21 +113,21 @@ func text(m map[string]json.RawMessage, name string) (s string, ok bool) {
 func (s *Sim) dial(operation string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		// Faults that strike before the body is read cannot know whom it names.
-		if f := s.draw(operation, nil, func(k Kind) bool { return k == CutBefore || k == CutInBody }); f != nil {
-			if f.Kind == CutInBody && req.ContentLength > 1 {
-				_, _ = io.CopyN(io.Discard, req.Body, req.ContentLength/2)
+		if f := s.rig.Strike(operation, nil, func(k Kind) bool { return k == CutBefore || k == CutInBody }); f != nil {
+			if f.Kind == CutInBody {
+				s.rig.CutInRequest(req, operation)
 			}
-			s.cut(operation)
+			s.rig.Cut(operation)
 		}
 		body, err := io.ReadAll(io.LimitReader(req.Body, maxDialBytes))
 		if err != nil {
-			s.cut(operation)
+			s.rig.Cut(operation)
 		}
 		batch, problem, status := s.parseBatch(operation, body)
 		// What a request is refused for comes before anything that creates its calls.
-		f := s.draw(operation, batch, func(k Kind) bool { return k == Refuse || k == ErrorBefore })
+		f := s.rig.Strike(operation, calls(batch), func(k Kind) bool { return k == Refuse || k == ErrorBefore })
 		if f == nil {
-			f = s.draw(operation, batch, func(k Kind) bool {
+			f = s.rig.Strike(operation, calls(batch), func(k Kind) bool {
 				return k != Refuse && k != ErrorBefore && k != CutBefore && k != CutInBody
 			})
 		}
@@ -135,11 +136,11 @@ func (s *Sim) dial(operation string) http.HandlerFunc {
 			kind = f.Kind
 		}
 		if kind == Delay {
-			s.pause(req, f.delay())
+			s.rig.Pause(req.Context(), time.Duration(f.Delay))
 		}
 		switch kind {
 		case Refuse, ErrorBefore:
-			f.setRetryAfter(w.Header())
+			f.SetRetryAfter(w.Header())
 			s.fail(w, operation, f.Status, "refused on request")
 			return
 		}
@@ -159,10 +160,10 @@ func (s *Sim) parseBatch(operation string, body []byte) (batch []dialRequest, pr
 			return nil, "the body must be a JSON array", http.StatusUnprocessableEntity
 		}
 	}
-	s.mu.Lock()
+	s.rig.Lock()
 	s.largest.calls = max(s.largest.calls, len(items))
 	s.largest.bytes = max(s.largest.bytes, len(body))
-	s.mu.Unlock()
+	s.rig.Unlock()
 	batch = make([]dialRequest, 0, len(items))
 	for i, item := range items {
 		r, wrong := parseDial(item)
@@ -178,21 +179,21 @@ func (s *Sim) parseBatch(operation string, body []byte) (batch []dialRequest, pr
 }
 
 // place creates a good batch and answers, or does not, as the fault has it.
-func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest, f *Fault) {
+func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest, f *rig.Fault) {
 	if f == nil {
-		f = &Fault{}
+		f = &rig.Fault{}
 	}
 	if f.Kind == Part {
 		batch = batch[:int(f.Fraction*float64(len(batch)))]
 	}
 	var hide time.Duration
 	if f.Kind == Hide {
-		hide = f.delay()
+		hide = time.Duration(f.Delay)
 	}
-	s.mu.Lock()
+	s.rig.Lock()
 	made := s.create(batch, hide, f.Kind)
 	if !s.opts.KeepOrder {
-		s.rng.Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
+		s.rig.Rand().Shuffle(len(made), func(i, j int) { made[i], made[j] = made[j], made[i] })
 	}
 	reply := make([]byte, 0, 1024*(len(made)+1))
 	if operation == opDialBatch {
@@ -207,23 +208,22 @@ func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest
 	if operation == opDialBatch {
 		reply = append(reply, ']')
 	}
-	s.mu.Unlock()
+	s.rig.Unlock()
 
 	switch f.Kind {
 	case LoseAnswer:
-		s.cut(operation)
+		s.rig.Cut(operation)
 	case ErrorAfter:
-		f.setRetryAfter(w.Header())
+		f.SetRetryAfter(w.Header())
 		s.fail(w, operation, f.Status, "failed on request")
 		return
 	case WrongType:
-		s.replyHTML(w, operation)
+		s.rig.ReplyHTML(w, operation)
 		return
 	case NotJSON:
 		reply = reply[:len(reply)/2]
 	case CutBody:
-		s.count(operation, http.StatusOK)
-		cutInAnswer(w, http.StatusOK, reply)
+		s.rig.CutInAnswer(w, operation, http.StatusOK, reply)
 	case Part:
 		if f.Status != 0 && f.Status != http.StatusOK {
 			s.fail(w, operation, f.Status, "created in part, on request")
@@ -233,39 +233,9 @@ func (s *Sim) place(w http.ResponseWriter, operation string, batch []dialRequest
 	s.reply(w, operation, reply)
 }
 
-// draw asks the rules under the lock.
-func (s *Sim) draw(operation string, batch []dialRequest, want func(Kind) bool) *Fault {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.strike(operation, batch, want)
-}
-
-// cut ends a connection without an answer. It does not return.
-func (s *Sim) cut(operation string) {
-	s.count(operation, 0)
-	panic(http.ErrAbortHandler)
-}
-
-// cutInAnswer sends half an answer. It does not return.
-func cutInAnswer(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body[:len(body)/2])
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
-}
-
-// pause waits on the wall clock, unless the client leaves or the Sim closes.
-func (s *Sim) pause(req *http.Request, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-req.Context().Done():
-	case <-s.done:
+// calls says whom a batch calls.
+func calls(batch []dialRequest) func(phone string) bool {
+	return func(phone string) bool {
+		return slices.ContainsFunc(batch, func(r dialRequest) bool { return r.phone == phone })
 	}
 }

@@ -10,14 +10,15 @@
 // AwaitRequests or AwaitStruck, and compares with Calls and CallsBy. A test in another
 // process does the same under /_sim/.
 //
-// The package shares no types with the client, so that a wrong JSON tag cannot hide.
+// The package shares no types with the client, so that a wrong JSON tag cannot hide. Its
+// clocks, the rules of faults and what waits are in internal/rig, which the pretend
+// platform in the folder platform stands on, too.
 //
 //	sim.go       options, the calls there are
 //	server.go    routing, a loopback server
 //	dial.go      placing calls, with every fault
 //	fault.go     what can go wrong, and how often it did
 //	life.go      what a call looks like as time passes
-//	clock.go     the two times: the calendar and the simulated clock
 //	read.go      lists and calls with their parts
 //	arrange.go   calls that come by themselves, with a chosen fate
 //	webhook.go   telling others when calls change

@@ -101,7 +101,7 @@ func drawFate(seq uint64) (status string, talk time.Duration) {
 
 // life computes a call's present. The caller holds the lock.
 func (s *Sim) life(c *call) life {
-	age := s.now() - c.starts
+	age := s.rig.Now() - c.starts
 	end, talk := fate(c)
 	l := life{missingIs404: c.seq%2 == 0}
 	switch {

@@ -46,9 +46,9 @@ func (s *Sim) routeReads() {
 		return http.StatusOK, []byte(`{}`)
 	})
 	s.api("GET /usage", "getUsage", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
+		s.rig.Lock()
 		n := len(s.calls)
-		s.mu.Unlock()
+		s.rig.Unlock()
 		s.reply(w, "getUsage", []byte(`[{"organization_id":"`+organizationID+`","period":"all","duration":0,"callCount":`+strconv.Itoa(n)+`}]`))
 	})
 }
@@ -56,13 +56,13 @@ func (s *Sim) routeReads() {
 // call registers an operation on one call, answered under the lock.
 func (s *Sim) call(pattern, operation string, answer func(*call, life) (int, []byte)) {
 	s.api(pattern, operation, func(w http.ResponseWriter, req *http.Request) {
-		s.mu.Lock()
+		s.rig.Lock()
 		c := s.byID[req.PathValue("id")]
 		status, body := http.StatusNotFound, []byte(nil)
 		if c != nil && !c.deleted {
 			status, body = answer(c, s.life(c))
 		}
-		s.mu.Unlock()
+		s.rig.Unlock()
 		if status != http.StatusOK {
 			s.fail(w, operation, status, "not found")
 			return
@@ -78,7 +78,7 @@ func (s *Sim) listCalls(w http.ResponseWriter, req *http.Request) {
 		s.fail(w, operation, http.StatusUnprocessableEntity, problem)
 		return
 	}
-	s.mu.Lock()
+	s.rig.Lock()
 	found := s.listed(q)
 	if q.newestFirst {
 		slices.Reverse(found)
@@ -93,7 +93,7 @@ func (s *Sim) listCalls(w http.ResponseWriter, req *http.Request) {
 		body = s.appendCall(body, c)
 	}
 	body = append(body, `],"count":`+strconv.Itoa(len(found))+`,"limit":`+strconv.Itoa(q.limit)+`,"offset":`+strconv.Itoa(q.skip)+`}`...)
-	s.mu.Unlock()
+	s.rig.Unlock()
 	s.reply(w, operation, body)
 }
 
@@ -197,9 +197,9 @@ func words(v string) (list []string, problem string) {
 
 // listed filters the calls, oldest first by their stamps. The caller holds the lock.
 func (s *Sim) listed(q listing) []*call {
-	today := s.today()
+	today := s.rig.Today()
 	calls := s.calls
-	if s.clockSet { // so their order is not that of their creation
+	if s.rig.ClockSet() { // so their order is not that of their creation
 		calls = slices.Clone(calls)
 		slices.SortStableFunc(calls, func(a, b *call) int { return a.created.Compare(b.created) })
 	}

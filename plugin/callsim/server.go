@@ -5,17 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 const apiPath = "/api/v1"
 
 // ServeHTTP implements http.Handler.
 func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	s.dateHeader(w.Header())
+	s.rig.DateHeader(w.Header())
 	s.mux.ServeHTTP(w, req)
 }
 
@@ -80,7 +82,7 @@ func (s *Sim) noOperation(w http.ResponseWriter, req *http.Request) {
 // api registers an operation behind the key, the latency and the faults that any
 // operation may have.
 func (s *Sim) api(pattern, operation string, h http.HandlerFunc) {
-	s.operations[operation] = true
+	s.table.Operations[operation] = true
 	method, path, _ := strings.Cut(pattern, " ")
 	s.mux.HandleFunc(method+" "+apiPath+path, func(w http.ResponseWriter, req *http.Request) {
 		if req.Method != method { // HEAD, which the mux takes for a GET
@@ -92,9 +94,9 @@ func (s *Sim) api(pattern, operation string, h http.HandlerFunc) {
 			s.fail(w, operation, http.StatusUnauthorized, "not authenticated")
 			return
 		}
-		s.pause(req, s.opts.Latency)
+		s.rig.Pause(req.Context(), s.opts.Latency)
 		if !isDial(operation) {
-			if f := s.draw(operation, nil, func(Kind) bool { return true }); f != nil {
+			if f := s.rig.Strike(operation, nil, func(Kind) bool { return true }); f != nil {
 				s.strikeOther(w, req, operation, f, h)
 				return
 			}
@@ -104,77 +106,26 @@ func (s *Sim) api(pattern, operation string, h http.HandlerFunc) {
 }
 
 // strikeOther lets a fault strike an operation that is no dial.
-func (s *Sim) strikeOther(w http.ResponseWriter, req *http.Request, operation string, f *Fault, h http.HandlerFunc) {
+func (s *Sim) strikeOther(w http.ResponseWriter, req *http.Request, operation string, f *rig.Fault, h http.HandlerFunc) {
 	switch f.Kind {
 	case Delay:
-		s.pause(req, f.delay())
+		s.rig.Pause(req.Context(), time.Duration(f.Delay))
 		h(w, req)
-		return
 	case Refuse, ErrorBefore:
-		f.setRetryAfter(w.Header())
+		f.SetRetryAfter(w.Header())
 		s.fail(w, operation, f.Status, "refused on request")
-		return
 	case CutBefore, CutInBody:
-		s.cut(operation)
-	}
-	// The others strike when the work is done.
-	answer := &kept{header: http.Header{}, status: http.StatusOK}
-	h(answer, req)
-	switch f.Kind {
-	case ErrorAfter:
-		f.setRetryAfter(w.Header())
-		s.fail(w, operation, f.Status, "failed on request")
-	case WrongType:
-		s.replyHTML(w, operation)
-	case NotJSON:
-		s.reply(w, operation, answer.body[:len(answer.body)/2])
-	case CutBody:
-		if len(answer.body) == 0 {
-			s.cut(operation)
-		}
-		s.count(operation, answer.status)
-		cutInAnswer(w, answer.status, answer.body)
-	default:
-		s.cut(operation)
-	}
-}
-
-// kept is an answer that does not reach the client as it is, nor is counted.
-type kept struct {
-	header http.Header
-	status int
-	body   []byte
-}
-
-func (k *kept) Header() http.Header    { return k.header }
-func (k *kept) WriteHeader(status int) { k.status = status }
-func (k *kept) Write(b []byte) (int, error) {
-	k.body = append(k.body, b...)
-	return len(b), nil
-}
-
-// answered counts an answer, unless a fault keeps it.
-func (s *Sim) answered(w http.ResponseWriter, operation string, status int) {
-	if _, ok := w.(*kept); !ok {
-		s.count(operation, status)
+		s.rig.Cut(operation)
+	default: // the others strike when the work is done
+		s.rig.Break(w, req, operation, f, h, func(status int) { s.fail(w, operation, status, "failed on request") })
 	}
 }
 
 func (s *Sim) reply(w http.ResponseWriter, operation string, body []byte) {
-	s.answered(w, operation, http.StatusOK)
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body)
-}
-
-func (s *Sim) replyHTML(w http.ResponseWriter, operation string) {
-	s.answered(w, operation, http.StatusOK)
-	w.Header().Set("Content-Type", "text/html")
-	_, _ = io.WriteString(w, "<html><body>All is well.</body></html>")
+	s.rig.Reply(w, operation, http.StatusOK, "application/json", body)
 }
 
 func (s *Sim) fail(w http.ResponseWriter, operation string, status int, message string) {
-	s.answered(w, operation, status)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
+	body, _ := json.Marshal(map[string]string{"message": message})
+	s.rig.Reply(w, operation, status, "application/json", append(body, '\n'))
 }

@@ -2,10 +2,10 @@ package callsim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"sync"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 // Options of a Sim. The zero value is usable.
@@ -27,27 +27,16 @@ type Options struct {
 // Sim is the pretend API, an http.Handler. It is safe for concurrent use. A Sim has
 // goroutines of its own only while Options.Webhooks names a receiver; Close ends them.
 type Sim struct {
-	opts       Options
-	mux        *http.ServeMux
-	operations map[string]bool // every operation there is
-	done       chan struct{}   // closed by Close: delayed answers end
-	once       sync.Once
-	teller     *teller // nil when nobody is told
+	opts   Options
+	rig    *rig.Rig
+	table  *rig.Table
+	mux    *http.ServeMux
+	teller *teller // nil when nobody is told
 
-	mu       sync.Mutex
-	rng      *rand.Rand
-	epoch    time.Time     // simulated time is counted from here
-	advanced time.Duration // and leapt so far
-	newest   time.Time     // the wall is never taken to go back behind it
-	skew     time.Duration // of the calendar, against the wall
-	clockSet bool          // while running
-	calls    []*call       // in order of creation
-	byID     map[string]*call
-	faults   []*FaultState
-	rules    int                    // added so far, those since cleared included
-	requests map[string]map[int]int // by operation and status; 0 is cut off
-	largest  struct{ calls, bytes int }
-	happened chan struct{} // closed by wake; nil while nobody waits
+	// Guarded by the rig's lock.
+	calls   []*call // in order of creation
+	byID    map[string]*call
+	largest struct{ calls, bytes int }
 }
 
 // call is one call. Its life is computed from the time passed.
@@ -75,9 +64,6 @@ func (c *call) kind() string {
 
 // New returns a Sim without calls or faults.
 func New(opts Options) *Sim {
-	if opts.Seed == 0 {
-		opts.Seed = rand.Uint64() //nolint:gosec // a seed to repeat a run with
-	}
 	if opts.Speed == 0 {
 		opts.Speed = 60
 	}
@@ -87,11 +73,8 @@ func New(opts Options) *Sim {
 	if opts.TranscriptDelay == 0 {
 		opts.TranscriptDelay = 20 * time.Second
 	}
-	s := &Sim{
-		opts: opts, done: make(chan struct{}), operations: map[string]bool{},
-		rng:   rand.New(rand.NewPCG(opts.Seed, 0)), //nolint:gosec // repeatable on purpose
-		epoch: time.Now(), skew: opts.ClockSkew, byID: map[string]*call{}, requests: map[string]map[int]int{},
-	}
+	s := &Sim{opts: opts, table: newTable(), byID: map[string]*call{}}
+	s.rig = rig.New(rig.Options{Seed: opts.Seed, Speed: opts.Speed, Skew: opts.ClockSkew, Date: opts.Date, Table: s.table})
 	s.route()
 	if opts.Webhooks.wanted() {
 		s.teller = startTelling(s, opts.Webhooks)
@@ -101,20 +84,28 @@ func New(opts Options) *Sim {
 
 // Seed returns the seed, which Options.Seed takes to repeat a run. Requests that come at
 // the same time are repeated in the order in which they arrive then.
-func (s *Sim) Seed() uint64 { return s.opts.Seed }
+func (s *Sim) Seed() uint64 { return s.rig.Seed() }
 
 // Close ends delays and waits (AwaitCalls and the like), and returns when the last
 // webhook has ended. The Sim still answers requests afterwards. Close may be called twice.
 func (s *Sim) Close() {
-	s.once.Do(func() { close(s.done) })
+	s.rig.Close()
 	if s.teller != nil {
-		s.teller.stop()
+		s.teller.Stop()
 	}
 }
 
+// Advance leaps simulated time forward. It panics when told to go back: calls
+// that have ended cannot ring again.
+func (s *Sim) Advance(d time.Duration) { s.rig.Advance(d) }
+
+// SetClock sets the API's clock to be skew ahead of the wall's. It stamps calls from then
+// on, and what list requests ask for is compared with those stamps.
+func (s *Sim) SetClock(skew time.Duration) { s.rig.SetClock(skew) }
+
 // create places calls. The caller holds the lock.
 func (s *Sim) create(requests []dialRequest, hide time.Duration, fault Kind) []*call {
-	today, now := s.today(), s.now()
+	today, now := s.rig.Today(), s.rig.Now()
 	made := make([]*call, len(requests))
 	for i := range requests {
 		made[i] = s.enter(&requests[i], today, now)
@@ -129,15 +120,15 @@ func (s *Sim) create(requests []dialRequest, hide time.Duration, fault Kind) []*
 func (s *Sim) enter(asked *dialRequest, at time.Time, now time.Duration) *call {
 	seq := uint64(len(s.calls)) + 1
 	c := &call{
-		id: fmt.Sprintf("%08x%016x", uint32(s.opts.Seed), seq), seq: seq, asked: asked,
-		created: at.Add(s.skew).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), starts: now,
+		id: fmt.Sprintf("%08x%016x", uint32(s.Seed()), seq), seq: seq, asked: asked,
+		created: at.Add(s.rig.Skew()).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), starts: now,
 	}
 	if asked.scheduled.After(at) {
 		c.starts += asked.scheduled.Sub(at)
 	}
-	s.newest = at
+	s.rig.Created(at)
 	s.calls = append(s.calls, c)
 	s.byID[c.id] = c
-	s.wake()
+	s.rig.Wake()
 	return c
 }

@@ -3,10 +3,11 @@ package callsim
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
 	"time"
 
 	"github.com/Jeffail/gabs/v2"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 // CallRecord is a call as the ground truth has it.
@@ -23,8 +24,8 @@ type CallRecord struct {
 
 // Calls returns every call there is, deleted ones included, in order of creation.
 func (s *Sim) Calls() []CallRecord {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.rig.Lock()
+	defer s.rig.Unlock()
 	out := make([]CallRecord, len(s.calls))
 	for i, c := range s.calls {
 		l := s.life(c)
@@ -43,9 +44,9 @@ func (s *Sim) CallsTo(phone string) int { return s.CallsBy("phone_number")[phone
 // CallsBy counts calls by the value at a dotted path of the request received,
 // such as "metadata.lead_id". Calls without a value there count under "".
 func (s *Sim) CallsBy(path string) map[string]int {
-	s.mu.Lock()
+	s.rig.Lock()
 	calls := s.calls
-	s.mu.Unlock()
+	s.rig.Unlock()
 	counts := map[string]int{}
 	for _, c := range calls {
 		asked, _ := gabs.ParseJSON(c.asked.raw) // an object, or no call had come of it
@@ -60,8 +61,8 @@ func (s *Sim) CallsBy(path string) map[string]int {
 
 // ByStatus counts calls by what they are now.
 func (s *Sim) ByStatus() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.rig.Lock()
+	defer s.rig.Unlock()
 	counts := map[string]int{}
 	for _, c := range s.calls {
 		counts[s.life(c).status]++
@@ -71,11 +72,7 @@ func (s *Sim) ByStatus() map[string]int {
 
 // RequestCount is how often an operation was answered with a status; 0 is a
 // connection cut without one.
-type RequestCount struct {
-	Operation string `json:"operation"`
-	Status    int    `json:"status"`
-	Count     int    `json:"count"`
-}
+type RequestCount = rig.RequestCount
 
 // Stats are the requests so far and the largest dial among them.
 type Stats struct {
@@ -86,43 +83,12 @@ type Stats struct {
 
 // Stats counts requests.
 func (s *Sim) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := Stats{LargestBatch: s.largest.calls, LargestBody: s.largest.bytes, Requests: []RequestCount{}}
-	for op, byStatus := range s.requests {
-		for status, n := range byStatus {
-			st.Requests = append(st.Requests, RequestCount{op, status, n})
-		}
-	}
-	sort.Slice(st.Requests, func(i, j int) bool {
-		a, b := st.Requests[i], st.Requests[j]
-		return a.Operation < b.Operation || (a.Operation == b.Operation && a.Status < b.Status)
-	})
-	return st
+	s.rig.Lock()
+	largest := s.largest
+	s.rig.Unlock()
+	return Stats{Requests: s.rig.Requests(), LargestBatch: largest.calls, LargestBody: largest.bytes}
 }
 
 // RequestsOf counts the requests of one operation, however answered. Those of no
 // operation, and those with a wrong method, count as "unknown".
-func (s *Sim) RequestsOf(operation string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.requestsOf(operation)
-}
-
-// requestsOf counts likewise. The caller holds the lock.
-func (s *Sim) requestsOf(operation string) (n int) {
-	for _, count := range s.requests[operation] {
-		n += count
-	}
-	return n
-}
-
-func (s *Sim) count(operation string, status int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.requests[operation] == nil {
-		s.requests[operation] = map[int]int{}
-	}
-	s.requests[operation][status]++
-	s.wake()
-}
+func (s *Sim) RequestsOf(operation string) int { return s.rig.RequestsOf(operation) }

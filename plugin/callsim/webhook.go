@@ -1,18 +1,13 @@
 package callsim
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/internal/rig"
 )
 
 // Webhooks says who is told when calls change. Delivery is at least once and in
@@ -32,33 +27,19 @@ func (o Webhooks) wanted() bool { return o.CallURL != "" || o.SessionURL != "" }
 
 // WebhookStats are the events so far. When Taken and GivenUp make up all Events,
 // none is under way.
-type WebhookStats struct {
-	Events   int `json:"events"`
-	Taken    int `json:"taken"`
-	GivenUp  int `json:"given_up"`
-	Requests int `json:"requests"`
-}
-
-const (
-	tellers   = 8                     // deliver at the same time
-	lookEvery = 10 * time.Millisecond // how often calls are looked at
-)
+type WebhookStats = rig.NoticeStats
 
 // teller looks at calls and reports their changes, until stopped.
 type teller struct {
-	sim    *Sim
-	opts   Webhooks
-	client *http.Client
-	stop   func() // ends the goroutines and waits for them
+	*rig.Teller
+	sim  *Sim
+	opts Webhooks
 
 	// Of the goroutine that looks.
 	rng  *rand.Rand
 	seen int // calls looked at so far
 	open []*told
 	sent uint64 // events so far, for their ids
-
-	mu    sync.Mutex
-	stats WebhookStats
 }
 
 // told is a call that has not ended, and what was said about it.
@@ -68,67 +49,19 @@ type told struct {
 	session string
 }
 
-// notice is one event.
-type notice struct {
-	url, mediaType string
-	body           []byte
-	again          bool
-}
-
 func startTelling(s *Sim, opts Webhooks) *teller {
-	opts.Header = cmp.Or(opts.Header, HookHeader)
-	opts.Attempts = cmp.Or(opts.Attempts, 5)
-	opts.Pause = cmp.Or(opts.Pause, 100*time.Millisecond)
-	transport := &http.Transport{MaxIdleConnsPerHost: tellers}
-	t := &teller{sim: s, opts: opts, client: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
-	t.rng = rand.New(rand.NewPCG(s.opts.Seed, 1)) //nolint:gosec // repeatable on purpose
-	ctx, cancel := context.WithCancel(context.Background())
-	notices := make(chan notice)
-	var running sync.WaitGroup
-	running.Go(func() { t.look(ctx, notices) })
-	for range tellers {
-		running.Go(func() {
-			for n := range notices {
-				t.tell(ctx, n)
-			}
-		})
-	}
-	t.stop = func() {
-		cancel()
-		running.Wait()
-		transport.CloseIdleConnections()
-	}
+	t := &teller{sim: s, opts: opts}
+	t.rng = rand.New(rand.NewPCG(s.Seed(), 1)) //nolint:gosec // repeatable on purpose
+	t.Teller = rig.Tell(rig.Delivery{
+		Header: cmp.Or(opts.Header, HookHeader), Secret: opts.Secret, Attempts: cmp.Or(opts.Attempts, 5), Pause: opts.Pause, Twice: opts.Twice,
+	}, t.rng, t.changes)
 	return t
 }
 
-// look sends what changed to those who tell it. Changes that come while all of
-// them are busy are seen later, and those in between are missed, as by any
-// receiver that was away.
-func (t *teller) look(ctx context.Context, notices chan<- notice) {
-	defer close(notices)
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		for _, n := range t.changes() {
-			n.again = t.rng.Float64() < t.opts.Twice
-			select {
-			case notices <- n:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
 // changes compares all open calls with what was told about them.
-func (t *teller) changes() (changed []notice) {
-	t.sim.mu.Lock()
-	defer t.sim.mu.Unlock()
+func (t *teller) changes() (changed []rig.Notice) {
+	t.sim.rig.Lock()
+	defer t.sim.rig.Unlock()
 	for _, c := range t.sim.calls[t.seen:] {
 		t.open = append(t.open, &told{call: c})
 	}
@@ -143,16 +76,13 @@ func (t *teller) changes() (changed []notice) {
 	}
 	clear(t.open[len(open):])
 	t.open = open
-	t.mu.Lock()
-	t.stats.Events += len(changed)
-	t.mu.Unlock()
 	return changed
 }
 
-func (t *teller) changesOf(c *told, l life) (changed []notice) {
+func (t *teller) changesOf(c *told, l life) (changed []rig.Notice) {
 	hook := func(kind string, l life, talk string) {
 		if t.opts.CallURL != "" {
-			changed = append(changed, notice{url: t.opts.CallURL, mediaType: "application/json", body: t.sim.hookPayload(kind, c.call, l, talk)})
+			changed = append(changed, rig.Notice{URL: t.opts.CallURL, MediaType: "application/json", Body: t.sim.hookPayload(kind, c.call, l, talk)})
 		}
 	}
 	if !c.started && !c.canceled && l.status != "Scheduled" && l.status != "Queued" {
@@ -169,9 +99,9 @@ func (t *teller) changesOf(c *told, l life) (changed []notice) {
 	if session := sessionStatus(l); session != c.session {
 		if t.opts.SessionURL != "" {
 			t.sent++
-			changed = append(changed, notice{
-				url: t.opts.SessionURL, mediaType: "application/cloudevents+json",
-				body: t.sim.sessionPayload(c.call, t.sent, c.session, session, t.sim.today()),
+			changed = append(changed, rig.Notice{
+				URL: t.opts.SessionURL, MediaType: "application/cloudevents+json",
+				Body: t.sim.sessionPayload(c.call, t.sent, c.session, session, t.sim.rig.Today()),
 			})
 		}
 		c.session = session
@@ -190,54 +120,12 @@ func (t *teller) talkOf(c *call, l life) string {
 	return hookTalk
 }
 
-// tell delivers an event, or gives it up.
-func (t *teller) tell(ctx context.Context, n notice) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(t.opts.Pause), backoff.WithMultiplier(2), backoff.WithMaxElapsedTime(0))
-	err := backoff.Retry(func() error { return t.post(ctx, n) }, backoff.WithContext(backoff.WithMaxRetries(pause, uint64(t.opts.Attempts-1)), ctx))
-	if err == nil && n.again {
-		_ = t.post(ctx, n) // it was taken already
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err == nil {
-		t.stats.Taken++
-	} else {
-		t.stats.GivenUp++
-	}
-}
-
-func (t *teller) post(ctx context.Context, n notice) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, bytes.NewReader(n.body))
-	if err != nil {
-		return backoff.Permanent(err)
-	}
-	req.Header.Set("Content-Type", n.mediaType)
-	if t.opts.Secret != "" {
-		req.Header.Set(t.opts.Header, t.opts.Secret)
-	}
-	t.mu.Lock()
-	t.stats.Requests++
-	t.mu.Unlock()
-	res, err := t.client.Do(req)
-	if err != nil {
-		return err
-	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxOtherBytes))
-	_ = res.Body.Close()
-	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return fmt.Errorf("answered with status %d", res.StatusCode)
-	}
-	return nil
-}
-
 // WebhookStats returns the events so far; all zero when no receiver is named.
 func (s *Sim) WebhookStats() WebhookStats {
 	if s.teller == nil {
 		return WebhookStats{}
 	}
-	s.teller.mu.Lock()
-	defer s.teller.mu.Unlock()
-	return s.teller.stats
+	return s.teller.Stats()
 }
 
 // HookPrompt stands in the talk that a hook carries, prompts and results of tools
@@ -299,7 +187,7 @@ func sessionStatus(l life) string {
 // call: not its id, not its number. The caller holds the lock.
 func (s *Sim) sessionPayload(c *call, event uint64, previous, current string, at time.Time) []byte {
 	id := func(kind string, n uint64) string {
-		return fmt.Sprintf(`"%08x-00%s-4000-8000-%012x"`, uint32(s.opts.Seed), kind, n)
+		return fmt.Sprintf(`"%08x-00%s-4000-8000-%012x"`, uint32(s.Seed()), kind, n)
 	}
 	now := quote(at.UTC().Format(time.RFC3339))
 	status := `"current":"` + current + `","updated_at":` + now

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
 )
 
 // baseCheck tells a base URL that leads nowhere from an object that the API does not
-// know: both are answered alike, as with 404. Until the API has answered something, the
-// list of calls decides, which is always there.
+// know: both are answered alike, as with 404. Until the API has answered something, a
+// read decides whose object is always there: see alwaysThere.
 type baseCheck struct {
 	good atomic.Bool   // the API was met at the base URL
 	turn chan struct{} // holds one token, whose owner asks
@@ -35,12 +34,13 @@ func (e *Error) mayBeMistaken() bool {
 	return (c == ClassNotFound || c == ClassRefused) && e.meaning().dial == ClassSetup
 }
 
-// checkBase asks for the list of calls, unless the API was met before, or somebody has
+// checkBase asks for what is always there, unless the API was met before, or somebody has
 // asked since the answer came. It returns nil if the base URL is right, and otherwise an
 // error in place of that of the answer: of a wrong setup, or why nobody knows.
 func (c *Client) checkBase(ctx context.Context, of *Error) error {
 	b, answered := c.baseCheck, time.Now()
-	if b.good.Load() {
+	there, known := alwaysThereOf(of.Op)
+	if !known || b.good.Load() {
 		return nil
 	}
 	select {
@@ -54,7 +54,7 @@ func (c *Client) checkBase(ctx context.Context, of *Error) error {
 	}
 	if !b.asked.After(answered) {
 		b.asked = time.Now()
-		b.wrong = c.askForList(ctx)
+		b.wrong = c.askFor(ctx, there)
 	}
 	var e *Error
 	if !errors.As(b.wrong, &e) {
@@ -67,13 +67,31 @@ func (c *Client) checkBase(ctx context.Context, of *Error) error {
 		return b.wrong // it could not be asked
 	}
 	return &Error{Op: of.Op, Status: of.Status, setup: true, Err: fmt.Errorf(
-		"neither this nor the list of calls is at base_url %s (%w); check base_url, which ends with /api/v1", c.base, b.wrong)}
+		"neither this nor %s is at base_url %s (%w); check base_url, which ends with %s", there.name, c.base, b.wrong, there.tail)}
 }
 
-// askForList makes the smallest request that a right base URL answers.
-func (c *Client) askForList(ctx context.Context) error {
-	var page struct{}
-	return c.read(ctx, request{op: opListCalls, path: "/calls", query: url.Values{"limit": {"1"}}, limit: maxListBytes, single: true}, &page)
+// alwaysThere is the smallest request that a right base URL answers.
+type alwaysThere struct {
+	request    request
+	name, tail string // what is asked for, and how such a base URL ends
+}
+
+// alwaysThereOf is that of the API of an operation, where one is known.
+func alwaysThereOf(op string) (there alwaysThere, known bool) {
+	o, _ := FindOperation(op)
+	switch o.API {
+	case PlatformV1:
+		return there, false
+	case Platform:
+		// Every key may read what it is. The list of workflows needs a grant.
+		return alwaysThere{request{op: opDescribeAPIKey, path: "/api-key/describe", limit: maxReplyBytes, single: true}, "the description of the key", "/api/v2"}, true
+	}
+	return alwaysThere{request{op: opListCalls, path: "/calls", query: url.Values{"limit": {"1"}}, limit: maxListBytes, single: true}, "the list of calls", "/api/v1"}, true
+}
+
+func (c *Client) askFor(ctx context.Context, there alwaysThere) error {
+	var object struct{}
+	return c.read(ctx, there.request, &object)
 }
 
 // LeadsNowhere reports whether there is no API at the base URL, by the errors of a dial and
@@ -85,8 +103,12 @@ func LeadsNowhere(dial, list error) bool {
 		d.Status == l.Status && d.Class() == ClassSetup && l.Class() == ClassSetup
 }
 
-const opListCalls = "listCalls"
+const (
+	opListCalls      = "listCalls"
+	opDescribeAPIKey = "describeApiKey"
+)
 
-// isList reports whether an operation is that of the list of calls, which has no object
-// that could be missing.
-func isList(op Operation) bool { return op.ID == opListCalls && op.Method == http.MethodGet }
+// isAlwaysThere reports whether an operation reads what cannot be missing.
+func isAlwaysThere(op Operation) bool {
+	return (op.ID == opListCalls || op.ID == opDescribeAPIKey) && !op.Changes()
+}

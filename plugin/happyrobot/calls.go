@@ -258,13 +258,13 @@ func (q ListCallsQuery) values() url.Values {
 func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
 		var before json.RawMessage // the first call of the page before
-		size := newPageSize(q.Limit)
+		size := NewPageSize(q.Limit)
 		for {
 			page, err := c.listPage(ctx, q)
 			if ClassOf(err) == ClassTooLarge {
 				// Skip counts calls, so the next page begins where this one would have.
 				if q.Limit != 1 {
-					q.Limit = size.shrink()
+					q.Limit = size.Shrink()
 					continue
 				}
 				q.Skip++
@@ -300,14 +300,14 @@ func (c *Client) ListCalls(ctx context.Context, q ListCallsQuery) iter.Seq2[Call
 				return
 			}
 			q.Skip += len(page)
-			q.Limit = size.fits()
+			q.Limit = size.Fits()
 		}
 	}
 }
 
 // ErrSamePage is the error of a list whose next page is the page before: the API ignores
 // Skip, so that it would be listed for ever.
-var ErrSamePage error = &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("%w: the API gives the same page twice; it ignores skip", errShape)}
+var ErrSamePage error = &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("%w: the API gives the same page twice; it ignores skip", ErrOtherForm)}
 
 // ListCallsPage reads one page of a query. Every item of it has its place, also one that
 // is no object: that is a Call with nothing but Raw. A page may be shorter than Limit,
@@ -335,7 +335,7 @@ func (c *Client) listPage(ctx context.Context, q ListCallsQuery) ([]json.RawMess
 		return nil, err
 	}
 	if page.Calls == nil {
-		return nil, &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w: it has no list of calls", errShape)}
+		return nil, &Error{Op: opListCalls, Status: http.StatusOK, Err: fmt.Errorf("decoding the reply: %w: it has no list of calls", ErrOtherForm)}
 	}
 	return *page.Calls, nil
 }

@@ -94,10 +94,12 @@ func (e *Error) Class() Class {
 	switch {
 	case !known || op.PlacesCalls():
 		return m.dial
-	case op.Method != http.MethodGet:
+	case op.API != V1 && e.redirected():
+		return m.dial // to a login page, which other hosts of the platform answer with
+	case op.Changes():
 		return m.change
-	case isList(op) && m.dial == ClassSetup:
-		return m.dial // it has no object that could be missing
+	case isAlwaysThere(op) && m.dial == ClassSetup:
+		return m.dial
 	default:
 		return m.read
 	}
@@ -113,7 +115,7 @@ func (e *Error) meaning() meaning {
 		return wrongBase
 	case e.success() && errors.Is(e.Err, errTooLarge):
 		return tooLargeReply
-	case e.success() && (errors.Is(e.Err, errShape) || errors.Is(e.Err, errOtherCall) || errors.Is(e.Err, errNoCall)):
+	case e.success() && (errors.Is(e.Err, ErrOtherForm) || errors.Is(e.Err, errOtherCall) || errors.Is(e.Err, errNoCall)):
 		return otherReply
 	}
 	for _, row := range answers {
@@ -169,8 +171,10 @@ func IsNotFound(err error) bool {
 // or only named another address: whatever was asked was not looked at.
 func IsNotLetIn(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && (e.Status >= 300 && e.Status <= 399 || e.keyRefused())
+	return errors.As(err, &e) && (e.redirected() || e.keyRefused())
 }
+
+func (e *Error) redirected() bool { return e.Status >= 300 && e.Status <= 399 }
 
 func (e *Error) keyRefused() bool {
 	return e.Status >= http.StatusUnauthorized && e.Status <= http.StatusForbidden

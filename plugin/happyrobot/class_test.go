@@ -85,7 +85,7 @@ func TestWhatHasNoStatusHasAClassToo(t *testing.T) {
 		assert.Equal(t, want[1], (&Error{Op: op, Err: errors.New("reset")}).Class(), op)
 		assert.Equal(t, want[2], (&Error{Op: op, Status: 200, Err: fmt.Errorf("reading: %w", errTooLarge)}).Class(), op)
 	}
-	for _, other := range []error{errShape, errOtherCall, errNoCall, errNoObject} {
+	for _, other := range []error{ErrOtherForm, errOtherCall, errNoCall, errNoObject} {
 		assert.Equal(t, ClassUnreadable, (&Error{Op: aRead, Status: 200, Err: fmt.Errorf("decoding: %w", other)}).Class())
 		assert.Equal(t, ClassUnknown, (&Error{Op: aDial, Status: 200, Err: fmt.Errorf("decoding: %w", other)}).Class())
 	}

@@ -165,8 +165,9 @@ type request struct {
 	body   *dialBody // nil for none
 	single bool      // a read that is not repeated
 	limit  int64
-	expect int  // bytes of the reply, about
-	uncut  bool // once it was let through, only its own timeout ends it
+	expect int    // bytes of the reply, about
+	uncut  bool   // once it was let through, only its own timeout ends it
+	keyIn  string // header that has the key, bare; empty for the usual one
 }
 
 // once makes one request and reads its whole reply.
@@ -248,7 +249,13 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	for k, v := range c.opts.Headers {
 		req.Header.Set(k, v)
 	}
-	req.Header.Set("Authorization", "Bearer "+c.opts.APIKeys()[0])
+	if keys := c.opts.APIKeys(); len(keys) == 0 {
+		// It is a Requester's, whose API wants none.
+	} else if r.keyIn != "" {
+		req.Header.Set(r.keyIn, keys[0])
+	} else {
+		req.Header.Set("Authorization", "Bearer "+keys[0])
+	}
 	req.Header.Set("Accept", "application/json")
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "benthos-happyrobot")

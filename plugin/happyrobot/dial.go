@@ -112,7 +112,7 @@ func readCreated(reply []byte, expected int, withRaw bool) ([]CreatedCall, error
 	// Without a copy of the reply, which is most of what a dial allocates.
 	items := gjson.Parse(unsafe.String(unsafe.SliceData(reply), len(reply))) //nolint:gosec // the reply is not changed any more
 	if !items.IsArray() {
-		return nil, fmt.Errorf("%w: no list of calls", errShape)
+		return nil, fmt.Errorf("%w: no list of calls", ErrOtherForm)
 	}
 	created := make([]CreatedCall, 0, expected)
 	items.ForEach(func(_, item gjson.Result) bool {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
+	"strings"
+
+	"github.com/Jeffail/gabs/v2"
 )
 
 // Arguments of an operation. The API's description, resources/openapi, says what each
@@ -18,23 +20,29 @@ type Arguments struct {
 }
 
 // Do calls an operation and returns its answer, with the secrets removed; nil for an
-// empty one. It refuses operations that place calls.
+// empty one. It refuses operations that have a Refusal. The body of what cancels all runs
+// of a workflow is completed: see cancelBody.
 //
 // A read is repeated until it is answered. Anything else is repeated only when it was
 // certainly not processed, see Class.Repeatable, and is not cut off by the end of ctx
 // once the rate limit let it through. A FieldError is an argument that is not as the
 // operation wants it.
 func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.RawMessage, error) {
-	if op.PlacesCalls() {
-		return nil, fmt.Errorf("%s: places calls, which needs a ledger", op.ID)
+	if why := op.Refusal(); why != "" {
+		return nil, fmt.Errorf("%s %s", op.ID, why)
 	}
 	path, err := op.expand(args.Path)
 	if err != nil {
 		return nil, err
 	}
 	r := request{op: op.ID, method: op.Method, path: path, query: args.Query, limit: maxListBytes}
-	if op.Method != http.MethodGet {
+	if op.Changes() {
 		r.uncut = true
+		if cancelsAll(path) {
+			if args.Body, err = cancelBody(args.Body); err != nil {
+				return nil, err
+			}
+		}
 		if args.Body != nil {
 			r.body = &dialBody{json: args.Body}
 		}
@@ -53,4 +61,46 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 		return nil
 	})
 	return reply, err
+}
+
+// cancelsAll says whether a path is that of cancelWorkflowRuns, whichever operation was
+// led there.
+func cancelsAll(path string) bool {
+	path = strings.ToLower(path)
+	return strings.Contains(path[strings.LastIndex(path, "/")+1:], "cancel-run")
+}
+
+// unpublishes is the member that decides whether a workflow goes off the air when all
+// of its runs are canceled. The API takes it off where the member is missing.
+const unpublishes = "unpublish_workflow"
+
+// cancelBody is a body that takes the workflow off the air only if it says so itself.
+func cancelBody(body json.RawMessage) (json.RawMessage, error) {
+	whole := gabs.New()
+	if len(body) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		var err error
+		if whole, err = gabs.ParseJSONDecoder(dec); err != nil {
+			return nil, &FieldError{"body", "must be JSON"}
+		}
+	}
+	switch whole.Data().(type) {
+	case nil:
+		whole = gabs.Wrap(map[string]any{})
+	case map[string]any:
+	default:
+		return nil, &FieldError{"body", "must be an object"}
+	}
+	switch whole.Search(unpublishes).Data().(type) {
+	case bool:
+		return body, nil
+	case nil:
+	default:
+		return nil, &FieldError{"body." + unpublishes, "must be true or false"}
+	}
+	if _, err := whole.Set(false, unpublishes); err != nil {
+		return nil, &FieldError{"body", "must be an object"}
+	}
+	return whole.Bytes(), nil
 }

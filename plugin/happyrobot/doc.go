@@ -12,8 +12,10 @@
 //	calls.go        reading and listing calls; page_size.go: how many at a time
 //	status.go       their statuses
 //	transcripts.go  what was said, recordings, logs; speech.go: who said it
-//	events.go       webhooks
-//	operations.go   every operation by name; do.go: calling one
+//	events.go       webhooks; callbacks.go: those of a workflow's author
+//	operations.go   every operation of v1 by name; operations_platform.go: those of the platform; do.go: calling one
+//	refusals.go     operations and paths that need a ledger
+//	request.go      requests of another API, for package platform
 //	redact.go       secrets in replies; excerpt.go: secrets in errors
 //
 // An error of a method that makes requests is an *Error, possibly wrapped, when the API

@@ -1,6 +1,7 @@
 package happyrobot
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type Error struct {
 	Message    string        // the API's own words, short, masked
 	RetryAfter time.Duration // 0 when not asked for; at most an hour
 	Body       string        // beginning of the reply, masked
+	HTML       bool          // the reply is a page: of a proxy or firewall before the API, or of another host
 	Err        error         // what went wrong here, if not the API's answer
 
 	notSent bool
@@ -54,6 +56,7 @@ var errTooLarge = errors.New("the reply is larger")
 func replyError(op string, res *http.Response, body []byte, of secrets) *Error {
 	cut := len(body) >= maxExcerptRead
 	e := &Error{Op: op, Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()), Body: of.excerpt(string(body), cut)}
+	e.HTML = isPage(res.Header.Get("Content-Type"), body)
 	var told struct {
 		Message any `json:"message"`
 		Error   any `json:"error"`
@@ -65,7 +68,21 @@ func replyError(op string, res *http.Response, body []byte, of secrets) *Error {
 			e.Message = of.excerpt(s, false)
 		}
 	}
+	if to, err := res.Location(); err == nil && e.redirected() {
+		// Without the query, which may be signed.
+		e.Message = of.excerpt("redirected to "+to.Scheme+"://"+to.Host+to.Path+", which is never followed; check the URL", false)
+	}
 	return e
+}
+
+// isPage says whether a reply is HTML.
+func isPage(contentType string, body []byte) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	if kind = strings.ToLower(strings.TrimSpace(kind)); kind == "text/html" || kind == "application/xhtml+xml" {
+		return true
+	}
+	begins := strings.ToLower(string(bytes.TrimLeft(bytes.TrimPrefix(body, byteOrderMark), " \t\r\n")))
+	return strings.HasPrefix(begins, "<!doctype html") || strings.HasPrefix(begins, "<html")
 }
 
 // retryAfter reads seconds or an HTTP date.
@@ -111,10 +128,10 @@ type transportError struct {
 func (e transportError) Error() string { return e.words }
 func (e transportError) Unwrap() error { return e.cause }
 
-var (
-	errNoJSON = errors.New("not JSON, or cut short")
-	errShape  = errors.New("unexpected shape") // JSON that is not what was asked for
-)
+// ErrOtherForm is the cause of an error about a 2xx with JSON that is not what was asked for.
+var ErrOtherForm = errors.New("unexpected shape")
+
+var errNoJSON = errors.New("not JSON, or cut short")
 
 // decodeError keeps the value that did not fit out of the words.
 func decodeError(reply []byte, err error) error {
@@ -123,11 +140,11 @@ func decodeError(reply []byte, err error) error {
 	case !validJSON(reply):
 		return errNoJSON
 	case errors.As(err, &t):
-		return fmt.Errorf("%w: %s", errShape, misfit(t))
-	case errors.Is(err, errShape) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall):
+		return fmt.Errorf("%w: %s", ErrOtherForm, misfit(t))
+	case errors.Is(err, ErrOtherForm) || errors.Is(err, errOtherCall) || errors.Is(err, errNoCall):
 		return err
 	}
-	return errShape
+	return ErrOtherForm
 }
 
 // misfit says in the words of JSON what was found, and where what was expected.

@@ -3,8 +3,6 @@ package happyrobot
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"unicode/utf8"
@@ -12,7 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// EventKind is one of the two forms in which the API reports on calls.
+// EventKind is one of the forms in which the API, or a workflow, reports on calls.
 type EventKind string
 
 // Forms of events.
@@ -24,13 +22,13 @@ const (
 // Event is what the API posts to a webhook. Types and statuses are open words.
 type Event struct {
 	Kind       EventKind
-	ID         string // of the sender; of a hook, which has none, made from its contents
+	ID         string // of the sender; of a hook and a callback, which have none, made from its contents
 	Source     string // of a CloudEvent
-	Type       string // such as session.status_changed, start, end: documented ones in the documented spelling
-	Status     string
+	Type       string // such as session.status_changed, start, end: documented ones in the documented spelling; of a callback the author's, which may be empty
+	Status     string // of a hook and a CloudEvent
 	Previous   string // status of a CloudEvent
 	CallID     string // of a hook
-	RunID      string // of a CloudEvent, as the next
+	RunID      string // of a CloudEvent and a callback, as the next
 	SessionID  string
 	Transcript *Transcript     // of a hook that carries the talk, without Raw; nil for none
 	Raw        json.RawMessage // secrets removed
@@ -46,7 +44,7 @@ var (
 var eventTypes = func() map[string]string {
 	found := map[string]string{}
 	for _, documented := range []string{"start", "end", "session.status_changed"} {
-		found[fold(documented)] = documented
+		found[Fold(documented)] = documented
 	}
 	return found
 }()
@@ -84,7 +82,7 @@ func ParseEvent(body []byte) (Event, error) {
 		return Event{}, ErrNoJSON
 	}
 	call := m.Call.v
-	e := Event{Type: cmp.Or(eventTypes[fold(m.Type.v)], m.Type.v), Raw: Redact(bytes.Clone(body))}
+	e := Event{Type: cmp.Or(eventTypes[Fold(m.Type.v)], m.Type.v), Raw: Redact(bytes.Clone(body))}
 	switch {
 	case e.Type != "" && m.SpecVersion.v != "" && m.ID.v != "":
 		e.Kind, e.ID, e.Source = CloudEvent, m.ID.v, m.Source.v
@@ -129,10 +127,5 @@ func (c hookedCall) found() string {
 	if c.Extraction == nil && c.Classification == nil {
 		return ""
 	}
-	written, err := json.Marshal([]any{c.Extraction, c.Classification}) // in one order of members
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256(written)
-	return hex.EncodeToString(sum[:6])
+	return digest([]any{c.Extraction, c.Classification}) // in one order of members
 }

@@ -42,10 +42,13 @@ var (
 	// tokenLike finds credentials by the word before them, and JSON web tokens. Short
 	// words of letters alone are left, as in "bearer authentication".
 	tokenLike = regexp.MustCompile(`(?i:\b(?:bearer|basic)[\s:+]+(?:[\w.~+/=-]*\d[\w.~+/=-]*|[\w.~+/=-]{20,}))|\beyJ[\w-]{8,}\.[\w.-]+`)
+
+	// signedLike finds what signs a URL, from the first such parameter to the end.
+	signedLike = regexp.MustCompile(`(?i)[?&][\w.~-]*(?:signature|sig|credential|token|expires|policy|key-pair-id)[\w.~-]*=[^\s"'<>]*`)
 )
 
 // Excerpt shortens text of the API's for an error, and masks in it phone numbers,
-// mail addresses and tokens.
+// mail addresses, tokens and what signs a URL.
 func Excerpt(s string) string { return secrets{}.excerpt(s, false) }
 
 // secrets are texts that an excerpt must not show: what the request carried that the
@@ -77,7 +80,7 @@ func (c *Client) secretsOf(r request) secrets {
 }
 
 // plainQuery are the parameters whose values are words of the API, or counts.
-var plainQuery = []string{"type", "statuses", "sort", "limit", "skip"}
+var plainQuery = []string{"type", "statuses", "sort", "limit", "skip", "page", "page_size", "status", "environment", "is_e2e_test", "annotation"}
 
 // minNumber is how many characters a number in JSON must have to be masked: limits
 // and lengths, of which the API's words speak, are shorter.
@@ -136,6 +139,7 @@ func (s secrets) excerpt(text string, cut bool) string {
 			t.maskSecret(form, partOfValue, maskedHeader)
 		}
 	}
+	t.maskAll(signedLike, maskedToken)
 	t.maskAll(tokenLike, maskedToken)
 	t.maskAll(mailLike, maskedMail)
 	t.maskAll(phoneLike, maskedNumber)

@@ -30,7 +30,7 @@ func isObject(b []byte) bool {
 	return len(b) > 0 && b[0] == '{'
 }
 
-var errNoObject = fmt.Errorf("%w: no object", errShape)
+var errNoObject = fmt.Errorf("%w: no object", ErrOtherForm)
 
 // mostNested is how many objects and lists a document may hold for the quick
 // check, which calls itself for each level.

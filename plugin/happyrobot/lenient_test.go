@@ -38,7 +38,7 @@ func TestHeadersAndAddressesThatCannotWorkAreRefusedAtStart(t *testing.T) {
 func TestAReplyThatIsTooLargeIsNotAskedForAgain(t *testing.T) {
 	e := &Error{Op: "listCalls", Status: 200, Err: errTooLarge}
 	assert.False(t, e.Class().Repeatable())
-	assert.True(t, (&Error{Op: "listCalls", Status: 200, Err: errShape}).Class().Repeatable())
+	assert.True(t, (&Error{Op: "listCalls", Status: 200, Err: ErrOtherForm}).Class().Repeatable())
 	assert.Contains(t, e.Error(), "larger")
 }
 

@@ -1,8 +1,8 @@
 package happyrobot
 
-// pageSize is how many calls of a list are asked for at a time. Replies are bounded in
-// bytes, and calls are not alike: one page of many may be too large.
-type pageSize struct {
+// PageSize is how many items of a list are asked for at a time. Replies are bounded in
+// bytes, and items are not alike: one page of many may be too large. Not for concurrent use.
+type PageSize struct {
 	most, now int  // calls; 0 is what the API gives
 	good      int  // pages that fitted since it changed
 	patience  int  // pages that must fit before it grows
@@ -15,13 +15,14 @@ const (
 	mostPatience  = 64
 )
 
-func newPageSize(limit int) pageSize {
-	return pageSize{most: limit, now: limit, patience: firstPatience}
+// NewPageSize begins with a limit; 0 is what the API gives without one.
+func NewPageSize(limit int) PageSize {
+	return PageSize{most: limit, now: limit, patience: firstPatience}
 }
 
-// shrink halves the page, down to one call. Where growing was too soon, the next time
+// Shrink halves the page, down to one item, after a reply of ClassTooLarge. Where growing was too soon, the next time
 // takes longer.
-func (p *pageSize) shrink() int {
+func (p *PageSize) Shrink() int {
 	if p.now == 0 {
 		p.now = defaultPage
 	}
@@ -32,8 +33,8 @@ func (p *pageSize) shrink() int {
 	return p.now
 }
 
-// fits notes a page that could be read, and doubles it after some of those.
-func (p *pageSize) fits() int {
+// Fits notes a page that could be read, and doubles it after some of those.
+func (p *PageSize) Fits() int {
 	if p.now == p.most {
 		return p.now
 	}

@@ -162,7 +162,7 @@ func folded(word string) string { return strings.ToLower(strings.TrimSpace(word)
 // with a name was not: the documentation gives names to the answers of tools only. A
 // name could be a speaker's, but a tool's result in the text does more harm than a
 // turn that is missing there and reported.
-func (m TranscriptMessage) speaks() bool {
+func (m TranscriptMessage) speaks(speakers []string) bool {
 	return slices.Contains(speakers, folded(m.Role)) && m.ToolCallID == "" && m.named() == "" && m.spokenType()
 }
 
@@ -172,7 +172,7 @@ func (m TranscriptMessage) spokenType() bool { return slices.Contains(spokenType
 
 // kind is the role of a message as a log may show it, and what else keeps a speaker's
 // message out of the text.
-func (m TranscriptMessage) kind() string {
+func (m TranscriptMessage) kind(speakers []string) string {
 	role := m.Role
 	if slices.Contains(speakers, folded(role)) {
 		switch {
@@ -187,11 +187,20 @@ func (m TranscriptMessage) kind() string {
 	return roleName(role)
 }
 
+// speakers are the roles whose messages were spoken.
+func (t Transcript) speakers() []string {
+	if len(t.Speakers) == 0 {
+		return speakers
+	}
+	return slices.Concat(speakers, t.Speakers)
+}
+
 // Text is the talk as plain lines, "assistant: Hello?", of speakers only.
 func (t Transcript) Text() string {
 	var lines []string
+	speakers := t.speakers()
 	for _, m := range t.Messages {
-		if said := strings.Join(strings.Fields(m.Content), " "); said != "" && m.speaks() {
+		if said := strings.Join(strings.Fields(m.Content), " "); said != "" && m.speaks(speakers) {
 			lines = append(lines, folded(m.Role)+": "+said)
 		}
 	}
@@ -212,9 +221,9 @@ func (t Transcript) TextNote() string {
 	if len(t.Messages) == 0 {
 		return "the transcript has no messages"
 	}
-	count := map[string]int{}
+	count, speakers := map[string]int{}, t.speakers()
 	for _, m := range t.Messages {
-		count[m.kind()]++
+		count[m.kind(speakers)]++
 	}
 	var roles []string
 	for _, role := range slices.Sorted(maps.Keys(count)) {
@@ -230,11 +239,11 @@ func (t Transcript) TextNote() string {
 // UnknownRoles lists the roles whose messages Text leaves out without knowing that
 // they do not speak. Those of speakers with a name or of another type are among them.
 func (t Transcript) UnknownRoles() []string {
-	found := map[string]bool{}
+	found, speakers := map[string]bool{}, t.speakers()
 	for _, m := range t.Messages {
 		known := m.ToolCallID != "" && slices.Contains(speakers, folded(m.Role)) || slices.Contains(silent, folded(m.Role))
-		if strings.TrimSpace(m.Content) != "" && !m.speaks() && !known {
-			found[m.kind()] = true
+		if strings.TrimSpace(m.Content) != "" && !m.speaks(speakers) && !known {
+			found[m.kind(speakers)] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(found))

@@ -60,10 +60,11 @@ var byFold = func() map[string]Status {
 
 const minusSign = '\u2212' // which stands for a hyphen, and is no punctuation
 
-// fold drops what the spellings of one word of the API differ in: case, width, and the
+// Fold drops what the spellings of one word of the API differ in: case, width, and the
 // blanks, punctuation and invisible characters in and around it. A word of nothing else
-// stays, so that it is no spelling of an empty one.
-func fold(word string) string {
+// stays, so that it is no spelling of an empty one. Words of both generations are compared
+// so, and in no other way.
+func Fold(word string) string {
 	folded := strings.ToLower(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || unicode.IsPunct(r) || unicode.Is(unicode.Cf, r) || r == minusSign {
 			return -1
@@ -73,7 +74,7 @@ func fold(word string) string {
 	return cmp.Or(folded, strings.TrimSpace(word))
 }
 
-func (s Status) fold() string { return fold(string(s)) }
+func (s Status) fold() string { return Fold(string(s)) }
 
 // Canonical returns the documented spelling of a status, however it is written, or
 // the status itself when no documentation lists it.

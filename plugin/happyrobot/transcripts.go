@@ -18,6 +18,8 @@ type Transcript struct {
 	CallID   string
 	Messages []TranscriptMessage
 	Raw      json.RawMessage // nil for that of an Event
+
+	Speakers []string // roles that speak beside user and assistant, in lower case; none in v1
 }
 
 // UnmarshalJSON reads what can be read. It fails only for what is no object.
@@ -83,7 +85,7 @@ func (r *Recording) UnmarshalJSON(b []byte) error {
 		}
 	}
 	if r.URL == "" {
-		return fmt.Errorf("%w: no URL", errShape)
+		return fmt.Errorf("%w: no URL", ErrOtherForm)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,11 @@ func TestAnOldAndANewReplicaContendForStaleClaims(t *testing.T) {
 		s := newStream(t, broker, runName(t, seed), 2)
 		sim := program.StartCallsim(t, "--latency", "10ms")
 		now := newReplicas(t, s, sim, shared)
+		// A partition's batches follow one another, and each waits for the lease of the dead:
+		// all claims are in the first few.
+		now.args = append([]string{"-s", "input.redpanda.max_yield_batch_bytes=1MB"}, now.args...)
 		old := newReplicas(t, s, sim, shared)
+		old.args = slices.Clone(now.args)
 		old.before = before
 		for i, arg := range old.args {
 			if strings.HasPrefix(arg, "resources/") || strings.HasPrefix(arg, "config/") {

@@ -28,7 +28,7 @@ func TestAllPipelinesRunInOneProcess(t *testing.T) {
 		}
 	}
 	require.Greater(t, len(streams), 8)
-	pipelines := program.StartStreams(t, append(c.env, "BATCH_PERIOD=50ms", "REDIAL_PAUSE=1s", "USAGE_INTERVAL=100ms", fmt.Sprintf("WEBHOOK_ADDRESS=127.0.0.1:%d", freePort(t))), streams...)
+	pipelines := program.StartStreams(t, append(c.env, "BATCH_PERIOD=50ms", "REDIAL_PAUSE=1s", "USAGE_INTERVAL=100ms", fmt.Sprintf("WEBHOOK_ADDRESS=127.0.0.1:%d", freePort(t)), fmt.Sprintf("PLATFORM_WEBHOOK_ADDRESS=127.0.0.1:%d", freePort(t))), streams...)
 
 	// Each lead's last call, once there is none to redial.
 	last := map[string]shownCall{}

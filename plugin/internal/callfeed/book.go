@@ -101,7 +101,7 @@ func newBook(r rules, from time.Time) *book {
 }
 
 // listed notes a call that a pass over those created since from shows.
-func (b *book) listed(key string, call *happyrobot.Call, from, now time.Time) finding {
+func (b *book) listed(key string, call *Item, from, now time.Time) finding {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if d, done := b.done[key]; done {
@@ -118,7 +118,7 @@ func (b *book) listed(key string, call *happyrobot.Call, from, now time.Time) fi
 			return finding{}
 		}
 		// One that cannot be looked at would never be seen to end.
-		if call.ID == "" && !b.rules.over(call.Status) {
+		if call.ID == "" && !call.Over {
 			return finding{nameless: true}
 		}
 		c = &openCall{key: key, created: call.Created, since: call.Created}
@@ -172,7 +172,7 @@ func (b *book) due(now time.Time, most int, grace time.Duration) []string {
 }
 
 // looked notes what a look at a call read.
-func (b *book) looked(key string, call *happyrobot.Call, now time.Time) finding {
+func (b *book) looked(key string, call *Item, now time.Time) finding {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.open[key]
@@ -184,7 +184,7 @@ func (b *book) looked(key string, call *happyrobot.Call, now time.Time) finding 
 }
 
 // observe does with an observed call what the rules decide. The caller holds the lock.
-func (b *book) observe(c *openCall, call *happyrobot.Call, now time.Time) finding {
+func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 	c.missed, c.seen = time.Time{}, nil
 	b.fail(c, callUnread, false)
 	v := b.rules.judge(c.since, c.emitted, call, now)
@@ -194,11 +194,11 @@ func (b *book) observe(c *openCall, call *happyrobot.Call, now time.Time) findin
 		c.sinceSaved = c.since
 		b.changes++
 	}
-	found := finding{unknown: !call.Status.Known()}
+	found := finding{unknown: !call.Known}
 	switch {
 	case v.outcome != "":
 		c.out = true
-		found.event = &Event{Call: *call, Outcome: v.outcome, Previous: c.emitted, key: c.key}
+		found.event = &Event{Item: *call, Outcome: v.outcome, Previous: c.emitted, key: c.key}
 	case v.finished:
 		b.finish(c)
 		if v.expired {
@@ -276,7 +276,7 @@ func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready boo
 	}
 	c.out, c.next = false, now.Add(again)
 	c.notBefore = c.next
-	c.seen = &Event{Call: e.Call, Content: e.Content, Outcome: NotReady, Previous: e.Previous, key: e.key}
+	c.seen = &Event{Item: e.Item, Content: e.Content, Outcome: NotReady, Previous: e.Previous, key: e.key}
 	return false
 }
 
@@ -296,10 +296,10 @@ func (b *book) acknowledged(e *Event, now time.Time) uint64 {
 	c := b.open[e.key]
 	switch {
 	case c == nil:
-	case b.rules.over(e.Call.Status) || e.Outcome == Expired:
+	case e.Item.Over || e.Outcome == Expired:
 		b.finish(c)
 	default:
-		c.emitted, c.out, c.next = e.Call.Status, false, now.Add(b.rules.interval(c.since, now))
+		c.emitted, c.out, c.next = e.Item.Status, false, now.Add(b.rules.interval(c.since, now))
 		b.changes++
 	}
 	return b.changes
@@ -315,7 +315,7 @@ func (b *book) refused(e *Event, next time.Time) {
 		return
 	}
 	c.out, c.next, c.notBefore = false, next, next
-	if c.seen = nil; e.Outcome == Complete || e.Call.Status.Final() {
+	if c.seen = nil; e.Outcome == Complete || e.Item.Over {
 		c.seen = e
 	}
 }

@@ -3,8 +3,6 @@ package callfeed
 import (
 	"slices"
 	"time"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 // maxRereads is how often a crowd is read again until none of it is missing.
@@ -31,7 +29,7 @@ type crowd struct {
 	rereads int
 }
 
-func newCrowd(date time.Time, start int, calls []happyrobot.Call) *crowd {
+func newCrowd(date time.Time, start int, calls []Item) *crowd {
 	c := &crowd{date: date, start: start, steady: true, keys: map[string]struct{}{}}
 	for i := range calls {
 		c.add(&calls[i], keyOf(&calls[i]))
@@ -40,10 +38,10 @@ func newCrowd(date time.Time, start int, calls []happyrobot.Call) *crowd {
 }
 
 // has says whether a call is one of them.
-func (c *crowd) has(call *happyrobot.Call) bool { return c != nil && call.Created.Equal(c.date) }
+func (c *crowd) has(call *Item) bool { return c != nil && call.Created.Equal(c.date) }
 
 // add notes a call, if it is one of them.
-func (c *crowd) add(call *happyrobot.Call, key string) {
+func (c *crowd) add(call *Item, key string) {
 	if c.has(call) {
 		c.keys[key] = struct{}{}
 	}
@@ -51,7 +49,7 @@ func (c *crowd) add(call *happyrobot.Call, key string) {
 
 // incomplete moves back or on to another place of the list, when a page shows that some
 // of the crowd may not have been seen, or that all of it was.
-func (p *pass) incomplete(page []happyrobot.Call) (moved bool) {
+func (p *pass) incomplete(page []Item) (moved bool) {
 	if p.crowd != nil && p.crowd.again && p.beginsAgain(page) {
 		return true
 	}
@@ -78,9 +76,9 @@ func (p *pass) incomplete(page []happyrobot.Call) (moved bool) {
 
 // beginsAgain finds where the crowd begins by now, on the first page of another reading.
 // It moves back when that is before the page, and past the crowd when all of it was seen.
-func (p *pass) beginsAgain(page []happyrobot.Call) (moved bool) {
+func (p *pass) beginsAgain(page []Item) (moved bool) {
 	c := p.crowd
-	first := slices.IndexFunc(page, func(call happyrobot.Call) bool { return c.has(&call) })
+	first := slices.IndexFunc(page, func(call Item) bool { return c.has(&call) })
 	switch {
 	case first < 0: // if it is still there, it is met again further on
 		p.drop()
@@ -112,7 +110,7 @@ func (p *pass) beginsAgain(page []happyrobot.Call) (moved bool) {
 // reread moves back to read the crowd again, unless that did not help so often.
 func (p *pass) reread(skip int) {
 	if p.crowd.rereads++; p.crowd.rereads > maxRereads {
-		p.feed.notices.facts.warn(reorderedWarning)
+		p.feed.notices.warn(reorderedWarning)
 		p.broken = true
 		return
 	}

@@ -134,11 +134,11 @@ func acknowledge(ctx context.Context, feed *callfeed.Feed, sent map[string]bool,
 		if err != nil {
 			return
 		}
-		sent[e.Call.ID] = true
+		sent[e.Item.ID] = true
 		acks.Go(func() {
 			if e.Ack(ctx, nil) == nil {
 				mu.Lock()
-				acked[e.Call.ID]++
+				acked[e.Item.ID]++
 				mu.Unlock()
 			}
 		})

@@ -231,8 +231,8 @@ func TestABackfillThatIsKilledOftenIsNeitherLostNorRepeated(t *testing.T) {
 					e, err := feed.Next(t.Context())
 					require.NoError(t, err)
 					require.NoError(t, e.Ack(t.Context(), nil))
-					acked[e.Call.ID]++
-					require.Equal(t, 1, acked[e.Call.ID], e.Call.ID)
+					acked[e.Item.ID]++
+					require.Equal(t, 1, acked[e.Item.ID], e.Item.ID)
 				}
 				store = store.kill()
 				_ = feed.Close(context.Background())
@@ -274,7 +274,7 @@ func TestALongBackfillIsNotListedTwice(t *testing.T) {
 			for i := range n {
 				e, err := feed.Next(t.Context())
 				require.NoError(t, err)
-				require.Equal(t, callID(i), e.Call.ID, "each once, in order")
+				require.Equal(t, callID(i), e.Item.ID, "each once, in order")
 				acks.Go(func() { assert.NoError(t, e.Ack(t.Context(), nil)) })
 				if i%1000 == 0 {
 					acks.Wait()

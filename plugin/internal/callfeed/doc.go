@@ -3,6 +3,8 @@
 // no Benthos types.
 //
 //	feed.go     what a feed is given, and what it offers: Open, Next, Close
+//	item.go     what a feed knows of a call, and how it asks and speaks of it
+//	calls.go    the calls of the v1 API as items
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps

@@ -26,7 +26,7 @@ const (
 
 // Event is a call to be emitted. Ack must be called once.
 type Event struct {
-	Call     happyrobot.Call
+	Item     Item
 	Content  any // of Parts; nil for none
 	Outcome  string
 	Previous happyrobot.Status // with Changes: the status emitted before
@@ -55,7 +55,7 @@ func (e *Event) Ack(ctx context.Context, err error) error {
 }
 
 // keyOf is what a call is remembered by: its id. Without one only what it says is left.
-func keyOf(call *happyrobot.Call) string {
+func keyOf(call *Item) string {
 	if call.ID != "" {
 		return call.ID
 	}

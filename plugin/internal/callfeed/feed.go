@@ -27,15 +27,15 @@ var errClosed = errors.New("the input was closed before the cursor was saved")
 // read that fails, for seconds rather than minutes: the feed asks again anyway, and
 // waits for the answer. What an error's RetryAfter says is heeded.
 type API interface {
-	// ListCallsPage answers with at most q.Limit of the calls that q asks for, sorted
-	// by creation, without the first q.Skip of them. No call at all means that no more
-	// follow; a page that is merely short means nothing. It is not called by two
-	// goroutines at a time. The page is the feed's from then on.
-	ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery) ([]happyrobot.Call, error)
-	// GetCall reads one call, and answers an error that happyrobot.IsNotFound knows
-	// when there is none with this id. A call with another id, or with none, counts as
-	// a failure. It is called by several goroutines at a time.
-	GetCall(ctx context.Context, id string) (happyrobot.Call, error)
+	// List answers with at most q.Limit of the calls that q asks for, sorted by creation,
+	// without the first q.Skip of them. No call at all means that no more follow; a page
+	// that is merely short means nothing. It is not called by two goroutines at a time.
+	// The page is the feed's from then on.
+	List(ctx context.Context, q Query) (Page, error)
+	// Get reads one call, and answers an error that happyrobot.IsNotFound knows when
+	// there is none with this id. A call with another id, or with none, counts as a
+	// failure. It is called by several goroutines at a time.
+	Get(ctx context.Context, id string) (Item, error)
 }
 
 // Logger is told what a user should know: nothing when all is well. It is called by
@@ -48,15 +48,15 @@ type Logger interface {
 
 // Options of a Feed. All but Statuses, Changes, Replay, Parts, CauseOf and Wait are required.
 type Options struct {
+	Unit  Unit
 	API   API
 	Store Store
 	Log   Logger
 
-	Start    time.Time                 // calls created earlier are not emitted, if no state was saved
-	Filter   happyrobot.ListCallsQuery // what cannot change: direction, use cases, campaigns
-	Statuses []happyrobot.Status       // of the calls emitted; none is all
-	Changes  bool                      // emit every status, not only that a call is over
-	Replay   bool                      // hand refused events out again as they are, else calls are read again
+	Start    time.Time           // calls created earlier are not emitted, if no state was saved
+	Statuses []happyrobot.Status // of the calls emitted; none is all
+	Changes  bool                // emit every status, not only that a call is over
+	Replay   bool                // hand refused events out again as they are, else calls are read again
 	PageSize int
 	Poll     time.Duration // from the end of a pass to the next
 	Lag      time.Duration // from a call's creation until it is certainly listed
@@ -66,7 +66,7 @@ type Options struct {
 	// complete it is called again, with growing intervals; then, or after PartsTimeout,
 	// the content of the last time is emitted. It is called by several goroutines at a
 	// time, and ends soon after its context does.
-	Parts        func(context.Context, happyrobot.Call) (content any, complete bool, err error)
+	Parts        func(context.Context, Item) (content any, complete bool, err error)
 	PartsTimeout time.Duration
 
 	// CauseOf is what is waited for after an error of the API. Wait makes one who may

@@ -1,7 +1,6 @@
 package callfeed
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -34,14 +33,14 @@ type verdict struct {
 
 // judge decides about an observed call whose age counts from since, and of which the
 // status emitted was acknowledged last.
-func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrobot.Call, now time.Time) verdict {
+func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *Item, now time.Time) verdict {
 	s, v := call.Status, verdict{since: since, emitted: emitted}
-	if since.After(now) && !s.Is(happyrobot.StatusScheduled) {
+	if since.After(now) && !call.Later {
 		v.since = now // it did not wait for its time
 	}
 	quietSince := v.since
 	wanted := len(r.statuses) == 0 || s.In(r.statuses)
-	if r.over(s) {
+	if call.Over {
 		if wanted {
 			v.outcome = Complete
 		} else {
@@ -49,8 +48,8 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 		}
 		return v
 	}
-	if s.Is(happyrobot.StatusScheduled) {
-		if v.since = scheduledFor(call); v.since.IsZero() {
+	if call.Later {
+		if v.since = call.Due; v.since.IsZero() {
 			v.since = now // it may be due any day
 		} else {
 			quietSince, v.later = v.since, v.since.After(now)
@@ -60,7 +59,7 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 	case now.Sub(v.since) > r.maxAge:
 		// With a status that is not documented it may well be over, so it is emitted.
 		// With changes, it was already.
-		if !s.Known() && !r.changes && wanted {
+		if !call.Known && !r.changes && wanted {
 			v.outcome = Expired
 		} else {
 			v.finished, v.expired = true, true
@@ -80,12 +79,6 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *happyrob
 // is scheduled for later, and that is all there is to say of it.
 func (r *rules) waits(c *openCall, now time.Time) bool {
 	return c.later && c.since.After(now) && (!r.changes || c.emitted.Is(happyrobot.StatusScheduled))
-}
-
-// over says whether a call with this status is: by its word, or because the user
-// waits for a word that is not documented.
-func (r *rules) over(s happyrobot.Status) bool {
-	return s.Final() || !s.Known() && s.In(r.statuses)
 }
 
 // maxInterval is the longest time between two looks at an open call.
@@ -108,14 +101,4 @@ func (r *rules) interval(since, now time.Time) time.Duration {
 func (r *rules) partsInterval(waited time.Duration) (time.Duration, bool) {
 	left := r.partsTimeout - waited
 	return min(max(r.poll, waited/4), left), left > 0
-}
-
-// scheduledFor is when a scheduled call is due, or zero if the API does not say.
-func scheduledFor(call *happyrobot.Call) time.Time {
-	var m struct {
-		ScheduledFor string `json:"scheduled_for"`
-	}
-	_ = json.Unmarshal(call.Raw, &m) // another type is no date
-	due, _ := time.Parse(time.RFC3339, m.ScheduledFor)
-	return due
 }

@@ -50,9 +50,9 @@ func (f *Feed) lookAtDue(ctx context.Context) int {
 // look reads one open call, and answers the event that it asks for. Of a call that has
 // vanished, nothing more can be read.
 func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
-	call, err := f.opts.API.GetCall(ctx, key)
+	call, err := f.opts.API.Get(ctx, key)
 	if err == nil && call.ID != key {
-		err = errors.New("the API answers with something else than this call")
+		err = errors.New("the API answers with something else than this " + f.opts.Unit.One)
 	}
 	now := time.Now()
 	switch {

@@ -90,8 +90,8 @@ func TestACallThatVanishesAfterItsEndIsTold(t *testing.T) {
 				defer cancel()
 				e, err := feed.Next(ctx)
 				require.NoError(t, err)
-				assert.Equal(t, callID(0), e.Call.ID)
-				assert.Equal(t, "Completed", string(e.Call.Status))
+				assert.Equal(t, callID(0), e.Item.ID)
+				assert.Equal(t, "Completed", string(e.Item.Status))
 				assert.Equal(t, outcome, e.Outcome)
 				assert.Equal(t, map[string]any{"id": callID(0)}, e.Content)
 				if refused {
@@ -116,7 +116,7 @@ func TestAnOutageIsReportedAsOneHoweverManyCallsAreOpen(t *testing.T) {
 		}
 		api.calls = append(api.calls, made(300, time.Now(), "Completed"))
 		o := options(api, &disk{}, log)
-		o.Parts = func(context.Context, happyrobot.Call) (any, bool, error) { return nil, false, errors.New("status 503") }
+		o.Parts = func(context.Context, callfeed.Item) (any, bool, error) { return nil, false, errors.New("status 503") }
 		follow(t, o)
 		time.Sleep(time.Minute)
 		api.add(made(301, time.Now().Add(time.Hour), "Completed"))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
@@ -38,7 +37,7 @@ func (f *Feed) turn(ctx context.Context) (more bool, wait time.Duration) {
 	defer f.noteReads()
 	if f.book.full(time.Now()) {
 		f.lists = false
-		f.notices.backlog.met(words.CauseBacklog, fmt.Errorf("%d calls are open", f.book.watched()))
+		f.notices.backlog.met(words.CauseBacklog, fmt.Errorf("%d %s are open", f.book.watched(), f.opts.Unit.Many))
 		return false, f.opts.Poll
 	}
 	f.notices.backlog.over()
@@ -47,20 +46,20 @@ func (f *Feed) turn(ctx context.Context) (more bool, wait time.Duration) {
 }
 
 // act reports what a transition found about a call, and answers its event, or nil.
-func (f *Feed) act(key string, call *happyrobot.Call, found finding) *Event {
+func (f *Feed) act(key string, call *Item, found finding) *Event {
 	if found.unknown {
 		f.notices.unknownStatus(call.Status)
 	}
 	if found.nameless {
-		f.notices.facts.warn(namelessWarning)
+		f.notices.warn(namelessWarning)
 	}
 	switch found.dropped {
 	case dropDeleted:
 		f.opts.OnDrop(dropDeleted)
-		f.opts.Log.Warnf("Stopped watching call %s: the API has returned 404 for %v.", key, missingFor)
+		f.opts.Log.Warnf("Stopped watching %s %s: the API has returned 404 for %v.", f.opts.Unit.One, key, missingFor)
 	case dropExpired:
 		f.opts.OnDrop(dropExpired)
-		f.notices.facts.warn(expiredWarning, key)
+		f.notices.warn(expiredWarning, key)
 	}
 	return found.event
 }

@@ -40,7 +40,7 @@ func TestWithTooManyOpenCallsNoNewOnesAreListed(t *testing.T) {
 	}
 	var waited []string
 	o := Options{
-		API: api, Log: api, Poll: time.Second, OnProgress: func(int, time.Duration) {},
+		Unit: CallUnit, API: Calls{API: api}, Log: api, Poll: time.Second, OnProgress: func(int, time.Duration) {},
 		Wait: func() func(string) { return func(cause string) { waited = append(waited, cause) } },
 	}
 	f := &Feed{

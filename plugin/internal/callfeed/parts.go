@@ -30,7 +30,7 @@ func (f *Feed) complete(ctx context.Context, events []*Event) []*Event {
 // addParts reads what belongs to an event's call, and reports whether to hand the
 // event out now.
 func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
-	content, complete, err := f.opts.Parts(ctx, e.Call)
+	content, complete, err := f.opts.Parts(ctx, e.Item)
 	e.Content = content
 	switch {
 	case complete && err == nil:

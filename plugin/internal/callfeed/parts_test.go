@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/callfeed"
 )
 
@@ -22,7 +21,7 @@ type parts struct {
 	asked int
 }
 
-func (p *parts) read(_ context.Context, c happyrobot.Call) (any, bool, error) {
+func (p *parts) read(_ context.Context, c callfeed.Item) (any, bool, error) {
 	p.asked++
 	if p.err != nil {
 		return map[string]any{"id": c.ID}, false, p.err

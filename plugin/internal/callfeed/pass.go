@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 const (
@@ -30,11 +28,10 @@ const (
 func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
 	defer func() { p.note(ctx, err) }()
-	p.from, p.query = f.book.beginPass(), f.opts.Filter
+	p.from = f.book.beginPass()
 	// The bound is sent a little earlier, since nobody says whether it is inclusive or
 	// how exact it is.
 	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
-	p.query.Sort = "asc"
 	for !p.broken {
 		page, err := p.read(ctx)
 		if err != nil {
@@ -69,7 +66,8 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 
 type pass struct {
 	feed      *Feed
-	query     happyrobot.ListCallsQuery
+	query     Query
+	room      int       // of the last page
 	from      time.Time // where the list begins
 	began     time.Time
 	took      time.Duration   // until the last page came
@@ -102,14 +100,14 @@ type mark struct {
 }
 
 // read asks for the next page, for a smaller one if a large one fails.
-func (p *pass) read(ctx context.Context) ([]happyrobot.Call, error) {
+func (p *pass) read(ctx context.Context) ([]Item, error) {
 	size := &p.feed.size
 	for {
 		p.query.Limit = size.calls
-		page, err := p.feed.opts.API.ListCallsPage(ctx, p.query)
-		p.took = time.Since(p.began)
+		page, err := p.feed.opts.API.List(ctx, p.query)
+		p.took, p.room = time.Since(p.began), page.Room
 		if err == nil || ctx.Err() != nil || !size.shrink(err, time.Now()) {
-			return page, err
+			return page.Items, err
 		}
 	}
 }
@@ -117,7 +115,7 @@ func (p *pass) read(ctx context.Context) ([]happyrobot.Call, error) {
 // tied steps back to before the calls that share a date, when some of them stand on
 // each side of a page's end: nobody says that their order is the same in two
 // answers, and a page that holds all of them needs none.
-func (p *pass) tied(page []happyrobot.Call) bool {
+func (p *pass) tied(page []Item) bool {
 	if p.ties == 0 || len(page) < 2 || !page[0].Created.Equal(p.tie) || !page[1].Created.Equal(p.tie) {
 		return false
 	}
@@ -136,7 +134,7 @@ func (p *pass) back(skip int) {
 }
 
 // skipped steps back when calls may have been skipped between two pages.
-func (p *pass) skipped(page []happyrobot.Call) bool {
+func (p *pass) skipped(page []Item) bool {
 	if !p.overlaps || len(page) == 0 && p.query.Skip == 0 || len(page) > 0 && p.joins(&page[0]) {
 		return false
 	}
@@ -148,7 +146,7 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 	p.drop()
 	switch {
 	case p.restarts > maxRestarts:
-		p.feed.notices.facts.warn(reorderedWarning)
+		p.feed.notices.warn(reorderedWarning)
 		p.broken = true
 		return false
 	case p.restarts > 1:
@@ -161,7 +159,7 @@ func (p *pass) skipped(page []happyrobot.Call) bool {
 
 // joins says whether a page that begins with this call follows the one before without
 // a gap. Among calls of one date, any may come first when calls before them vanish.
-func (p *pass) joins(first *happyrobot.Call) bool {
+func (p *pass) joins(first *Item) bool {
 	key := keyOf(first)
 	if c := p.crowd; c.has(first) {
 		c.steady = c.steady && key == p.ends[1]
@@ -172,28 +170,28 @@ func (p *pass) joins(first *happyrobot.Call) bool {
 
 // ended says whether a page is the end. A page may be shorter than asked for, if
 // the API caps it. Among calls with the same date, a different one may come last.
-func (p *pass) ended(page []happyrobot.Call) bool {
+func (p *pass) ended(page []Item) bool {
 	return len(page) == 0 || p.overlaps && !p.anchored && len(page) == 1 && p.seen[keyOf(&page[0])]
 }
 
 // repeats says whether a page is the one before it again. An API that ignores skip
 // would be listed for ever.
-func (p *pass) repeats(page []happyrobot.Call) bool {
+func (p *pass) repeats(page []Item) bool {
 	return p.query.Skip > 0 && endsOf(page) == p.ends &&
-		!slices.ContainsFunc(page, func(c happyrobot.Call) bool { return !p.seen[keyOf(&c)] })
+		!slices.ContainsFunc(page, func(c Item) bool { return !p.seen[keyOf(&c)] })
 }
 
 // endsOf is by what a page is known again.
-func endsOf(page []happyrobot.Call) [2]string {
+func endsOf(page []Item) [2]string {
 	return [2]string{keyOf(&page[0]), keyOf(&page[len(page)-1])}
 }
 
 // take hands out what a page's calls ask for.
-func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
+func (p *pass) take(ctx context.Context, page []Item) error {
 	if !p.repeats(page) {
 		p.repeated = 0
 	} else if p.repeated++; p.repeated > 1 {
-		return happyrobot.ErrSamePage
+		return p.feed.opts.Unit.SamePage
 	} else { // as many calls may have come before it as it moved on
 		return ctx.Err()
 	}
@@ -209,11 +207,11 @@ func (p *pass) take(ctx context.Context, page []happyrobot.Call) error {
 		again := p.seen[key]
 		p.seen[key], fresh = true, fresh || !again
 		p.crowd.add(call, key)
-		if t := f.opts.Filter.Type; t != "" && call.Type != "" && call.Type != t {
-			continue
-		}
 		if !again {
 			p.date(call.Created, now)
+		}
+		if call.Foreign {
+			continue
 		}
 		// The start may have moved by now, which calls that stand out of order must
 		// not fall behind; but what was emitted before that is no longer known.
@@ -274,19 +272,19 @@ func (p *pass) reach() {
 // date notes when a call was created.
 func (p *pass) date(created, now time.Time) {
 	if created.IsZero() {
-		p.feed.notices.facts.warn(undatedWarning)
+		p.feed.notices.warn(undatedWarning)
 		return
 	}
 	if ahead := created.Sub(now); ahead > 0 {
 		// A date to come says nothing about which calls were listed by now.
 		if ahead > time.Minute {
-			p.feed.notices.facts.warn(clockWarning)
+			p.feed.notices.warn(clockWarning)
 		}
 		return
 	}
 	if created.Before(p.last.Add(-dateSlack)) && !created.Before(p.from) && !p.unordered {
 		p.unordered = true
-		p.feed.notices.facts.warn(unsortedWarning)
+		p.feed.notices.warn(unsortedWarning)
 	}
 	if created.After(p.last) {
 		p.last = created
@@ -302,7 +300,7 @@ func (p *pass) date(created, now time.Time) {
 }
 
 // deep says whether the next pass had better begin here.
-func (p *pass) deep(page []happyrobot.Call) bool {
+func (p *pass) deep(page []Item) bool {
 	depth := p.query.Skip + len(page)
 	return p.sorted && !p.unordered &&
 		(depth >= max(passCalls, passPages*p.feed.opts.PageSize) || time.Since(p.began) >= p.feed.opts.Lag)
@@ -329,10 +327,10 @@ func (p *pass) cuttable(ctx context.Context) bool {
 // answer, or where the API sorts otherwise, less is known, and nothing wrong.
 func (p *pass) askNewest(ctx context.Context) {
 	q := p.query
-	q.Sort, q.Limit, q.Skip, q.Once = "desc", 1, 0, true
-	page, err := p.feed.opts.API.ListCallsPage(ctx, q)
-	if now := time.Now(); err == nil && len(page) > 0 && !page[0].Created.After(now) {
-		p.feed.clock.shows(page[0].Created, now)
+	q.Newest, q.Limit, q.Skip, q.Once = true, 1, 0, true
+	page, err := p.feed.opts.API.List(ctx, q)
+	if now := time.Now(); err == nil && len(page.Items) > 0 && !page.Items[0].Created.After(now) {
+		p.feed.clock.shows(page.Items[0].Created, now)
 	}
 }
 
@@ -340,7 +338,7 @@ func (p *pass) askNewest(ctx context.Context) {
 // this page's last: some may stand on the next page, in another order. A page that is
 // shorter than asked for may be the last one, and so the next one begins with its last
 // call, to see whether more follow; see tied.
-func (p *pass) turnPage(page []happyrobot.Call) {
+func (p *pass) turnPage(page []Item) {
 	f, last := p.feed, len(page)-1
 	p.tie, p.ties, p.before = page[last].Created, 0, 0
 	other := last // the last call of another date
@@ -349,11 +347,11 @@ func (p *pass) turnPage(page []happyrobot.Call) {
 			other--
 		}
 	}
-	full := f.size.full(len(page), p.query.Limit)
+	full := f.size.full(len(page), p.room)
 	if !full {
 		p.before = len(page)
 	}
-	grown := len(page) >= p.query.Limit && f.size.grow(time.Now())
+	grown := len(page) >= p.room && f.size.grow(time.Now())
 	p.overlaps, p.anchored = len(page) > 1, false
 	switch {
 	case other < 1 && grown: // the next page may have room for all of them

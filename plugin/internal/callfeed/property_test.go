@@ -79,7 +79,7 @@ func newTrial(t *testing.T, seed uint64) *trial {
 		disk:  &disk{slow: time.Duration(rng.IntN(300)) * time.Millisecond},
 		acked: map[string]bool{}, sent: map[string]bool{}, deleted: map[string]bool{},
 	}
-	tr.list = &moody{API: clientOf(t, tr.sim), trial: tr, rng: rand.New(rand.NewPCG(seed, 3)), most: []int{0, 0, 7, 100}[rng.IntN(4)], newestFirst: rng.IntN(6) == 0}
+	tr.list = &moody{CallsAPI: clientOf(t, tr.sim), trial: tr, rng: rand.New(rand.NewPCG(seed, 3)), most: []int{0, 0, 7, 100}[rng.IntN(4)], newestFirst: rng.IntN(6) == 0}
 	tr.opts = options(tr.list, tr.disk, tr.log)
 	tr.opts.PageSize = []int{1, 2, 3, 10, 100}[rng.IntN(5)]
 	tr.opts.Start, tr.opts.Poll = time.Now(), time.Duration(15+rng.IntN(100))*time.Second
@@ -115,7 +115,7 @@ func (tr *trial) run() {
 // moody is an API that gives fewer calls on a page than asked for, lists in an order that
 // nobody asked for, and deletes calls and places others between two pages.
 type moody struct {
-	callfeed.API
+	callfeed.CallsAPI
 	trial       *trial
 	rng         *rand.Rand
 	most        int // calls on a page; 0 for as many as asked for
@@ -132,7 +132,7 @@ func (m *moody) ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery) 
 	if m.newestFirst {
 		q.Sort = "desc"
 	}
-	page, err := m.API.ListCallsPage(ctx, q)
+	page, err := m.CallsAPI.ListCallsPage(ctx, q)
 	if m.trial.busy.Load() && m.rng.IntN(10) == 0 {
 		if _, err := m.trial.sim.Arrive(callsim.Arrival{Count: 1 + m.rng.IntN(3)}); err != nil {
 			m.trial.t.Error(err)
@@ -247,14 +247,14 @@ func (tr *trial) consume(ctx context.Context, pipeline *sync.WaitGroup, feed *ca
 func (tr *trial) note(e *callfeed.Event) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	id := e.Call.ID
+	id := e.Item.ID
 	if tr.acked[id] {
 		tr.problems = append(tr.problems, "delivered again after its acknowledgement: "+id)
 	}
 	if tr.handed[id]++; tr.handed[id] > 1 && !tr.nacked[id] {
 		tr.problems = append(tr.problems, "handed out twice in one run: "+id)
 	}
-	if !e.Call.Status.Final() {
+	if !e.Item.Status.Final() {
 		tr.problems = append(tr.problems, "not over: "+id)
 	}
 	delete(tr.nacked, id)
@@ -263,17 +263,17 @@ func (tr *trial) note(e *callfeed.Event) {
 func (tr *trial) ack(ctx context.Context, e *callfeed.Event, nack bool) {
 	if nack {
 		tr.mu.Lock()
-		tr.nacked[e.Call.ID] = true
+		tr.nacked[e.Item.ID] = true
 		tr.mu.Unlock()
 		_ = e.Ack(ctx, errors.New("the output refuses it"))
 		return
 	}
 	tr.mu.Lock()
-	tr.sent[e.Call.ID] = true
+	tr.sent[e.Item.ID] = true
 	tr.mu.Unlock()
 	if e.Ack(ctx, nil) == nil {
 		tr.mu.Lock()
-		tr.acked[e.Call.ID] = true
+		tr.acked[e.Item.ID] = true
 		tr.mu.Unlock()
 	}
 }

@@ -146,14 +146,14 @@ func (o *told) all() []*callfeed.Event {
 // ids tells them in order; one for each delivery.
 func (o *told) ids() (ids []string) {
 	for _, e := range o.all() {
-		ids = append(ids, e.Call.ID)
+		ids = append(ids, e.Item.ID)
 	}
 	return ids
 }
 
 func (o *told) statuses() (words []string) {
 	for _, e := range o.all() {
-		words = append(words, string(e.Call.Status))
+		words = append(words, string(e.Item.Status))
 	}
 	return words
 }

@@ -33,7 +33,7 @@ type Store interface {
 var (
 	ErrNewerState      = errors.New("the cursor was written by a newer version of this program; use that version or a newer one")
 	ErrUnreadableState = errors.New("the cursor cannot be read; restore it, or delete it to begin at start_from again")
-	ErrTakenOver       = errors.New("another happyrobot_calls input has taken over this cursor; run one input per cursor, and label inputs that share a cache")
+	ErrTakenOver       = errors.New("another input has taken over this cursor; run one input per cursor, and label inputs that share a cache")
 )
 
 // state is what is saved. Times are Unix milliseconds; 0 is unknown.

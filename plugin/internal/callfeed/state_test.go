@@ -76,7 +76,7 @@ func TestARefusedEventIsToldAgain(t *testing.T) {
 		require.NoError(t, events[0].Ack(t.Context(), errors.New("no room")))
 		require.NoError(t, events[1].Ack(t.Context(), nil))
 		again := take(t, feed, 1)
-		assert.Equal(t, callID(0), again[0].Call.ID)
+		assert.Equal(t, callID(0), again[0].Item.ID)
 		require.NoError(t, again[0].Ack(t.Context(), nil))
 		require.NoError(t, feed.Close(t.Context()))
 	})

@@ -143,6 +143,7 @@ func TestAListedStatusThatIsNotDocumentedIsAnEnd(t *testing.T) {
 		api := &scripted{calls: []object{made(0, time.Now(), "Voicemail left"), made(1, time.Now(), "Completed"), made(2, time.Now(), "Busy")}}
 		o := options(api, &disk{}, &logbook{})
 		o.Statuses = []happyrobot.Status{"Voicemail left", happyrobot.StatusBusy}
+		o.API = callfeed.Calls{API: api, Statuses: o.Statuses}
 		got, _ := follow(t, o)
 		time.Sleep(time.Minute)
 		assert.ElementsMatch(t, []string{"Voicemail left", "Busy"}, got.statuses())

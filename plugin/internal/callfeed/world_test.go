@@ -158,9 +158,10 @@ func (l *logbook) all() []string {
 }
 
 // options are the defaults of the input.
-func options(api callfeed.API, store callfeed.Store, log callfeed.Logger) callfeed.Options {
+func options(api callfeed.CallsAPI, store callfeed.Store, log callfeed.Logger) callfeed.Options {
 	return callfeed.Options{
-		API: api, Store: store, Log: log, Start: time.Now().Add(-24 * time.Hour), PageSize: 100,
+		Unit: callfeed.CallUnit,
+		API:  callfeed.Calls{API: api}, Store: store, Log: log, Start: time.Now().Add(-24 * time.Hour), PageSize: 100,
 		Poll: 15 * time.Second, Lag: 5 * time.Minute, MaxAge: 168 * time.Hour, PartsTimeout: 30 * time.Minute,
 		OnEmit: func(string) {}, OnDrop: func(string) {}, OnProgress: func(int, time.Duration) {},
 	}

@@ -22,23 +22,57 @@ type API interface {
 	// without a class may have created them all. Its Status and RetryAfter count, too.
 	Place(ctx context.Context, calls []*Call) ([]PlacedCall, error)
 
-	// List gives the calls that the API created at since or later, or at a time that
+	// List gives the calls that the API created at want.From or later, or at a time that
 	// cannot be read, each at least once. It ends with its first error. Until ctx ends it
-	// may repeat requests that fail; with once it makes each of them once. A list that
-	// ends without an error has every call that the API showed when it began: an empty
-	// one says that there is none.
-	List(ctx context.Context, since time.Time, once bool) iter.Seq2[PlacedCall, error]
-
-	// Newest says when the newest call was created, by the API's clock; zero if there is
-	// none, or none whose time can be read. once is as List's.
-	Newest(ctx context.Context, once bool) (time.Time, error)
+	// may repeat requests that fail. A list that ends without an error has every call that
+	// the API showed when it began: an empty one says that there is none.
+	//
+	// An error that is an *Unlistable says that waiting for the list is no use.
+	List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error]
 }
+
+// Listing is what a list is wanted for.
+type Listing struct {
+	// From says from when on calls are wanted, by the API's clock. It must be asked once,
+	// with the time at which the newest call was created, by the API's clock: zero if there
+	// is none, or none whose time can be read.
+	From func(newest time.Time) time.Time
+	// Ours says whether a text is the reference of a call that is looked for.
+	Ours func(text string) bool
+	// Final says that a call which the list lacks may be taken for one that was not
+	// created. Otherwise what is costly to tell may be left out.
+	Final bool
+	// Once says that requests which fail are not to be repeated.
+	Once bool
+}
+
+// Unlistable is an error of a list that says: this key, or this config, can never list calls.
+// What is in doubt is held.
+type Unlistable struct {
+	Err  error
+	Ever bool // nothing but another config changes that; else a call may be found until settle is over
+}
+
+func (e *Unlistable) Error() string { return e.Err.Error() }
+func (e *Unlistable) Unwrap() error { return e.Err }
+
+// Refusal is an error of Place for a single call that something before the API refused for
+// what the call holds. It is looked up all the same, and then fails with Reason.
+type Refusal struct {
+	Reason string
+	Err    error
+}
+
+func (e *Refusal) Error() string { return e.Err.Error() }
+func (e *Refusal) Unwrap() error { return e.Err }
 
 // PlacedCall is a call that the API has, as a reply or a list shows it. Members that
 // are missing there are zero.
 type PlacedCall struct {
 	ID      string          // "" if it cannot be read: the call exists, and cannot be recorded
 	Ref     string          // Call.Ref; "" if the API did not hand it back
+	More    []string        // further ids that the API gave for it
+	NoRef   error           // why it did not, if that is known
 	Number  string          // that is called, in any punctuation
 	Created time.Time       // by the API's clock
 	Raw     json.RawMessage // the whole of it, secrets removed; nil if nobody wants it

@@ -23,9 +23,7 @@ func (instantAPI) Place(_ context.Context, calls []*Call) ([]PlacedCall, error) 
 	return reply, nil
 }
 
-func (instantAPI) Newest(context.Context, bool) (time.Time, error) { return time.Time{}, nil }
-
-func (instantAPI) List(context.Context, time.Time, bool) iter.Seq2[PlacedCall, error] {
+func (instantAPI) List(context.Context, Listing) iter.Seq2[PlacedCall, error] {
 	return func(func(PlacedCall, error) bool) {}
 }
 

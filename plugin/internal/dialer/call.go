@@ -94,6 +94,7 @@ type Result struct {
 	Outcome    Outcome
 	Reason     string
 	CallID     string
+	More       []string        // further ids that the API gave for it, of a call that was just accepted
 	Ref        string          // under which the API has the call, if that is not Call.Ref
 	HTTPStatus int             // of the answer that decided, 0 when there was none
 	Call       json.RawMessage // the call as the API reported it, secrets removed; nil for a duplicate

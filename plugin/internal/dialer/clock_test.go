@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -44,11 +45,13 @@ func (d *dated) Place(ctx context.Context, calls []*Call) ([]PlacedCall, error) 
 	return reply, err
 }
 
-func (d *dated) Newest(ctx context.Context, once bool) (time.Time, error) {
-	sent := time.Now()
-	at, err := d.fakeAPI.Newest(ctx, once)
-	d.saw(sent)
-	return at, err
+func (d *dated) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
+	from := want.From
+	want.From = func(newest time.Time) time.Time {
+		d.saw(time.Now())
+		return from(newest)
+	}
+	return d.fakeAPI.List(ctx, want)
 }
 
 // Whatever the API's clock shows, and whatever its Date says, what it created is found.

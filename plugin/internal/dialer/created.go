@@ -17,6 +17,7 @@ const (
 	noDoubt   doubt = iota // none: the request had no effect
 	ofMost                 // of several, perhaps a part, unless nothing was let in at all
 	ofSeveral              // of several, perhaps a part: nothing says that a request is all or nothing
+	ofOne                  // one, though the answer is a refusal: it may not be the API's
 	ofAll                  // each
 )
 
@@ -44,6 +45,9 @@ var actions = map[happyrobot.Class]action{
 	happyrobot.ClassRefused:   {nil, ofSeveral, narrow},
 	happyrobot.ClassUnknown:   {&unanswered, ofAll, sendAgain},
 }
+
+// onRefusal is what follows from a Refusal.
+var onRefusal = action{nil, ofOne, narrow}
 
 func actionOn(c happyrobot.Class) action {
 	if a, known := actions[c]; known {
@@ -82,7 +86,7 @@ func (r *run) created(ctx context.Context, jobs []*job, e evidence) (absent, dou
 		e.doubt = ofSeveral
 	}
 	switch {
-	case e.doubt == ofSeveral && len(jobs) > 1:
+	case e.doubt == ofSeveral && len(jobs) > 1, e.doubt == ofOne:
 		return r.createdInPart(ctx, jobs, e)
 	case e.doubt != ofAll:
 		return jobs, nil, nil
@@ -116,7 +120,7 @@ func (r *run) nothingGotIn(ctx context.Context, jobs []*job, e evidence) bool {
 	if r.partialRefusals.Load() {
 		return false
 	}
-	hits, l, err := r.listed(ctx, jobs, e.began, true)
+	hits, l, err := r.listed(ctx, jobs, e.began, e.settled, true)
 	if err != nil {
 		shut := happyrobot.IsNotLetIn(err) && happyrobot.IsNotLetIn(e.failed) && e.status != http.StatusPaymentRequired
 		return !l.partly && (shut || happyrobot.LeadsNowhere(e.failed, err))
@@ -125,8 +129,8 @@ func (r *run) nothingGotIn(ctx context.Context, jobs []*job, e evidence) bool {
 	return whole && len(hits) == 0 && !slices.ContainsFunc(jobs, (*job).unclear)
 }
 
-// createdInPart is created for a refusal of several calls. Nothing says that it is one
-// of the whole batch, so the first with a status is looked up for all of settle. If
+// createdInPart is created for a refusal of several calls, or for one that may not be the
+// API's. Nothing says that it is one of the whole batch, so the first with a status is looked up for all of settle. If
 // nothing came of it, one look is enough from then on: a bad lead would cost minutes
 // otherwise.
 func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absent, doubtful []*job, err error) {
@@ -182,7 +186,7 @@ func (r *run) accept(ctx context.Context, hits []hit) {
 	}
 	for i, err := range r.ledger.CompleteAll(ctx, claims, ids) {
 		if err == nil {
-			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].call.ID, HTTPStatus: http.StatusOK, Call: hits[i].call.Raw}
+			hits[i].job.result = Result{Outcome: Accepted, CallID: hits[i].call.ID, More: hits[i].call.More, HTTPStatus: http.StatusOK, Call: hits[i].call.Raw}
 		}
 	}
 	r.commit(ctx, hits)

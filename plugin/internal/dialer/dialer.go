@@ -40,6 +40,9 @@ type Options struct {
 	Shared *Shared
 
 	Wait func(context.Context) error // a rate limit, asked before each request; nil for none
+	// LookAgain is how soon after the first look a call in doubt is looked for again, if it
+	// was not listed; each wait after that is twice as long. 0 is InitialInterval.
+	LookAgain time.Duration
 	// ListLimit names the rate limit that listings wait for: who has another one lists by
 	// itself. "" is none.
 	ListLimit string
@@ -49,6 +52,8 @@ type Options struct {
 
 	MaxRejectsInARow int // calls that come rejected before the stream pauses; 0 for any number
 
+	Wording Wording // of errors; the zero Wording is that of calls
+
 	// Notice gives the notice that reports pauses of a cause, always the same one. Nil
 	// reports none. LookUps reports that calls of unknown outcome cannot be looked up.
 	Notice  func(Cause) *pause.Notice
@@ -57,6 +62,20 @@ type Options struct {
 	OnEchoMissing    func()                   // once: a reply did not carry our reference
 	OnClock          func(skew time.Duration) // after each dial: the API's clock less ours
 	OnPartialRefusal func()                   // once: a refused request had created calls all the same
+}
+
+// Wording is what the API makes of a lead, for errors.
+type Wording struct {
+	Call   string // "call"
+	Placed string // "placed"
+	Dialed string // "dialed"
+}
+
+func (o *Options) words() Wording {
+	if o.Wording == (Wording{}) {
+		return Wording{Call: "call", Placed: "placed", Dialed: "dialed"}
+	}
+	return o.Wording
 }
 
 func (o *Options) notice(c Cause) *pause.Notice {
@@ -112,10 +131,12 @@ type job struct {
 	sent     int             // how often the call was sent, of the attempts that are ruled out
 
 	unmarked    bool // the API lists a call to this number without a reference
-	shown       bool // the API shows it, without an id that can be read
-	notLookedUp bool // the list could not be read in time
-	tooOften    bool // it was sent again as often as may be
-	tooSlow     bool // its claim, or a neighbour's, was too old to be dialed on
+	noRef       error
+	shown       bool  // the API shows it, without an id that can be read
+	notLookedUp bool  // the list could not be read in time
+	unlistable  error // why it can never be read; nil: it may be
+	tooOften    bool  // it was sent again as often as may be
+	tooSlow     bool  // its claim, or a neighbour's, was too old to be dialed on
 
 	asked  bool // the ledger was asked about it before a permit was
 	permit bool // it may be placed, as far as the limit of calls goes
@@ -239,12 +260,13 @@ func (r *run) outOfTime(ctx context.Context, jobs []*job) error {
 	if err != nil {
 		return err
 	}
+	is := r.opts.words()
 	for i, j := range jobs {
 		switch s := standings[i]; {
 		case s.Kind == ledger.Called:
 			j.result = j.placedBefore(s)
 		case s.Kind == ledger.Busy:
-			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("%v may have placed the call; it is not dialed again", s.Owner))
+			j.result = Fail(Held, ReasonClaimedElsewhere, fmt.Errorf("%v may have %s the %s; it is not %s again", s.Owner, is.Placed, is.Call, is.Dialed))
 		case j.ruledOut > 0 && (s.Kind == ledger.Free || j.hasRuledOut(s)): // an attempt left, and the next could not
 			j.result = r.notFound(j)
 		case s.Kind == ledger.InDoubt:

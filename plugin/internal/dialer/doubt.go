@@ -126,22 +126,28 @@ func (j *job) hasRuledOut(s ledger.Standing) bool {
 
 // notFound is the result of a call in doubt that no list showed.
 func (r *run) notFound(j *job) Result {
-	reason, why := ReasonUnknown, fmt.Sprintf("the call may have been placed, and %v later the API did not list it; it is not dialed again", r.opts.settleOf(j.sent))
+	is := r.opts.words()
+	may, never := fmt.Sprintf("the %s may have been %s", is.Call, is.Placed), fmt.Sprintf("; it is not %s again", is.Dialed)
+	reason, why := ReasonUnknown, fmt.Sprintf("%s, and %v later the API did not list it", may, r.opts.settleOf(j.sent))
 	switch {
 	case j.conflicts(j.doubt):
 		return conflict("", "a call with other contents, which may have been placed and was not found")
 	case j.shown || j.doubt.Shown:
-		why = "the API has the call, and gives no id of it that can be read; it is not dialed again"
+		why = fmt.Sprintf("the API has the %s, and gives no id of it that can be read", is.Call)
+	case j.unlistable != nil:
+		reason, why = ReasonNotLookedUp, fmt.Sprintf("%s, and cannot be looked up: %v", may, j.unlistable)
 	case j.notLookedUp:
-		reason, why = ReasonNotLookedUp, fmt.Sprintf("the call may have been placed, and the API could not be asked within %v; it is not dialed again", r.opts.MaxElapsedTime)
+		reason, why = ReasonNotLookedUp, fmt.Sprintf("%s, and the API could not be asked within %v", may, r.opts.MaxElapsedTime)
 	case j.doubt.Unreadable: // dial_ref_salt may have been another, or none, when it was written
-		why = "the call may have been placed: its record in the ledger cannot be read, so its dial_ref is not known; it is not dialed again"
+		why = may + ": its record in the ledger cannot be read, so its dial_ref is not known"
+	case j.unmarked && j.noRef != nil:
+		why = fmt.Sprintf("%s: %v", may, j.noRef)
 	case j.unmarked:
-		why = "the call may have been placed: the API lists a call to this number without our reference; it is not dialed again"
+		why = may + ": the API lists a call to this number without our reference"
 	case j.tooOften:
-		why = fmt.Sprintf("the call may have been placed: it was sent %s, and the API did not list it; max_redials (%d) allows no more", times(j.sent), r.opts.MaxRedials)
+		why = fmt.Sprintf("%s: it was sent %s, and the API did not list it; max_redials (%d) allows no more", may, times(j.sent), r.opts.MaxRedials)
 	}
-	return Fail(Held, reason, errors.New(why))
+	return Fail(Held, reason, errors.New(why+never))
 }
 
 // times says how often.

@@ -11,12 +11,13 @@ import (
 )
 
 // Error is a call's failure. Its text is "outcome: reason: details", followed by
-// what else is known as "; call_id=… http_status=… rule=… next_allowed=…". Pipelines
+// what else is known as "; call_id=… run_id=… http_status=… rule=… next_allowed=…". Pipelines
 // take that apart: ParseError, or a pattern of their own for the first part.
 type Error struct {
 	Outcome     Outcome
 	Reason      string
 	CallID      string
+	RunID       string // in place of CallID: the id of a run
 	HTTPStatus  int    // 0: none
 	Rule        string // which guard's rule decided
 	NextAllowed string // when the call may be placed, RFC 3339
@@ -38,6 +39,7 @@ func (e Error) result() Result {
 // Names of what may follow a failure's details, in their order.
 const (
 	factCallID      = "call_id"
+	factRunID       = "run_id"
 	factHTTPStatus  = "http_status"
 	factRule        = "rule"
 	factNextAllowed = "next_allowed"
@@ -51,7 +53,7 @@ func (e *Error) Error() string {
 	}
 	var facts []string
 	for _, fact := range [...]struct{ name, value string }{
-		{factCallID, e.CallID}, {factHTTPStatus, status}, {factRule, e.Rule}, {factNextAllowed, e.NextAllowed},
+		{factCallID, e.CallID}, {factRunID, e.RunID}, {factHTTPStatus, status}, {factRule, e.Rule}, {factNextAllowed, e.NextAllowed},
 	} {
 		if fact.value == "" {
 			continue
@@ -79,7 +81,7 @@ var (
 		`): ([a-z][a-z0-9_]*): (.*)$`)
 
 	plainFact = regexp.MustCompile(`^[^\s"]+$`)
-	fact      = `(?:` + factHTTPStatus + `=[1-9]\d{2}|(?:` + factCallID + `|` + factRule + `|` + factNextAllowed + `)=(?:[^\s"]+|"(?:[^"\\]|\\.)*"))`
+	fact      = `(?:` + factHTTPStatus + `=[1-9]\d{2}|(?:` + factCallID + `|` + factRunID + `|` + factRule + `|` + factNextAllowed + `)=(?:[^\s"]+|"(?:[^"\\]|\\.)*"))`
 	facts     = regexp.MustCompile(`(?s)^(.*); (` + fact + `(?: ` + fact + `)*)$`)
 	eachFact  = regexp.MustCompile(fact)
 )
@@ -114,6 +116,8 @@ func (e *Error) learn(fact string) {
 	switch name {
 	case factCallID:
 		e.CallID = value
+	case factRunID:
+		e.RunID = value
 	case factHTTPStatus:
 		e.HTTPStatus, _ = strconv.Atoi(value) // three digits, as the pattern says
 	case factRule:

@@ -15,6 +15,7 @@ func TestAFailuresTextIsReadBack(t *testing.T) {
 		{},
 		{CallID: "65ee00000000000000000101"},
 		{HTTPStatus: 422},
+		{RunID: "00000000-0000-7006-8000-000000000001", HTTPStatus: 200},
 		{CallID: `a "b" c; http_status=500`, HTTPStatus: 409},
 		{Rule: "US federal", NextAllowed: "2026-03-10T15:30:00Z"},
 		{CallID: "`a`", HTTPStatus: 599, Rule: "us=1\n", NextAllowed: "2026-03-10T15:30:00Z"},

@@ -123,8 +123,8 @@ func (f *fakeAPI) now() time.Time {
 	return time.Now().Add(f.clock())
 }
 
-// Newest is what the newest call that is listed says of the API's clock.
-func (f *fakeAPI) Newest(context.Context, bool) (newest time.Time, err error) {
+// newest is what the newest call that is listed says of the API's clock.
+func (f *fakeAPI) newest() (newest time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pages++
@@ -133,11 +133,12 @@ func (f *fakeAPI) Newest(context.Context, bool) (newest time.Time, err error) {
 			newest = p.Created
 		}
 	}
-	return newest, nil
+	return newest
 }
 
-func (f *fakeAPI) List(ctx context.Context, since time.Time, _ bool) iter.Seq2[PlacedCall, error] {
+func (f *fakeAPI) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
 	return func(yield func(PlacedCall, error) bool) {
+		since := want.From(f.newest())
 		f.mu.Lock()
 		f.listed = append(f.listed, time.Now())
 		n, all := len(f.listed), slices.Clone(f.placed)

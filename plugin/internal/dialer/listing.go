@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type look struct {
 	calls []sought
 	since time.Time     // by our clock, when the first of them was created at the earliest
 	limit string        // Options.ListLimit
+	until time.Time     // a list that begins then, or later, says which calls were not created
 	lead  chan struct{} // closed: it is your turn to list for all
 	done  chan struct{} // closed: the rest is known
 	gone  bool          // nobody waits for it any more
@@ -65,6 +67,7 @@ type sought struct {
 	found    *PlacedCall
 	shown    bool // it is listed, without an id
 	unmarked bool // a call to its number, or to none that can be read, is listed without a reference
+	noRef    error
 }
 
 const (
@@ -189,7 +192,7 @@ func spanOf(span time.Duration) int { return bits.Len64(uint64(max(span, 0)/time
 func (l *look) forget() {
 	l.partly = false
 	for i := range l.calls {
-		l.calls[i].found, l.calls[i].shown, l.calls[i].unmarked = nil, false, false
+		l.calls[i].found, l.calls[i].shown, l.calls[i].unmarked, l.calls[i].noRef = nil, false, false, nil
 	}
 }
 
@@ -202,11 +205,7 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 	if len(looks) == 0 {
 		return 0, errNobodyLooks
 	}
-	from, err := s.since(ctx, api, looks, once)
-	if err != nil {
-		return 0, err
-	}
-	open := 0
+	open, now := 0, time.Now()
 	byRef, byNumber := map[string][]*sought{}, map[string][]*sought{}
 	for _, l := range looks {
 		for i := range l.calls {
@@ -218,7 +217,13 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 			open++
 		}
 	}
-	for call, err := range api.List(ctx, from, once) {
+	want := Listing{
+		From:  func(newest time.Time) time.Time { return s.since(looks, newest) },
+		Ours:  func(text string) bool { return byRef[text] != nil },
+		Final: slices.ContainsFunc(looks, func(l *look) bool { return !l.until.After(now) }),
+		Once:  once,
+	}
+	for call, err := range api.List(ctx, want) {
 		if err != nil {
 			return calls, err
 		}
@@ -235,10 +240,10 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 			// Perhaps ours without its reference, perhaps somebody else's: from now on a
 			// call to this number cannot be ruled out, nor any if there is no number.
 			number := digits(call.Number)
-			unmark(byNumber[number], call.Created)
+			unmark(byNumber[number], call)
 			if number == "" {
 				for _, all := range byNumber {
-					unmark(all, call.Created)
+					unmark(all, call)
 				}
 			}
 			continue
@@ -262,10 +267,10 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 // unmark notes that calls cannot be ruled out: those that may have been created when a
 // call without a reference was. The list goes back further, for others who look for calls
 // in it, and since the API is not bound to heed the time from which it is asked.
-func unmark(calls []*sought, created time.Time) {
+func unmark(calls []*sought, by PlacedCall) {
 	for _, one := range calls {
-		if created.IsZero() || !created.Before(one.from) {
-			one.unmarked = true
+		if by.Created.IsZero() || !by.Created.Before(one.from) {
+			one.unmarked, one.noRef = true, by.NoRef
 		}
 	}
 }
@@ -275,11 +280,7 @@ func unmark(calls []*sought, created time.Time) {
 // from the API's newest call than that time is from now, whatever the clock shows. So the
 // list goes back from there, where that is further. But a clock that was seen says which
 // calls without a reference are older than what is looked for.
-func (s *Shared) since(ctx context.Context, api API, looks []*look, once bool) (from time.Time, err error) {
-	newest, err := api.Newest(ctx, once)
-	if err != nil {
-		return from, err
-	}
+func (s *Shared) since(looks []*look, newest time.Time) (from time.Time) {
 	s.hear(time.Now())
 	seen := s.Clock.seen() // perhaps by that answer only
 	for _, l := range looks {
@@ -298,5 +299,5 @@ func (s *Shared) since(ctx context.Context, api API, looks []*look, once bool) (
 			from = listed
 		}
 	}
-	return from, nil
+	return from
 }

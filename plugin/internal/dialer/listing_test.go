@@ -116,11 +116,11 @@ type slowList struct {
 	began *[]string
 }
 
-func (s slowList) List(ctx context.Context, since time.Time, once bool) iter.Seq2[PlacedCall, error] {
+func (s slowList) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
 	s.mu.Lock()
 	*s.began = append(*s.began, s.name)
 	s.mu.Unlock()
-	return s.fakeAPI.List(ctx, since, once)
+	return s.fakeAPI.List(ctx, want)
 }
 
 // Who lists for others may have to leave: one of them lists then.
@@ -245,7 +245,7 @@ func TestALookThatGetsNoFurtherIsReported(t *testing.T) {
 		go func() { ended <- dial(t, d, lead(t, 1)) }()
 		time.Sleep(listSilence + time.Second)
 		synctest.Wait()
-		assert.Len(t, said.said("look_ups begins: the API does not answer listCalls"), 1)
+		assert.Len(t, said.said("look_ups begins: the API does not answer its list"), 1)
 		assert.Equal(t, 1, d.LookedFor())
 		assert.Equal(t, []Outcome{Accepted}, outcomes(<-ended))
 		assert.Len(t, said.said("look_ups ends"), 1)

@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,12 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 	waiter := r.opts.LookUps.Waiter()
 	defer func() { waiter.Stop() }()
 	// Not drawn at random: those who looked together look together again.
-	wait := r.opts.InitialInterval
+	wait := cmp.Or(r.opts.LookAgain, r.opts.InitialInterval)
 	for {
 		late := r.reportSilence(waiter)
-		hits, l, err := r.listed(ctx, jobs, since, false)
+		hits, l, err := r.listed(ctx, jobs, since, settled, false)
 		late()
+		var never *Unlistable
 		switch {
 		case err == nil:
 			r.gate.heard()
@@ -47,9 +49,11 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 			}
 		case ctx.Err() != nil:
 			return jobs, err
-		case r.gaveUp():
+		case r.gaveUp(), errors.As(err, &never) && (never.Ever || !time.Now().Before(settled)):
 			for _, j := range jobs {
-				j.notLookedUp = true
+				if j.notLookedUp = true; never != nil {
+					j.unlistable = never.Err
+				}
 			}
 			return jobs, nil
 		case happyrobot.ClassOf(err).Declined():
@@ -77,7 +81,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 // fails is asked for again, and gives no error.
 const listSilence = 5 * time.Second
 
-var errListSilent = errors.New("the API does not answer listCalls")
+var errListSilent = errors.New("the API does not answer its list")
 
 // reportSilence reports a look that gets no further, until it is told to end.
 func (r *run) reportSilence(waiter *pause.Waiter) (end func()) {
@@ -104,9 +108,10 @@ func (r *run) reportSilence(waiter *pause.Waiter) (end func()) {
 func (d *Dialer) LookedFor() int { return int(d.looked.Load()) }
 
 // listed looks for the jobs in a list that begins from now on; with once, a page that
-// fails is not asked for again. With an error, only l.partly says something.
-func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once bool) (hits []hit, l *look, err error) {
-	l = &look{since: since, limit: r.opts.ListLimit}
+// fails is not asked for again. If it begins at settled or later, what it lacks was not
+// created. With an error, only l.partly says something.
+func (r *run) listed(ctx context.Context, jobs []*job, since, settled time.Time, once bool) (hits []hit, l *look, err error) {
+	l = &look{since: since, until: settled, limit: r.opts.ListLimit}
 	for _, j := range jobs {
 		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}
@@ -124,7 +129,10 @@ func (r *run) listed(ctx context.Context, jobs []*job, since time.Time, once boo
 	for i, j := range jobs {
 		one := &l.calls[i]
 		j.shown = j.shown || one.shown || one.found != nil
-		if j.unmarked = j.unmarked || one.unmarked; one.found != nil {
+		if one.unmarked {
+			j.unmarked, j.noRef = true, one.noRef
+		}
+		if one.found != nil {
 			hits = append(hits, hit{j, one.found})
 		}
 	}

@@ -46,11 +46,16 @@ func (r *run) send(ctx context.Context, t turn, jobs []*job) (again [][]*job, er
 		return nil, err
 	}
 	r.release(ctx, absent)
-	if e.then == narrow && len(jobs) == 1 {
+	if e.then == narrow && len(jobs) == 1 && len(absent) == 1 {
 		if !r.brake.refuses(t.try, jobs[0].call.Ref, e.status, why) {
 			return [][]*job{jobs}, nil
 		}
-		jobs[0].result = Error{Outcome: Rejected, Reason: ReasonRefused, HTTPStatus: e.status, Err: why}.result()
+		reason := ReasonRefused
+		var refusal *Refusal
+		if errors.As(why, &refusal) {
+			reason = refusal.Reason
+		}
+		jobs[0].result = Error{Outcome: Rejected, Reason: reason, HTTPStatus: e.status, Err: why}.result()
 		return nil, nil
 	}
 	if half := len(absent) / 2; e.then == narrow && half > 0 {
@@ -96,8 +101,13 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 	sent := time.Now()
 	reply, err := r.api.Place(ctx, callsOf(jobs))
 	ended := time.Now()
+	then := actionOn(happyrobot.ClassOf(err))
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		then = onRefusal
+	}
 	e = evidence{
-		action: actionOn(happyrobot.ClassOf(err)), reply: reply, failed: err, status: http.StatusOK,
+		action: then, reply: reply, failed: err, status: http.StatusOK,
 		began: began, ended: ended, settled: ended.Add(r.settle(jobs)),
 	}
 	r.readClock(jobs, reply, sent, ended)
@@ -184,7 +194,7 @@ func (r *run) hold(ctx context.Context, doubtful []*job, d doubt, counts bool) {
 	}
 	ctx, cancel := r.shortly(ctx)
 	defer cancel()
-	refused := d == ofMost || d == ofSeveral
+	refused := d == ofMost || d == ofSeveral || d == ofOne
 	r.forEach(doubtful, func(_ int, j *job) {
 		_ = r.ledger.Hold(ctx, j.claim, ledger.Finding{Refused: refused, Shown: j.shown, Uncounted: !counts && !refused})
 	}) // else in doubt when the claim is stale

@@ -136,7 +136,7 @@ func (o *oldReplica) complete(c Call, attempt int, claim oldRecord, id string) {
 func (o *oldReplica) lookUp(c Call, since, settled time.Time) string {
 	for {
 		began := time.Now()
-		for call := range o.api.List(o.t.Context(), since.Add(-2*time.Minute), false) {
+		for call := range o.api.List(o.t.Context(), Listing{From: func(time.Time) time.Time { return since.Add(-2 * time.Minute) }}) {
 			if call.Ref == c.Key {
 				return call.ID
 			}

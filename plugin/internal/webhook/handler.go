@@ -24,6 +24,7 @@ type Options struct {
 	Timeout      time.Duration // how long a sender waits for the pipeline
 	MaxBody      int           // bytes
 	MaxInFlight  int           // events that wait for the pipeline
+	RunIDPath    string        // where a callback has the id of its run, see happyrobot.ParseCallback; empty takes no callbacks
 
 	// OnResult is called for each request, before it is answered.
 	OnResult func(Result)
@@ -126,6 +127,10 @@ func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 		return Cut
 	}
 	event, err := happyrobot.ParseEvent(body)
+	if errors.Is(err, happyrobot.ErrNoEvent) {
+		// What was an event without callbacks stays what it is, whatever it holds beside.
+		event, err = happyrobot.ParseCallback(body, h.o.RunIDPath)
+	}
 	switch {
 	case errors.Is(err, happyrobot.ErrNoJSON):
 		return NoJSON

@@ -8,11 +8,12 @@ package words
 
 // Components that give words.
 const (
-	dial    = "happyrobot_dial"
-	call    = "happyrobot_call"
-	request = "happyrobot_request"
-	calls   = "happyrobot_calls"
-	webhook = "happyrobot_webhook"
+	dial     = "happyrobot_dial"
+	workflow = "happyrobot_workflow"
+	call     = "happyrobot_call"
+	request  = "happyrobot_request"
+	calls    = "happyrobot_calls"
+	webhook  = "happyrobot_webhook"
 )
 
 // Outcomes: how a message ended.
@@ -45,6 +46,13 @@ var Outcomes = []Outcome{
 	{dial, Rejected, "the message does not map to a valid call, or the API refuses this one call", "this message fails with a reason; its neighbours are called"},
 	{dial, Held, "the call may have been placed, and cannot be found", "this message fails; with `on_unknown: redial_absent` a call that the API still does not list after `settle` is dialed again"},
 	{dial, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and its receipt or result has the call that would have been requested"},
+
+	{workflow, Accepted, "the API has the run", "recorded in the ledger; the message counts as done"},
+	{workflow, Duplicate, "the ledger knows the run already", "no request; the message counts as done, and the same run id is handed on"},
+	{workflow, Conflict, "the key was used for a run with another payload, workflow or environment, or for a call of `happyrobot_dial`", "no request; this message fails, with the id of the other run or call where it is known"},
+	{workflow, Rejected, "the message does not map to a payload that may be sent, or the API refuses this one", "this message fails with a reason; runs of its neighbours are started"},
+	{workflow, Held, "the run may have been started, and cannot be found", "this message fails; with `on_unknown: redial_absent` a run that the API still does not list after `settle` is started again"},
+	{workflow, DryRun, "`dry_run` is set", "logged, never sent; the message counts as done, and its receipt or result has the payload that would have been sent"},
 
 	{call, Complete, "everything asked for is there, or is not to be waited for (a call that nobody answered has no transcript)", "`result_map` is applied"},
 	{call, NotReady, "the call is not over, or its transcript is not there yet", "without `wait`, `result_map` is applied to what there is; with `wait`, the message fails after `wait_timeout`"},
@@ -81,6 +89,7 @@ const (
 	InvalidCallID        = "invalid_call_id"
 	DedupeConflict       = "dedupe_conflict"
 	Refused              = "refused"
+	RefusedByFirewall    = "refused_by_firewall"
 	GaveUp               = "gave_up"
 	NotLookedUp          = "not_looked_up"
 	ClaimedElsewhere     = "claimed_elsewhere"
@@ -118,6 +127,27 @@ var Reasons = []Reason{
 	{dial, Held, NotLookedUp, "a request left, no answer shows the call, and the list of calls could not be read before `retry.max_elapsed_time` passed"},
 	{dial, Held, ClaimedElsewhere, "another process, or another batch of this one, may have placed the call, and did not say so before `retry.max_elapsed_time` passed"},
 	{dial, Accepted, MappingFailed, "the call was placed, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
+
+	{workflow, Rejected, InvalidJSON, "the message is not JSON, or `payload_mapping` gave something else"},
+	{workflow, Rejected, MappingFailed, "`payload_mapping` failed, deleted the message, or gave no object"},
+	{workflow, Rejected, DedupeKeyFailed, "`dedupe_key` failed, or a part of the key is missing or rounded"},
+	{workflow, Rejected, MissingField, "the payload has no member `phone_field`, or an empty one"},
+	{workflow, Rejected, InvalidField, "the member `phone_field` is no text, or there is no place for `ref_field`"},
+	{workflow, Rejected, TooLarge, "the payload is 1 MB or larger"},
+	{workflow, Rejected, ProcessingFailed, "an earlier processor failed on the message; see `dial_errored`"},
+	{workflow, Rejected, InvalidPhoneNumber, "the text is not a phone number, or no numbering plan has the number"},
+	{workflow, Rejected, AmbiguousPhoneNumber, "the text has two readings"},
+	{workflow, Rejected, EmergencyNumber, "it is an emergency number; those are never dialed"},
+	{workflow, Rejected, RegionNotAllowed, "the number belongs to no region that may be called; see `regions`"},
+	{workflow, Rejected, NumberTypeRefused, "numbers of this type are not called; see `refuse_types`"},
+	{workflow, Conflict, DedupeConflict, "the key was used for another payload, workflow or environment, or for a call"},
+	{workflow, Rejected, Refused, "the API refused this payload"},
+	{workflow, Rejected, RefusedByFirewall, "a firewall before the API refused what this payload holds, and lets the key pass otherwise"},
+	{workflow, Rejected, GaveUp, "`retry.max_elapsed_time` passed before the run could be started"},
+	{workflow, Held, Unknown, "a request left, and neither an answer nor, `settle` later, the list of runs shows the run; or a run that may be it cannot be opened"},
+	{workflow, Held, NotLookedUp, "a request left, no answer shows the run, and runs cannot be listed: there is no key, the key may not list them, or `retry.max_elapsed_time` passed"},
+	{workflow, Held, ClaimedElsewhere, "another process, or another batch of this one, may have started the run, and did not say so before `retry.max_elapsed_time` passed"},
+	{workflow, Accepted, MappingFailed, "the run was started, and `result_map` failed afterwards (processor only; also with `duplicate` and `dry_run`)"},
 
 	{call, NotReady, NotReady, "`wait_timeout` passed"},
 	{call, NotFound, NotFound, "the API does not know the call"},
@@ -162,17 +192,19 @@ type Cause struct {
 
 // Causes of a pause. Only refusals fail messages: one for each try.
 var Causes = []Cause{
+	{[]string{workflow}, CauseSetup, "the API refuses the key, a URL is wrong, or the workflow cannot be started: it is unknown, not live, has another kind of trigger, or one that groups leads"},
 	{[]string{dial, call, request}, CauseSetup, "the API refuses the key, or the URL is wrong"},
 	{[]string{calls}, CauseSetup, "the API refuses the key or to list calls, or the URL is wrong"},
-	{[]string{dial, call, request, calls}, CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
-	{[]string{dial, call, request, calls}, CauseUnanswered, "the API cannot be reached, or a request was not answered"},
-	{[]string{dial}, CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
-	{[]string{dial}, CauseLedger, "the ledger cannot be read or written"},
+	{[]string{dial, workflow, call, request, calls}, CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
+	{[]string{dial, workflow, call, request, calls}, CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{[]string{dial, workflow}, CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
+	{[]string{dial, workflow}, CauseLedger, "the ledger cannot be read or written"},
 	{[]string{calls}, CauseLedger, "the cursor cannot be read or written"},
-	{[]string{dial}, CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
-	{[]string{dial}, CauseReceipts, "the output `receipts` takes nothing"},
-	{[]string{dial}, CauseFailures, "the output `failures` takes nothing"},
-	{[]string{dial}, CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
+	{[]string{dial, workflow}, CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
+	{[]string{dial, workflow}, CauseReceipts, "the output `receipts` takes nothing"},
+	{[]string{dial, workflow}, CauseFailures, "the output `failures` takes nothing"},
+	{[]string{dial, workflow}, CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
+	{[]string{workflow}, CauseBacklog, "more than `max_backlog` runs wait to begin"},
 	{[]string{calls}, CauseBacklog, "so many calls are open that no new ones are listed"},
 }
 
@@ -203,6 +235,12 @@ var Metadata = []Meta{
 	{dial, MetaHTTPStatus, "the status of the answer that decided, of a message that failed"},
 	{dial, MetaDialRef, "the reference of the call, which the API is given as `metadata.dial_ref`"},
 
+	{workflow, MetaOutcome, "the outcome"},
+	{workflow, MetaReason, "the reason of a message that failed"},
+	{workflow, MetaRunID, "the run's id, where it is known; the first of several"},
+	{workflow, MetaHTTPStatus, "the status of the answer that decided, of a message that failed"},
+	{workflow, MetaDialRef, "the reference of the run, which its payload has in `ref_field`"},
+
 	{call, MetaOutcome, "the outcome"},
 	{call, MetaReason, "the reason of a message that failed"},
 	{call, MetaCallID, "the call's id"},
@@ -218,14 +256,14 @@ var Metadata = []Meta{
 	{calls, MetaOutcome, "the outcome"},
 	{calls, MetaDialRef, "the reference of `happyrobot_dial`, on calls that it placed"},
 
-	{webhook, MetaEventKind, "`call_hook` or `cloudevent`"},
-	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`"},
+	{webhook, MetaEventKind, "`call_hook`, `cloudevent` or `callback`"},
+	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`. Of a callback the word that its author put there, if any"},
 	{webhook, MetaEventID, "the event's id, under which it is remembered"},
 	{webhook, MetaCallStatus, "the status that the event reports: of a hook's call in the documented spelling, such as `No answer`; of a CloudEvent's session in the platform's words"},
 	{webhook, MetaPreviousStatus, "the status before, of a CloudEvent"},
 	{webhook, MetaCallID, "the call's id, of a hook"},
-	{webhook, MetaRunID, "the run's id, of a CloudEvent"},
-	{webhook, MetaSessionID, "the session's id, of a CloudEvent"},
+	{webhook, MetaRunID, "the run's id, of a CloudEvent and of a callback"},
+	{webhook, MetaSessionID, "the session's id, of a CloudEvent, and of a callback that tells it"},
 }
 
 // Names of metrics.
@@ -264,12 +302,12 @@ type Metric struct {
 
 // Metrics of all components.
 var Metrics = []Metric{
-	{[]string{dial, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
-	{[]string{dial, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
-	{[]string{dial}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
-	{[]string{dial, call, request, calls}, MetricPaused, Gauge, []string{"cause"}, "1 while the component is paused, by cause; there for each of its causes from the start"},
+	{[]string{dial, workflow, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
+	{[]string{dial, workflow, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
+	{[]string{dial, workflow}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{dial, workflow, call, request, calls}, MetricPaused, Gauge, []string{"cause"}, "1 while the component is paused, by cause; there for each of its causes from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
-	{[]string{dial}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
+	{[]string{dial, workflow}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{request}, MetricRequestOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
 	{[]string{calls}, MetricCallsEmitted, Counter, []string{"outcome"}, "messages by outcome"},
