@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"command":           {".", "happyrobot", "internal/dialer", "internal/guard", "internal/ledger", "internal/phone", "internal/words"},
 	"internal/dialer":   {"happyrobot", "internal/ledger", "internal/pause", "internal/words"},
 	"internal/starter":  {"happyrobot", "happyrobot/platform", "internal/dialer", "internal/pause", "internal/words"},
-	"internal/callfeed": {"happyrobot", "internal/pause", "internal/words"},
+	"internal/callfeed": {"happyrobot", "happyrobot/platform", "internal/pause", "internal/words"},
 	"internal/guard":    {"internal/dialer", "internal/phone", "internal/store", "internal/words"},
 	"internal/webhook":  {"happyrobot", "internal/pause", "internal/store"},
 	"internal/boltfile": {"internal/pause", "internal/store"},

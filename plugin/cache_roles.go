@@ -52,8 +52,8 @@ func ledgerRole(window time.Duration) cacheRole {
 	}
 }
 
-// cursorRole is that of the cursor of a component.
-func cursorRole(component string) cacheRole {
+// cursorRole is that of the cursor of a component that emits calls or runs.
+func cursorRole(component, many string) cacheRole {
 	ttl := cursorTTL
 	return cacheRole{
 		is: "Cursor", field: icFieldCache,
@@ -62,14 +62,14 @@ func cursorRole(component string) cacheRole {
 			if f.MayEvict == "" {
 				return ""
 			}
-			return "may forget the cursor, because " + f.MayEvict + ": after a restart calls would be emitted again, or never. " +
+			return "may forget the cursor, because " + f.MayEvict + ": after a restart " + many + " would be emitted again, or never. " +
 				"Change that setting, or use a cache that keeps its records: " + keepers
 		},
 		trial: store.Trial{
 			Names: "happyrobot_cache_names_cursor", TTL: &ttl,
 			Forms: func(name string) []string { return []string{component + "/" + name} },
 		},
-		failed: "cannot hold a cursor, because %s: after a restart calls would be emitted again, or never. Use a cache that can: " + keepers,
+		failed: "cannot hold a cursor, because %s: after a restart " + many + " would be emitted again, or never. Use a cache that can: " + keepers,
 	}
 }
 

@@ -59,7 +59,7 @@ func TestTroubleWithTheCacheOfCallsIsReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log, cache := &cacheLog{}, &failingStore{}
-		l := callLookup{cache: cache, trouble: pause.NewNotice(log, callCacheTrouble, nil)}
+		l := lookup{of: &callLookup{}, cache: cache, trouble: cacheTrouble(log, "call")}
 		read := func(ctx context.Context) {
 			_, kept := l.kept(ctx, "a")
 			assert.False(t, kept)

@@ -26,8 +26,8 @@ const cursorTTL = store.MarkTTL
 // A cache that takes the place of another while the input runs is noticed with the next
 // Save, which follows the next acknowledgement and comes once an hour at least. What is
 // saved is the whole state, so nothing of the other cache is missed.
-func newCursor(res *service.Resources, cacheLabel, component string) (cursor, error) {
-	cache := newWatchedCache(res, cacheLabel, cursorRole(component))
+func newCursor(res *service.Resources, cacheLabel, component, many string) (cursor, error) {
+	cache := newWatchedCache(res, cacheLabel, cursorRole(component, many))
 	return cursor{cache: cache, key: component + "/" + cmp.Or(res.Label(), "default")}, cache.check()
 }
 

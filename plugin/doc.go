@@ -10,9 +10,13 @@
 //	output_workflow.go   start the run of each message on the platform
 //	processor_workflow.go the same, mid-pipeline; workflow.go makes what is behind both, workflow_fields.go is their config,
 //	                     workflow_message.go makes payloads
-//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it
+//	processor_call.go    look a call up and attach it; call_lookup.go and call_parts.go read it,
+//	                     lookup.go waits for it and keeps it
+//	processor_run.go     look a run of the platform up and attach it; run_lookup.go and run_parts.go read it
 //	processor_request.go any other operation by name; request_args.go makes its arguments
 //	input_calls.go       calls that are over; input_calls_spec.go describes it, cursor.go keeps how far it came
+//	input_runs.go        runs of the platform that are over; input_runs_spec.go describes it, run_message.go makes
+//	                     its messages
 //	input_webhook.go     call events over HTTP; event_message.go makes their messages
 //	cache_bbolt.go       a durable local cache
 //	scanner_leads.go     a file of leads, one JSON object a line

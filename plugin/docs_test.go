@@ -34,7 +34,7 @@ func TestDocsAreFresh(t *testing.T) {
 			made["bloblang_"+name+".md"] = methodPage(name, view.TemplateData())
 		}
 	})
-	require.Len(t, made, 12)
+	require.Len(t, made, 14)
 	made["words.md"] = []byte(words.Page(wordsLink))
 
 	pages.AreFresh(t, "docs", made)
@@ -132,6 +132,8 @@ func componentPages(t *testing.T, env *service.Environment) (all []documentedCom
 	component("processor", "happyrobot_call", env.GetProcessorConfig)
 	component("processor", "happyrobot_request", env.GetProcessorConfig)
 	component("input", "happyrobot_calls", env.GetInputConfig)
+	component("processor", "happyrobot_run", env.GetProcessorConfig)
+	component("input", "happyrobot_runs", env.GetInputConfig)
 	component("cache", "bbolt", env.GetCacheConfig)
 	component("scanner", "happyrobot_leads", env.GetScannerConfig)
 	return all

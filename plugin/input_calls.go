@@ -62,7 +62,7 @@ func (in *callsInput) fromParsed(conf *service.ParsedConfig, res *service.Resour
 	if !res.HasCache(cache) {
 		return fmt.Errorf("%s: no cache resource is labelled %q", icFieldCache, cache)
 	}
-	if o.Store, err = newCursor(res, cache, callsInputName); err != nil {
+	if o.Store, err = newCursor(res, cache, callsInputName, "calls"); err != nil {
 		return err
 	}
 	if o.Replay, err = conf.FieldBool(service.AutoRetryNacksToggleFieldName); err != nil {

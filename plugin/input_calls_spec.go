@@ -43,12 +43,7 @@ func inputCallsSpec() *service.ConfigSpec {
 			service.NewStringField(icFieldCache).
 				Description("The label of the `cache` resource that keeps the cursor: a durable one, such as `bbolt` on one machine or `redis`. Its key is `happyrobot_calls/` and the label of this input, or `default`.").
 				LintRule(`root = if this.trim() == "" { [ "`+"`cache`"+` must name a cache resource" ] }`),
-			service.NewStringField(icFieldStartFrom).
-				Description("Where to begin when the cache holds no cursor yet: calls created earlier are not emitted. A time back from now, such as `720h`, or a date, `2026-03-01` or `2026-03-01T08:00:00Z`.").
-				Default("24h").
-				Example("720h").
-				Example("2026-03-01T00:00:00Z").
-				LintRule(`root = if !this.re_match("^([0-9.]+(ns|us|µs|ms|s|m|h))+$") && !this.re_match("^0$") && !this.re_match("^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt].+)?$") { [ "`+"`start_from`"+` must be a time back such as 24h, or a date such as 2026-03-01T00:00:00Z" ] }`),
+			startFromField("calls"),
 			service.NewStringAnnotatedEnumField(icFieldEmit, map[string]string{
 				emitFinished: "A message for each call, when it is over.",
 				emitChanges:  "A message for each status that is observed, the last of them when the call is over. Statuses between two looks are not seen.",
@@ -141,6 +136,16 @@ cache_resources:
     bbolt:
       path: ./state/cursor.db
 `)
+}
+
+// startFromField is where an input of calls or runs begins.
+func startFromField(many string) *service.ConfigField {
+	return service.NewStringField(icFieldStartFrom).
+		Description("Where to begin when the cache holds no cursor yet: " + many + " created earlier are not emitted. A time back from now, such as `720h`, or a date, `2026-03-01` or `2026-03-01T08:00:00Z`.").
+		Default("24h").
+		Example("720h").
+		Example("2026-03-01T00:00:00Z").
+		LintRule(`root = if !this.re_match("^([0-9.]+(ns|us|µs|ms|s|m|h))+$") && !this.re_match("^0$") && !this.re_match("^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt].+)?$") { [ "` + "`start_from`" + ` must be a time back such as 24h, or a date such as 2026-03-01T00:00:00Z" ] }`)
 }
 
 // statusesLint refuses known words in another case, which no call would ever have.

@@ -122,6 +122,23 @@ func TestLintRefusesMistakesByFieldName(t *testing.T) {
 		{"input", `happyrobot_calls: {api_key: k, cache: c, emit: changes, statuses: [Ringing]}`, `happyrobot_calls: {api_key: k, cache: c, emit: finished, statuses: [In progress]}`, "statuses"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [No answer, New word]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [Busy, no Answer]}`, "No answer"},
 		{"input", `happyrobot_calls: {api_key: k, cache: c, statuses: [no-answer, cancelled, Paused]}`, `happyrobot_calls: {api_key: k, cache: c, statuses: [in-progress]}`, "statuses"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c}`, `happyrobot_runs: {api_key: k, workflows: [w]}`, "cache"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: " "}`, "cache"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c}`, `happyrobot_runs: {api_key: k, workflows: [], cache: c}`, "workflows"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, start_from: 90m}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, start_from: yesterday}`, "start_from"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, emit: session}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, emit: finished}`, "finished"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, cluster: eu}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, cluster: mars}`, "mars"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 20}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 19}`, "page_size"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 1999}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 2000}`, "page_size"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [credits, recordings]}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [logs]}`, "include"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [outputs], outputs: [AI Extract]}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, outputs: [AI Extract]}`, "`outputs` needs"},
+		{"input", `happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [outputs], outputs: [AI Extract]}`, `happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [outputs]}`, "must name the nodes"},
+		{"processor", `happyrobot_run: {api_key: k, run_id: x}`, `happyrobot_run: {api_key: k}`, "must be set"},
+		{"processor", `happyrobot_run: {api_key: k, session_id: x}`, `happyrobot_run: {api_key: k, run_id: x, session_id: y}`, "only one of"},
+		{"processor", `happyrobot_run: {api_key: k, run_id: x, wait: finished}`, `happyrobot_run: {api_key: k, run_id: x, wait: transcript}`, "transcript"},
+		{"processor", `happyrobot_run: {api_key: k, run_id: x, include: [transcript]}`, `happyrobot_run: {api_key: k, run_id: x, include: [recording]}`, "include"},
+		{"processor", `happyrobot_run: {api_key: k, run_id: x, include: [outputs], outputs: [a]}`, `happyrobot_run: {api_key: k, run_id: x, include: [transcript], outputs: [a]}`, "`outputs` needs"},
+		{"processor", `happyrobot_run: {api_key: k, run_id: x, parallelism: 1}`, `happyrobot_run: {api_key: k, run_id: x, parallelism: 0}`, "parallelism"},
 		{"cache", `bbolt: {path: a.db}`, `bbolt: {path: ""}`, "path"},
 	} {
 		t.Run(tc.bad, func(t *testing.T) {
@@ -165,7 +182,7 @@ func TestExamplesLint(t *testing.T) {
 	}
 	assert.Equal(t, map[string]int{
 		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 2,
-		"happyrobot_calls input": 2, "happyrobot_webhook input": 1, "happyrobot_workflow output": 2, "happyrobot_workflow processor": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
+		"happyrobot_calls input": 2, "happyrobot_run processor": 1, "happyrobot_runs input": 2, "happyrobot_webhook input": 1, "happyrobot_workflow output": 2, "happyrobot_workflow processor": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
 	assert.Equal(t, 5, dialing)
 }
@@ -192,6 +209,21 @@ func TestStartRefusesInputMistakesByFieldName(t *testing.T) {
 		`happyrobot_calls: {api_key: k, cache: c, use_cases: ["../usage"]}`:             "use_cases",
 		`happyrobot_calls: {api_key: k, cache: c, campaigns: [""]}`:                     "campaigns",
 		`happyrobot_calls: {api_key: k, cache: c, base_url: "https://u:p@example.com"}`: "base_url",
+
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: nowhere}`:                                "cache",
+		`happyrobot_runs: {api_key: k, workflows: [], cache: c}`:                                       "workflows",
+		`happyrobot_runs: {api_key: k, workflows: [a, a], cache: c}`:                                   "workflows",
+		`happyrobot_runs: {api_key: k, workflows: ["a/b"], cache: c}`:                                  "workflows",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, environments: [live]}`:                "environments",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 19}`:                       "page_size",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, page_size: 2000}`:                     "page_size",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, max_run_age: 0s}`:                     "max_run_age",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [logs]}`:                     "include",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [outputs]}`:                  "outputs",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, outputs: [AI Extract]}`:               "outputs",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, include: [outputs], outputs: [""]}`:   "outputs",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, cluster: mars}`:                       "cluster",
+		`happyrobot_runs: {api_key: k, workflows: [w], cache: c, base_url: "http://platform.example"}`: "base_url",
 	} {
 		t.Run(config, func(t *testing.T) {
 			b := service.NewStreamBuilder()
@@ -233,6 +265,12 @@ func TestStartRefusesMistakesByFieldName(t *testing.T) {
 		`happyrobot_call: {api_key: k, call_id: x, poll_interval: -1s}`:                      "poll_interval",
 		`happyrobot_call: {api_key: k, call_id: x, wait: ages}`:                              "wait",
 		`happyrobot_dial: {api_key: k, on_unknown: guess}`:                                   "on_unknown",
+		`happyrobot_run: {api_key: k}`:                                                       "run_id: must be set, or else session_id",
+		`happyrobot_run: {api_key: k, run_id: x, session_id: y}`:                             "run_id and session_id: only one",
+		`happyrobot_run: {api_key: k, run_id: x, wait: transcript}`:                          "wait",
+		`happyrobot_run: {api_key: k, run_id: x, cache: nowhere}`:                            "cache",
+		`happyrobot_run: {api_key: k, run_id: x, parallelism: 0}`:                            "parallelism",
+		`happyrobot_run: {api_key: k, run_id: x, outputs: [a]}`:                              "outputs",
 		`happyrobot_request: {api_key: k, operation: nothing}`:                               "operation",
 		`happyrobot_request: {api_key: k, operation: createOutboundCall}`:                    "happyrobot_dial",
 		`happyrobot_request: {api_key: k, operation: getUsage, path: /a/../b}`:               "path",

@@ -3,8 +3,8 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -13,10 +13,7 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
-const ( // pc: processor call
-	pcFieldCallID      = "call_id"
-	pcFieldParallelism = "parallelism"
-)
+const pcFieldCallID = "call_id" // pc: processor call
 
 func init() {
 	service.MustRegisterBatchProcessor("happyrobot_call", processorCallSpec(), newCallProcessorFromParsed)
@@ -36,10 +33,7 @@ func processorCallSpec() *service.ConfigSpec {
 		).
 		Fields(lookupFields()...).
 		Fields(
-			service.NewIntField(pcFieldParallelism).
-				Description("The most requests for one batch at the same time.").
-				Default(16).
-				LintRule(`root = if this < 1 { [ "`+"`parallelism`"+` must be at least 1" ] }`),
+			parallelismField(),
 			resultMapField("the call as the API reports it, with `transcript` (as the API reports it, and `text`, what the speakers said as plain lines), `recording_url` and `logs` where they were asked for and exist"),
 		).
 		Example("Add outcome and transcript to CRM events", "", `
@@ -68,37 +62,30 @@ func newCallProcessorFromParsed(conf *service.ParsedConfig, res *service.Resourc
 	if p.resultMap, err = conf.FieldBloblang(fieldResultMap); err != nil {
 		return nil, err
 	}
-	if p.parallelism, err = conf.FieldInt(pcFieldParallelism); err != nil {
+	calls := &callLookup{}
+	if calls.api, err = p.client.client(); err != nil {
 		return nil, err
 	}
-	if p.parallelism < 1 {
-		return nil, fmt.Errorf("%s: must be at least 1", pcFieldParallelism)
-	}
-	if p.lookup.api, err = p.client.client(); err != nil {
+	if err := calls.fromParsed(conf, res); err != nil {
 		return nil, err
 	}
-	if err := p.lookup.fromParsed(conf, res); err != nil {
-		return nil, err
-	}
-	p.flights.running = map[string]*flight{}
-	return p, nil
+	p.lookup.of = calls
+	return p, p.lookup.fromParsed(conf, res, "call", waitNone, waitFinished, waitTranscript)
 }
 
 // callProcessor looks calls up and attaches them.
 type callProcessor struct {
-	client      clientConfig
-	id          *service.InterpolatedString
-	resultMap   *bloblang.Executor
-	parallelism int
-	lookup      callLookup
-	flights     flights
-	outcomes    *service.MetricCounter
+	client    clientConfig
+	id        *service.InterpolatedString
+	resultMap *bloblang.Executor
+	lookup    lookup
+	outcomes  *service.MetricCounter
 }
 
 // ProcessBatch enriches each message with its call.
 func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	ids := make([]string, len(batch))
-	found := map[string]*enrichment{}
+	wanted := map[string]bool{}
 	interpolate := batch.InterpolationExecutor(p.id)
 	for i, msg := range batch {
 		id, err := interpolate.TryString(i)
@@ -111,9 +98,9 @@ func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 			p.finish(msg, "", &enrichment{outcome: words.Rejected, reason: words.InvalidCallID, err: err})
 			continue
 		}
-		ids[i], found[id] = id, nil
+		ids[i], wanted[id] = id, true
 	}
-	p.readAll(ctx, found)
+	found := p.lookup.findAll(ctx, slices.Sorted(maps.Keys(wanted)))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -125,27 +112,6 @@ func (p *callProcessor) ProcessBatch(ctx context.Context, batch service.MessageB
 	return []service.MessageBatch{batch}, nil
 }
 
-// readAll fills in what is found under each id.
-func (p *callProcessor) readAll(ctx context.Context, found map[string]*enrichment) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, p.parallelism)
-	ids := make([]string, 0, len(found))
-	for id := range found {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		wg.Go(func() {
-			e := p.flights.do(ctx, id, func() *enrichment { return p.lookup.find(ctx, slots, id) })
-			mu.Lock()
-			found[id] = e
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-}
-
 // finish puts a lookup's end on a message.
 func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	p.outcomes.Incr(1, e.outcome)
@@ -155,7 +121,7 @@ func (p *callProcessor) finish(msg *service.Message, id string, e *enrichment) {
 	if id != "" {
 		msg.MetaSetMut(words.MetaCallID, id)
 	}
-	if status := statusOf(e).Canonical(); status != "" {
+	if status := callStatus(e.result).Canonical(); status != "" {
 		msg.MetaSetMut(words.MetaCallStatus, string(status))
 	} else if e.err == nil {
 		msg.MetaDelete(words.MetaCallStatus) // of another call, which the message came with

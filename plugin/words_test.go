@@ -98,6 +98,7 @@ func TestEveryNameInATextExists(t *testing.T) {
 	for _, name := range []string{
 		"happyrobot_dial", "happyrobot_call", "happyrobot_request", "happyrobot_calls", "happyrobot_webhook", "happyrobot_leads",
 		"happyrobot_workflow", "happyrobot_runs", "happyrobot_run",
+		"happyrobot_api", "happyrobot_platform", // rate limits of resources/
 		"happyrobot_cache_facts",                                                                          // store.FactsKey
 		"happyrobot_cache_data",                                                                           // store.ContentsKey
 		"happyrobot_cache_mark",                                                                           // store.MarkKey

@@ -43,6 +43,8 @@ func (p *platformFlags) register() {
 	flag.DurationVar(&o.ClockSkew, "platform-clock-skew", 0, "the platform's clock less this machine's")
 	flag.StringVar(&o.Date, "platform-date", "", "header Date of every answer: empty is the platform's clock, wall a proxy's, none leaves it out, else as it is")
 	flag.BoolVar(&o.Lenient, "platform-lenient", false, "pass over what the description does not know; it is refused otherwise")
+	flag.BoolVar(&o.SnakePages, "platform-snake-pages", false, "snake_case pages also in lists of runs")
+	flag.BoolVar(&o.Wrapped, "platform-wrapped", false, "a workflow stands in data")
 	flag.StringVar(&o.HookHost, "platform-hook-host", "", "the only Host, with its port, at which hooks are; others redirect to a login page; empty is any")
 	flag.StringVar(&o.Webhooks.SessionURL, "platform-session-url", "", "who gets the event session.status_changed of runs")
 	flag.StringVar(&o.Webhooks.CallbackURL, "platform-callback-url", "", "who gets the post of a Webhook node at the end of each run")

@@ -66,6 +66,7 @@ type openCall struct {
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
+	unread     time.Time         // since when its parts cannot be read; zero when they can
 	out        bool              // being read or handed out
 	next       time.Time         // when it is looked at
 	notBefore  time.Time         // when it may be handed out again
@@ -141,7 +142,7 @@ func (b *book) listed(key string, call *Item, from, now time.Time) finding {
 // are out until one of looked, missing and unread. Those that passes list are left to
 // them for a grace. Of those that wait for their time, one is looked at in each Poll,
 // since it may have been canceled.
-func (b *book) due(now time.Time, most int, grace time.Duration) []string {
+func (b *book) due(now time.Time, most int, grace time.Duration) []dueCall {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var calls []*openCall
@@ -163,12 +164,18 @@ func (b *book) due(now time.Time, most int, grace time.Duration) []string {
 		b.early = now
 		calls = append(calls, early)
 	}
-	keys := make([]string, len(calls))
+	due := make([]dueCall, len(calls))
 	for i, c := range calls {
 		c.out = true
-		keys[i] = c.key
+		due[i] = dueCall{key: c.key, created: c.created}
 	}
-	return keys
+	return due
+}
+
+// dueCall is an open call that it is time to look at.
+type dueCall struct {
+	key     string
+	created time.Time // zero when the API does not say
 }
 
 // looked notes what a look at a call read.
@@ -180,6 +187,18 @@ func (b *book) looked(key string, call *Item, now time.Time) finding {
 		return finding{}
 	}
 	c.out = false
+	return b.observe(c, call, now)
+}
+
+// shown notes what a list shows of a call. Only open ones that may be handed out are
+// looked after: what is new is for passes, which know how far they have come.
+func (b *book) shown(key string, call *Item, now time.Time) finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	if c == nil || c.out || c.notBefore.After(now) {
+		return finding{}
+	}
 	return b.observe(c, call, now)
 }
 
@@ -257,8 +276,9 @@ func (b *book) unread(key string, wait time.Duration, refused bool, now time.Tim
 }
 
 // withoutParts notes that what belongs to an event's call is not all there, or could
-// not be read. It reports whether to hand the event out as it is, as NotReady.
-func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready bool) {
+// not be read, and that the call was over for so long when that was noticed first. It
+// reports whether to hand the event out as it is, as NotReady.
+func (b *book) withoutParts(e *Event, unreadable bool, over time.Duration, now time.Time) (ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.open[e.key]
@@ -266,10 +286,19 @@ func (b *book) withoutParts(e *Event, unreadable bool, now time.Time) (ready boo
 		return false
 	}
 	if c.ended.IsZero() {
-		c.ended = now
+		c.ended = now.Add(-over)
 		b.changes++
 	}
-	again, waits := b.rules.partsInterval(now.Sub(c.ended))
+	since, most := c.ended, b.rules.partsTimeout
+	if unreadable && b.rules.unreadTimeout > 0 {
+		if c.unread.IsZero() {
+			c.unread = now
+		}
+		since, most = c.unread, max(most, b.rules.unreadTimeout)
+	} else {
+		c.unread = time.Time{}
+	}
+	again, waits := b.rules.partsInterval(now.Sub(since), most)
 	b.fail(c, partsUnread, unreadable && waits)
 	if !waits {
 		return true

@@ -4,13 +4,13 @@
 //
 //	feed.go     what a feed is given, and what it offers: Open, Next, Close
 //	item.go     what a feed knows of a call, and how it asks and speaks of it
-//	calls.go    the calls of the v1 API as items
+//	calls.go    the calls of the v1 API as items; runs.go: the runs of the platform
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps
-//	paging.go   how large pages are
+//	paging.go   how large pages are; offsets.go makes an offset a numbered page
 //	crowd.go    calls of one date for which no page has room
-//	look.go     reading open calls by themselves
+//	look.go     reading open calls by themselves; relist.go lists them together instead
 //	parts.go    transcripts and the like, waited for within bounds
 //	book.go     the calls that are known, open or done with, and what moves them
 //	window.go   from when on calls are listed, what the book may forget by then, and what

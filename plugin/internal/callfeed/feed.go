@@ -46,7 +46,8 @@ type Logger interface {
 	Warnf(format string, args ...any)
 }
 
-// Options of a Feed. All but Statuses, Changes, Replay, Parts, CauseOf and Wait are required.
+// Options of a Feed. All but Statuses, Changes, Replay, Relist, Parts,
+// UnreadTimeout, CauseOf and Wait are required.
 type Options struct {
 	Unit  Unit
 	API   API
@@ -58,6 +59,7 @@ type Options struct {
 	Changes  bool                // emit every status, not only that a call is over
 	Replay   bool                // hand refused events out again as they are, else calls are read again
 	PageSize int
+	Relist   int           // how many calls a page may have that shows open ones; 0 reads them one by one
 	Poll     time.Duration // from the end of a pass to the next
 	Lag      time.Duration // from a call's creation until it is certainly listed
 	MaxAge   time.Duration // when to give up waiting for the end of a call
@@ -68,6 +70,9 @@ type Options struct {
 	// time, and ends soon after its context does.
 	Parts        func(context.Context, Item) (content any, complete bool, err error)
 	PartsTimeout time.Duration
+	// UnreadTimeout is that for parts that cannot be read, from the first failure on; 0 is
+	// PartsTimeout, however they fail.
+	UnreadTimeout time.Duration
 
 	// CauseOf is what is waited for after an error of the API. Wait makes one who may
 	// wait, which takes the cause, and "" when the wait is over. Nil tells nobody.
@@ -141,7 +146,7 @@ func openBook(ctx context.Context, opts Options) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout}
+	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout, unreadTimeout: opts.UnreadTimeout}
 	if !found {
 		// A state has no room for dates before 1970.
 		if opts.Start.UnixMilli() < 1 {

@@ -15,8 +15,10 @@ type Item struct {
 	Status  happyrobot.Status // as the API writes it
 	Known   bool              // the status is documented
 	Over    bool              // the status, or who listed it, says that nothing more happens
+	Ended   time.Time         // when it was over; zero when the API does not say
 	Later   bool              // it waits for its time
 	Due     time.Time         // which is then; zero when the API does not say
+	Listed  bool              // a list shows more of it than it tells by itself, and did
 	Foreign bool              // it was not asked for: it is listed, and never handed out
 
 	Raw    json.RawMessage // as the API reports it, without secrets

@@ -14,6 +14,8 @@ type rules struct {
 	poll         time.Duration
 	maxAge       time.Duration
 	partsTimeout time.Duration
+
+	unreadTimeout time.Duration // 0 for partsTimeout
 }
 
 // verdict is what an observed call asks for: to be emitted, to be finished, or else
@@ -98,7 +100,7 @@ func (r *rules) interval(since, now time.Time) time.Duration {
 
 // partsInterval is how long to wait before the parts of a call, which are not there
 // since a time, are read again. It reports false when they were waited for long enough.
-func (r *rules) partsInterval(waited time.Duration) (time.Duration, bool) {
-	left := r.partsTimeout - waited
+func (r *rules) partsInterval(waited, most time.Duration) (time.Duration, bool) {
+	left := most - waited
 	return min(max(r.poll, waited/4), left), left > 0
 }

@@ -16,7 +16,8 @@ const (
 	looksAtOnce = 10 * parallel
 )
 
-// lookAtDue reads the open calls whose time has come, one by one, and answers how many.
+// lookAtDue reads the open calls whose time has come, and answers how many: those that a
+// page shows together, and the rest one by one.
 func (f *Feed) lookAtDue(ctx context.Context) int {
 	f.lookedAt = time.Now()
 	grace := time.Duration(0)
@@ -28,9 +29,10 @@ func (f *Feed) lookAtDue(ctx context.Context) int {
 		return 0
 	}
 	var mu sync.Mutex
-	var events, gone []*Event
-	forEach(due, func(key string) {
-		e, vanished := f.look(ctx, key)
+	var gone []*Event
+	events, rest := f.relist(ctx, due)
+	forEach(rest, func(c dueCall) {
+		e, vanished := f.look(ctx, c.key)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

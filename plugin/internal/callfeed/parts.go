@@ -42,9 +42,20 @@ func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
 	if err != nil {
 		f.notices.parts.met(f.unread(e.key, err))
 	}
-	if !f.book.withoutParts(e, err != nil, time.Now()) {
+	now := time.Now()
+	if !f.book.withoutParts(e, err != nil, f.overFor(e.Item, now), now) {
 		return false
 	}
 	e.Outcome = NotReady
 	return true
+}
+
+// overFor is how long a call has been over, at least. What it lacks is not waited for in a
+// history. The end is by the API's clock, of which it is known what it showed at least.
+func (f *Feed) overFor(item Item, now time.Time) time.Duration {
+	known := f.clock.at(now)
+	if item.Ended.IsZero() || !item.Ended.Before(known) {
+		return 0
+	}
+	return known.Sub(item.Ended)
 }

@@ -29,9 +29,10 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 	p := pass{feed: f, seen: map[string]bool{}, began: time.Now()}
 	defer func() { p.note(ctx, err) }()
 	p.from = f.book.beginPass()
-	// The bound is sent a little earlier, since nobody says whether it is inclusive or
-	// how exact it is.
-	p.query.From = p.from.Add(-time.Second).Truncate(time.Second)
+	p.query.From = listFrom(p.from)
+	if f.opts.Parts != nil && f.opts.Relist > 0 && f.clock.moment.IsZero() {
+		p.askNewest(ctx) // so that it is known what is long over
+	}
 	for !p.broken {
 		page, err := p.read(ctx)
 		if err != nil {

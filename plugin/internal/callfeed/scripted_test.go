@@ -190,3 +190,19 @@ func follow(t *testing.T, o callfeed.Options) (got *told, stop func()) {
 	t.Cleanup(stop)
 	return got, stop
 }
+
+// hide keeps a call out of lists from now on.
+func (s *scripted) hide(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if c["id"] == callID(n) {
+			c["visible"] = time.Now().Add(10000 * time.Hour)
+		}
+	}
+}
+
+func unique(ids []string) []string {
+	sorted := slices.Sorted(slices.Values(ids))
+	return slices.Compact(sorted)
+}

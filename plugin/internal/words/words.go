@@ -14,6 +14,8 @@ const (
 	request  = "happyrobot_request"
 	calls    = "happyrobot_calls"
 	webhook  = "happyrobot_webhook"
+	run      = "happyrobot_run"
+	runs     = "happyrobot_runs"
 )
 
 // Outcomes: how a message ended.
@@ -67,6 +69,15 @@ var Outcomes = []Outcome{
 	{calls, Complete, "the call is over, and all of `include` is there", "emitted"},
 	{calls, NotReady, "the call is not over, or something of `include` did not come in `include_timeout`", "emitted without what is missing"},
 	{calls, Expired, "after `max_call_age` the status is still a word that the API does not document", "emitted, since the call may well be over"},
+
+	{run, Complete, "the run is over, and everything asked for is there", "`result_map` is applied"},
+	{run, NotReady, "the run is not over, or something that was asked for is not there: one of `outputs`, or what was said in a session that was completed", "without `wait`, and when the run is over, `result_map` is applied to what there is; with `wait`, the message fails if the run is not over after `wait_timeout`"},
+	{run, NotFound, "the API does not know the run or session, or the key may not see it", "the message fails"},
+	{run, Rejected, "`run_id` or `session_id` is not an id, the API refuses the request, or its answer is about another run or of another form", "the message fails"},
+
+	{runs, Complete, "the run is over, and all of `include` is there", "emitted"},
+	{runs, NotReady, "the run is not over, or something of `include` did not come in `include_timeout`", "emitted without what is missing"},
+	{runs, Expired, "after `max_run_age` the status is still a word that the API does not document", "emitted, since the run may well be over"},
 }
 
 // Reasons: why a message ended as it did. NotReady, NotFound, Unknown and Expired are
@@ -87,6 +98,7 @@ const (
 	RegionNotAllowed     = "region_not_allowed"
 	NumberTypeRefused    = "number_type_refused"
 	InvalidCallID        = "invalid_call_id"
+	InvalidRunID         = "invalid_run_id"
 	DedupeConflict       = "dedupe_conflict"
 	Refused              = "refused"
 	RefusedByFirewall    = "refused_by_firewall"
@@ -155,6 +167,12 @@ var Reasons = []Reason{
 	{call, Rejected, Refused, "the API refuses the request, or `retry.max_elapsed_time` passed"},
 	{call, Rejected, Unreadable, "the answer is about another call, or of another form; or `retry.max_elapsed_time` passed while answers were cut short or no JSON"},
 
+	{run, NotReady, NotReady, "`wait_timeout` passed"},
+	{run, NotFound, NotFound, "the API does not know the run or session, or the key may not see it"},
+	{run, Rejected, InvalidRunID, "`run_id` or `session_id` failed, or is not an id"},
+	{run, Rejected, Refused, "the API refuses the request, or `retry.max_elapsed_time` passed"},
+	{run, Rejected, Unreadable, "the answer is about another run, or of another form; or `retry.max_elapsed_time` passed while answers were cut short or no JSON"},
+
 	{request, Rejected, InvalidJSON, "the message is not JSON, which `args_mapping` needs"},
 	{request, Rejected, MappingFailed, "`args_mapping` failed, deleted the message, or gave no object"},
 	{request, Rejected, MissingField, "a parameter of the path is missing"},
@@ -193,19 +211,21 @@ type Cause struct {
 // Causes of a pause. Only refusals fail messages: one for each try.
 var Causes = []Cause{
 	{[]string{workflow}, CauseSetup, "the API refuses the key, a URL is wrong, or the workflow cannot be started: it is unknown, not live, has another kind of trigger, or one that groups leads"},
-	{[]string{dial, call, request}, CauseSetup, "the API refuses the key, or the URL is wrong"},
+	{[]string{dial, call, request, run}, CauseSetup, "the API refuses the key, or the URL is wrong"},
 	{[]string{calls}, CauseSetup, "the API refuses the key or to list calls, or the URL is wrong"},
-	{[]string{dial, workflow, call, request, calls}, CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
-	{[]string{dial, workflow, call, request, calls}, CauseUnanswered, "the API cannot be reached, or a request was not answered"},
+	{[]string{runs}, CauseSetup, "the API refuses the key or to list runs, does not know the workflow, or the URL is wrong"},
+	{[]string{dial, workflow, call, request, calls, run, runs}, CauseRateLimited, "the API asks to slow down, or the account is used up; also: the rate limit in `rate_limit` has let no request through for over a minute, or cannot be asked"},
+	{[]string{dial, workflow, call, request, calls, run, runs}, CauseUnanswered, "the API cannot be reached, or a request was not answered"},
 	{[]string{dial, workflow}, CauseRefusals, "the API refuses every call, or every message is rejected: see `max_rejects_in_a_row`. Messages are tried one by one, and those that are refused again fail"},
 	{[]string{dial, workflow}, CauseLedger, "the ledger cannot be read or written"},
-	{[]string{calls}, CauseLedger, "the cursor cannot be read or written"},
+	{[]string{calls, runs}, CauseLedger, "the cursor cannot be read or written"},
 	{[]string{dial, workflow}, CauseClaimedElsewhere, "another process may be dialing the leads that wait"},
 	{[]string{dial, workflow}, CauseReceipts, "the output `receipts` takes nothing"},
 	{[]string{dial, workflow}, CauseFailures, "the output `failures` takes nothing"},
 	{[]string{dial, workflow}, CauseCallRateLimit, "the rate limit of calls has let none through for over a minute, or cannot be asked"},
 	{[]string{workflow}, CauseBacklog, "more than `max_backlog` runs wait to begin"},
 	{[]string{calls}, CauseBacklog, "so many calls are open that no new ones are listed"},
+	{[]string{runs}, CauseBacklog, "so many runs are open that no new ones are listed"},
 }
 
 // Names of metadata.
@@ -222,6 +242,7 @@ const (
 	MetaEventID        = "happyrobot_event_id"
 	MetaRunID          = "happyrobot_run_id"
 	MetaSessionID      = "happyrobot_session_id"
+	MetaRunStatus      = "happyrobot_run_status"
 )
 
 // Meta is a name of metadata that one component sets.
@@ -256,6 +277,18 @@ var Metadata = []Meta{
 	{calls, MetaOutcome, "the outcome"},
 	{calls, MetaDialRef, "the reference of `happyrobot_dial`, on calls that it placed"},
 
+	{run, MetaOutcome, "the outcome of the look-up; how the call went is `outcome` of the run"},
+	{run, MetaReason, "the reason of a message that failed"},
+	{run, MetaRunID, "the run's id"},
+	{run, MetaSessionID, "the session's id, where the run was asked for by it"},
+	{run, MetaRunStatus, "the run's status in the spelling of the platform, however `this.status` is written"},
+
+	{runs, MetaRunID, "the run's id"},
+	{runs, MetaSessionID, "the session's id, with `emit: session`"},
+	{runs, MetaRunStatus, "the run's status in the spelling of the platform, such as `completed`; an undocumented word as it is. Compare this one, not `this.status`"},
+	{runs, MetaPreviousStatus, "with `emit: changes`, the status emitted before, if there was one, spelled likewise"},
+	{runs, MetaOutcome, "the outcome of reading the run; how the call went is `outcome` of the message"},
+
 	{webhook, MetaEventKind, "`call_hook`, `cloudevent` or `callback`"},
 	{webhook, MetaEventType, "the event's type, an open word; `start`, `end` and `session.status_changed` in this spelling, however the sender writes them. Compare this one, not `this.type`. Of a callback the word that its author put there, if any"},
 	{webhook, MetaEventID, "the event's id, under which it is remembered"},
@@ -280,6 +313,11 @@ const (
 	MetricCallsDropped           = "happyrobot_calls_dropped"
 	MetricCallsWatched           = "happyrobot_calls_watched"
 	MetricCallsLag               = "happyrobot_calls_lag_seconds"
+	MetricRunLookups             = "happyrobot_run_lookups"
+	MetricRunsEmitted            = "happyrobot_runs_emitted"
+	MetricRunsDropped            = "happyrobot_runs_dropped"
+	MetricRunsWatched            = "happyrobot_runs_watched"
+	MetricRunsLag                = "happyrobot_runs_lag_seconds"
 	MetricTranscriptsWithoutText = "happyrobot_transcripts_without_text"
 	MetricWebhookRequests        = "happyrobot_webhook_requests"
 )
@@ -302,10 +340,10 @@ type Metric struct {
 
 // Metrics of all components.
 var Metrics = []Metric{
-	{[]string{dial, workflow, call, request, calls}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
-	{[]string{dial, workflow, call, request, calls}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
+	{[]string{dial, workflow, call, request, calls, run, runs}, MetricRequests, Counter, []string{"operation", "status"}, "requests to the API by operation and HTTP status, 0 where no answer came"},
+	{[]string{dial, workflow, call, request, calls, run, runs}, MetricRequestLatency, Timer, []string{"operation"}, "how long requests to the API took, in nanoseconds"},
 	{[]string{dial, workflow}, MetricDialOutcomes, Counter, []string{"outcome"}, "messages by outcome"},
-	{[]string{dial, workflow, call, request, calls}, MetricPaused, Gauge, []string{"cause"}, "1 while the component is paused, by cause; there for each of its causes from the start"},
+	{[]string{dial, workflow, call, request, calls, run, runs}, MetricPaused, Gauge, []string{"cause"}, "1 while the component is paused, by cause; there for each of its causes from the start"},
 	{[]string{dial}, MetricDialOnHold, Gauge, nil, "the older name of `happyrobot_paused`, for the causes `setup`, `rate_limited` and `unanswered` together; it goes away with the next release"},
 	{[]string{dial, workflow}, MetricClockSkew, Gauge, nil, "the API's clock less ours, in seconds, as its `Date` and the calls that it creates show it; 0 while nothing is known"},
 	{[]string{call}, MetricCallLookups, Counter, []string{"outcome"}, "messages by outcome"},
@@ -314,6 +352,11 @@ var Metrics = []Metric{
 	{[]string{calls}, MetricCallsDropped, Counter, []string{"reason"}, "calls that were given up: `deleted`, the API does not know the call any more; `expired`, it was not over after `max_call_age`"},
 	{[]string{calls}, MetricCallsWatched, Gauge, nil, "open and unacknowledged calls"},
 	{[]string{calls}, MetricCallsLag, Gauge, nil, "seconds since the list was last read to its end; during a backfill, the age of the newest call that was read"},
-	{[]string{call, calls, webhook}, MetricTranscriptsWithoutText, Counter, nil, "transcripts in which nobody says a line"},
+	{[]string{run}, MetricRunLookups, Counter, []string{"outcome"}, "messages by outcome"},
+	{[]string{runs}, MetricRunsEmitted, Counter, []string{"outcome"}, "runs by outcome; each counts once, however many sessions it has"},
+	{[]string{runs}, MetricRunsDropped, Counter, []string{"reason"}, "runs that were given up: `deleted`, the API does not know the run any more; `expired`, it was not over after `max_run_age`"},
+	{[]string{runs}, MetricRunsWatched, Gauge, nil, "open and unacknowledged runs, of all workflows"},
+	{[]string{runs}, MetricRunsLag, Gauge, nil, "seconds since the list was last read to its end, of the workflow that is furthest behind; during a backfill, the age of the newest run that was read"},
+	{[]string{call, calls, webhook, run, runs}, MetricTranscriptsWithoutText, Counter, nil, "transcripts in which nobody says a line"},
 	{[]string{webhook}, MetricWebhookRequests, Counter, []string{"result"}, "requests by answer: `taken`, `known`, `failed`, `late`, `busy`, `cache_failed`, `stopping`, `wrong_path`, `wrong_method`, `stranger`, `too_large`, `slow`, `cut`, `no_json`, `no_event`, `wrong_encoding`, `bad_encoding`"},
 }
