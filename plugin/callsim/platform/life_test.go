@@ -263,7 +263,7 @@ func TestTheClockOfTheAPI(t *testing.T) {
 }
 
 func TestAHistoryIsPagedThrough(t *testing.T) {
-	const many = 50_000
+	const many = 20_000
 	sim := platform.New(platform.Options{Speed: 1e-6})
 	ids, err := sim.Arrive(platform.Arrival{Count: many, Ago: platform.Duration(many * time.Second), Every: platform.Duration(time.Second)})
 	require.NoError(t, err)
