@@ -132,6 +132,28 @@ func TestARunIsListedLate(t *testing.T) {
 	})
 }
 
+func TestASessionOfAHiddenRunIsHidden(t *testing.T) {
+	session := func(visibility time.Duration, ask func(sim *platform.Sim)) {
+		sim := platform.New(platform.Options{Seed: 7, Speed: 1e-6, Visibility: visibility})
+		serve(t, sim, "POST", runsPath, `{"payload":`+lead(1)+`}`)
+		sim.Advance(time.Hour)
+		ask(sim)
+	}
+	var id string
+	session(-1, func(sim *platform.Sim) {
+		_, list := serve(t, sim, "GET", "/workflows/"+platform.DefaultWorkflow+"/sessions", "")
+		id = items(list)[0].(object)["id"].(string)
+		status, _ := serve(t, sim, "GET", "/sessions/"+id, "")
+		assert.Equal(t, 200, status)
+	})
+	session(time.Hour, func(sim *platform.Sim) {
+		_, list := serve(t, sim, "GET", "/workflows/"+platform.DefaultWorkflow+"/sessions", "")
+		assert.Empty(t, items(list))
+		status, _ := serve(t, sim, "GET", "/sessions/"+id, "") // the same seed gives the same id
+		assert.Equal(t, 404, status)
+	})
+}
+
 func TestABacklogWaitsItsTurn(t *testing.T) {
 	for _, opts := range []platform.Options{
 		{Concurrent: 1}, {Workflows: []platform.Workflow{{Slug: platform.DefaultWorkflow, MultiEvent: platform.Sequential}}},
