@@ -330,6 +330,30 @@ func TestCompletedTimesFilterRuns(t *testing.T) {
 	assert.Len(t, items(list), 2)
 }
 
+func TestGuessesAboutListsAreSwitched(t *testing.T) {
+	bounds := func(opts platform.Options) int {
+		opts.Visibility, opts.Speed = -1, 1e-6
+		sim := platform.New(opts)
+		_, err := sim.Arrive(platform.Arrival{Count: 4, Ago: platform.Duration(4 * time.Hour), Every: platform.Duration(time.Hour)})
+		require.NoError(t, err)
+		runs := sim.Runs()
+		at := func(i int) string { return runs[i].Created.UTC().Format("2006-01-02T15:04:05.000Z") }
+		_, list := serve(t, sim, "GET", runsPath+"?start_date="+at(0)+"&end_date="+at(3), "")
+		return len(items(list))
+	}
+	assert.Equal(t, 4, bounds(platform.Options{}))
+	assert.Equal(t, 2, bounds(platform.Options{ExclusiveDates: true}))
+
+	sim := platform.New(platform.Options{CutPages: true, Visibility: -1})
+	_, err := sim.Arrive(platform.Arrival{Count: 2001})
+	require.NoError(t, err)
+	status, list := serve(t, sim, "GET", runsPath+"?page_size=5000", "")
+	assert.Equal(t, 200, status)
+	assert.Len(t, items(list), 2000)
+	status, _ = serve(t, sim, "GET", runsPath+"?page_size=0", "")
+	assert.Equal(t, 400, status)
+}
+
 func TestASeedRepeatsARun(t *testing.T) {
 	tell := func(seed uint64) string {
 		sim := platform.New(platform.Options{Seed: seed, Speed: 1e-6, Visibility: -1})
