@@ -43,7 +43,7 @@ func testCallbacks(t *testing.T, broker, resources string, more ...string) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, sim.Close()) })
 	env := program.Settings(t, append(more, "KAFKA_BROKERS="+broker, "PLATFORM_WEBHOOK_ADDRESS="+address, "RUN_ID_PATH=run.id", "CONSUMER_GROUP="+run, "BATCH_PERIOD=50ms",
-		"HAPPYROBOT_PLATFORM_BASE_URL="+sim.URL, "HAPPYROBOT_PLATFORM_REQUESTS_PER_SECOND=1000")...)
+		"HAPPYROBOT_PLATFORM_URL="+sim.URL, "HAPPYROBOT_PLATFORM_REQUESTS_PER_SECOND=1000")...)
 	var topics []string
 	for _, topic := range callbackTopics {
 		topics = append(topics, run+topic)
