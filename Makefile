@@ -75,7 +75,7 @@ services-test: ## the crash and replica tests, the pipelines and the connectors,
 		status=$$?; tests/services/services.sh down; exit $$status
 
 reliability: ## writes tests/reliability.md: every fault, ours and the peer's
-	UPDATE_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
+	UPDATE_RELIABILITY=1 UPDATE_RELIABILITY_PLATFORM=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
 
 reliability-check: ## the same faults, held to the promise; the table stays as it is
 	CHECK_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
