@@ -217,7 +217,7 @@ func TestACacheWhoseFolderIsMissingStopsTheStart(t *testing.T) {
 			config := write(t, "config.yaml", k.stream+cachesYAML(t, fmt.Sprintf("file: { directory: %q }", folder)))
 			said, err := program.Run(t, os.Environ(), "run", "-s", "http.enabled=false", config)
 			require.Error(t, err, said)
-			assert.Contains(t, said, fmt.Sprintf(`cache \"kept\" keeps items in the folder \"%s\", which does not exist`, folder))
+			assert.Contains(t, said, fmt.Sprintf(`cache "kept" keeps items in the folder %q, which does not exist`, folder))
 			assert.NoDirExists(t, folder)
 		})
 	}
