@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -93,8 +92,7 @@ type Server struct {
 	Sim      *Sim
 	URL      string // the API's base URL
 	HooksURL string // of the hooks: a workflow's is HooksURL + "/" + its HookSlug
-	servers  []*http.Server
-	done     chan error
+	servers  *rig.Servers
 }
 
 // Listen serves a new Sim on an address such as 127.0.0.1:0, and its hooks on another port
@@ -104,44 +102,27 @@ func Listen(address string, opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	api, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
-	}
-	host, _, err := net.SplitHostPort(api.Addr().String())
+	api, err := rig.ListenOn(address)
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+	host, _, _ := net.SplitHostPort(api.Addr().String()) // of a listener, so it can be split
+	hooks, err := rig.ListenOn(net.JoinHostPort(host, "0"))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listening for hooks: %w", err), api.Close())
+		return nil, errors.Join(err, api.Close())
 	}
 	opts.HookHost = hooks.Addr().String()
 	sim := New(opts)
-	srv := &Server{Sim: sim, URL: "http://" + api.Addr().String() + apiPath, HooksURL: "http://" + opts.HookHost + hooksPath, done: make(chan error, 2)}
-	for _, l := range []net.Listener{api, hooks} {
-		server := &http.Server{Handler: sim} //nolint:gosec // a test bed: slow clients are its own
-		srv.servers = append(srv.servers, server)
-		go func() { srv.done <- server.Serve(l) }()
-	}
-	return srv, nil
+	return &Server{
+		Sim: sim, URL: "http://" + api.Addr().String() + apiPath, HooksURL: "http://" + opts.HookHost + hooksPath, servers: rig.Serve(sim, api, hooks),
+	}, nil
 }
 
 // Close closes the Sim, cuts all connections and returns when the listeners have ended.
 // Close may be called twice.
 func (s *Server) Close() error {
 	s.Sim.Close()
-	var err error
-	for _, server := range s.servers {
-		err = errors.Join(err, server.Close())
-		if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
-	}
-	for range s.servers {
-		s.done <- http.ErrServerClosed // a second Close finds them ended
-	}
-	return err
+	return s.servers.Close()
 }
 
 func (s *Sim) route() {
@@ -288,82 +269,3 @@ func struck(req *http.Request) rig.Fault {
 	}
 	return rig.Fault{}
 }
-
-// refuse answers a request that a fault keeps from being done.
-func (s *Sim) refuse(w http.ResponseWriter, operation string, f *rig.Fault) {
-	f.SetRetryAfter(w.Header())
-	switch f.Kind {
-	case Firewall:
-		s.blocked(w, operation, f.Status)
-	case Redirect:
-		s.redirect(w, operation)
-	default:
-		s.fail(w, operation, f.Status, "refused on request")
-	}
-}
-
-// blocked is what a firewall answers.
-func (s *Sim) blocked(w http.ResponseWriter, operation string, status int) {
-	s.rig.Reply(w, operation, status, "text/html", []byte("<html><head><title>Request blocked</title></head><body><h1>403 ERROR</h1></body></html>"))
-}
-
-// limited refuses what comes beyond the rate, and says whether it did.
-func (s *Sim) limited(w http.ResponseWriter, operation string) bool {
-	if s.opts.RateLimit <= 0 {
-		return false
-	}
-	rate := float64(s.opts.RateLimit)
-	s.rig.Lock()
-	now := time.Now()
-	s.tokens = min(rate, s.tokens+now.Sub(s.filled).Seconds()*rate)
-	s.filled = now
-	over := s.tokens < 1
-	if !over {
-		s.tokens--
-	}
-	s.rig.Unlock()
-	if over {
-		w.Header().Set("Retry-After", "1")
-		s.failJSON(w, operation, http.StatusTooManyRequests, object{"error": "Too Many Requests", "message": "Rate limit exceeded", "statusCode": http.StatusTooManyRequests})
-	}
-	return over
-}
-
-// redirect leads to a login page, which answers 200.
-func (s *Sim) redirect(w http.ResponseWriter, operation string) {
-	w.Header().Set("Location", loginPath)
-	s.rig.Reply(w, operation, http.StatusTemporaryRedirect, "text/html", nil)
-}
-
-// fail answers with an error, in one of the forms that errors have. From 502 on it is the
-// page of a CDN as often as not.
-func (s *Sim) fail(w http.ResponseWriter, operation string, status int, message string) {
-	s.rig.Lock()
-	form := s.rig.Rand().IntN(2)
-	s.rig.Unlock()
-	switch {
-	case form == 0 && status >= http.StatusBadGateway:
-		s.rig.Reply(w, operation, status, "text/html", []byte("<html><body><h1>"+http.StatusText(status)+"</h1></body></html>"))
-	case form == 0:
-		s.failJSON(w, operation, status, map[string]any{"message": message})
-	default:
-		s.failJSON(w, operation, status, map[string]any{"error": message})
-	}
-}
-
-func (s *Sim) failJSON(w http.ResponseWriter, operation string, status int, members map[string]any) {
-	b, _ := json.Marshal(members)
-	s.rig.Reply(w, operation, status, "application/json", b)
-}
-
-// reply answers 200.
-func (s *Sim) reply(w http.ResponseWriter, operation string, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("callsim: " + err.Error())
-	}
-	s.rig.Reply(w, operation, http.StatusOK, "application/json; charset=utf-8", b)
-}
-
-// object is a JSON object of an answer.
-type object = map[string]any
