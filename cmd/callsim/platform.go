@@ -25,42 +25,44 @@ type decidedFate struct {
 	platform.Fate
 }
 
-func (p *platformFlags) register() {
+func (p *platformFlags) register(set *flag.FlagSet) {
 	o := &p.opts
-	eachJSON("platform-workflow", `a workflow as JSON, such as {"slug":"reminders","trigger":"predefined_request","columns":"late"}; may be repeated (default `+platform.DefaultWorkflow+`)`,
+	eachJSON(set, "platform-workflow", `a workflow as JSON, such as {"slug":"reminders","trigger":"predefined_request","columns":"late"}; may be repeated (default `+platform.DefaultWorkflow+`)`,
 		func(w platform.Workflow) error {
 			o.Workflows = append(o.Workflows, w)
 			return platform.Options{Workflows: o.Workflows}.Validate()
 		})
-	flag.StringVar(&o.Role, "platform-role", "", "of the key: owner (default) or viewer, which may start nothing")
-	flag.DurationVar(&p.expires, "platform-key-expires", 0, "from now until the key is good no more; 0 is never")
-	flag.StringVar(&p.answers, "platform-answers", "", "forms of a trigger's answer, drawn for each, with a comma between them: run_id, queued_run_ids, both, two, none (default the first three)")
-	flag.IntVar(&o.Concurrent, "platform-concurrent", 0, "runs at a time, the others wait as scheduled (default 100, negative for no limit)")
-	flag.DurationVar(&o.OutputDelay, "platform-output-delay", 0, "simulated time from a run's end to the outputs of its last nodes (default 10s, negative for none)")
-	flag.DurationVar(&o.RecordingDelay, "platform-recording-delay", 0, "simulated time from a session's end to its recording (default 20s, negative for none)")
-	flag.DurationVar(&o.Retention, "platform-retention", 0, "simulated time from a run's end until its data is deleted; 0 is never")
-	flag.IntVar(&o.RateLimit, "platform-rate-limit", 0, "requests a second, further ones are refused with 429; 0 is none")
-	flag.DurationVar(&o.ClockSkew, "platform-clock-skew", 0, "the platform's clock less this machine's")
-	flag.StringVar(&o.Date, "platform-date", "", "header Date of every answer: empty is the platform's clock, wall a proxy's, none leaves it out, else as it is")
-	flag.BoolVar(&o.Lenient, "platform-lenient", false, "pass over what the description does not know; it is refused otherwise")
-	flag.StringVar(&o.HookHost, "platform-hook-host", "", "the only Host, with its port, at which hooks are; others redirect to a login page; empty is any")
-	flag.StringVar(&o.Webhooks.SessionURL, "platform-session-url", "", "who gets the event session.status_changed of runs")
-	flag.StringVar(&o.Webhooks.CallbackURL, "platform-callback-url", "", "who gets the post of a Webhook node at the end of each run")
-	flag.StringVar(&o.Webhooks.CallbackField, "platform-callback-field", "", "member of the payload that says who gets it instead, such as callback_url")
-	flag.StringVar(&o.Webhooks.RunIDPath, "platform-run-id-path", "", "dotted path of the run's id in that post (default run_id)")
-	flag.Float64Var(&o.Webhooks.Lost, "platform-webhook-lost", 0, "probability that a webhook is never sent")
-	flag.Float64Var(&o.Webhooks.Late, "platform-webhook-late", 0, "probability that a webhook is sent behind later ones")
-	flag.DurationVar(&o.Webhooks.LateBy, "platform-webhook-late-by", 0, "by how much then (default 200ms)")
-	eachJSON("platform-fault", `a fault as JSON, such as {"kind":"error_after","probability":0.1}; may be repeated`, func(f platform.Fault) error {
+	set.StringVar(&o.Role, "platform-role", "", "of the key: owner (default) or viewer, which may start nothing")
+	set.DurationVar(&p.expires, "platform-key-expires", 0, "from now until the key is good no more; 0 is never")
+	set.StringVar(&p.answers, "platform-answers", "", "forms of a trigger's answer, drawn for each, with a comma between them: run_id, queued_run_ids, both, two, none (default the first three)")
+	set.IntVar(&o.Concurrent, "platform-concurrent", 0, "runs at a time, the others wait as scheduled (default 100, negative for no limit)")
+	set.DurationVar(&o.OutputDelay, "platform-output-delay", 0, "simulated time from a run's end to the outputs of its last nodes (default 10s, negative for none)")
+	set.DurationVar(&o.RecordingDelay, "platform-recording-delay", 0, "simulated time from a session's end to its recording (default 20s, negative for none)")
+	set.DurationVar(&o.Retention, "platform-retention", 0, "simulated time from a run's end until its data is deleted; 0 is never")
+	set.IntVar(&o.RateLimit, "platform-rate-limit", 0, "requests a second, further ones are refused with 429; 0 is none")
+	set.DurationVar(&o.ClockSkew, "platform-clock-skew", 0, "the platform's clock less this machine's")
+	set.StringVar(&o.Date, "platform-date", "", "header Date of every answer: empty is the platform's clock, wall a proxy's, none leaves it out, else as it is")
+	set.BoolVar(&o.Lenient, "platform-lenient", false, "pass over what the description does not know; it is refused otherwise")
+	set.BoolVar(&o.SnakePages, "platform-snake-pages", false, "snake_case pages also in lists of runs")
+	set.BoolVar(&o.Wrapped, "platform-wrapped", false, "a workflow stands in data")
+	set.StringVar(&o.HookHost, "platform-hook-host", "", "the only Host, with its port, at which hooks are; others redirect to a login page; empty is any")
+	set.StringVar(&o.Webhooks.SessionURL, "platform-session-url", "", "who gets the event session.status_changed of runs")
+	set.StringVar(&o.Webhooks.CallbackURL, "platform-callback-url", "", "who gets the post of a Webhook node at the end of each run")
+	set.StringVar(&o.Webhooks.CallbackField, "platform-callback-field", "", "member of the payload that says who gets it instead, such as callback_url")
+	set.StringVar(&o.Webhooks.RunIDPath, "platform-run-id-path", "", "dotted path of the run's id in that post (default run_id)")
+	set.Float64Var(&o.Webhooks.Lost, "platform-webhook-lost", 0, "probability that a webhook is never sent")
+	set.Float64Var(&o.Webhooks.Late, "platform-webhook-late", 0, "probability that a webhook is sent behind later ones")
+	set.DurationVar(&o.Webhooks.LateBy, "platform-webhook-late-by", 0, "by how much then (default 200ms)")
+	eachJSON(set, "platform-fault", `a fault as JSON, such as {"kind":"error_after","probability":0.1}; may be repeated`, func(f platform.Fault) error {
 		p.faults = append(p.faults, f)
 		return f.Validate()
 	})
-	eachJSON("platform-fate", `how runs go that hold a value, such as {"value":"+12025550101","sessions":["missed","completed"]}; without a value every run; may be repeated`,
+	eachJSON(set, "platform-fate", `how runs go that hold a value, such as {"value":"+12025550101","sessions":["missed","completed"]}; without a value every run; may be repeated`,
 		func(f decidedFate) error {
 			p.fates = append(p.fates, f)
 			return f.Validate()
 		})
-	eachJSON("platform-arrival", `runs that are there already, such as {"count":50000,"ago":"50000s","every":"1s"}; may be repeated, from the oldest on`, func(a platform.Arrival) error {
+	eachJSON(set, "platform-arrival", `runs that are there already, such as {"count":50000,"ago":"50000s","every":"1s"}; may be repeated, from the oldest on`, func(a platform.Arrival) error {
 		p.arrivals = append(p.arrivals, a)
 		return nil
 	})

@@ -249,11 +249,12 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	for k, v := range c.opts.Headers {
 		req.Header.Set(k, v)
 	}
-	if keys := c.opts.APIKeys(); len(keys) == 0 {
-		// It is a Requester's, whose API wants none.
-	} else if r.keyIn != "" {
+	keys := c.opts.APIKeys()
+	switch {
+	case len(keys) == 0: // a Requester's, whose API wants none
+	case r.keyIn != "":
 		req.Header.Set(r.keyIn, keys[0])
-	} else {
+	default:
 		req.Header.Set("Authorization", "Bearer "+keys[0])
 	}
 	req.Header.Set("Accept", "application/json")

@@ -36,7 +36,7 @@ const (
 // openMembers are those below which any name may stand: the validator would take it for a
 // misspelt one.
 var openMembers = []string{
-	"$.body.payload.*", "$.body.phone_number", // of hooks, whose body is the payload
+	"$.body.payload.*", "$.body.phone_number", "$.body.dial_ref", "$.body.list", // of hooks, whose body is the payload
 	"$.body.data[*].data**", "$.body.data.data.**", "$.body.data.input.*", "$.body[*].data**", "$.body.edges[*].*",
 	"$.body.components[*].*", "$.body.rows[*].*", "$.body.fields[*].*", "$.body.extracted_attributes.*",
 	// Of errors, whose details are anything.

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,13 +20,28 @@ type Arrival struct {
 	Payload     map[string]any `json:"payload,omitempty"`     // phone_number is filled in unless given
 	Ago         Duration       `json:"ago,omitempty"`         // the first was created so long ago, and has lived since; not before a run there is
 	Every       Duration       `json:"every,omitempty"`       // from each one's creation to the next one's
+	Inbound     bool           `json:"inbound,omitempty"`     // somebody called us
 	Fate
+
+	Show map[string]json.RawMessage `json:"show,omitempty"` // members as the list and the run show them, such as {"status":"archived"}
+	Omit []string                   `json:"omit,omitempty"` // members that neither shows
+}
+
+// dress gives a run, as the API shows it, the members that were arranged.
+func (r *run) dress(shown object) object {
+	for name, value := range r.show {
+		shown[name] = value
+	}
+	for _, name := range r.omit {
+		delete(shown, name)
+	}
+	return shown
 }
 
 // Validate reports a fate that no run can have.
 func (f Fate) Validate() error {
-	if f.Talk < 0 {
-		return errors.New("talk must not be negative")
+	if f.Talk < 0 || f.Turns < 0 || f.Turns > messagesOfSession {
+		return fmt.Errorf("talk and turns must not be negative, turns at most %d", messagesOfSession)
 	}
 	if len(f.Sessions) > sessionsOfRun {
 		return fmt.Errorf("sessions: at most %d", sessionsOfRun)
@@ -35,7 +51,7 @@ func (f Fate) Validate() error {
 
 // given says whether anything is.
 func (f Fate) given() bool {
-	return f.Sessions != nil || f.Run != "" || f.Talk != 0 || f.Extract != nil
+	return f.Sessions != nil || f.Run != "" || f.Talk != 0 || f.Turns != 0 || f.Extract != nil
 }
 
 // decided is the fate of the runs that hold a value.
@@ -78,7 +94,7 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 	if a.Count < 0 || a.Ago < 0 || a.Every < 0 {
 		return nil, errors.New("count, ago and every must not be negative")
 	}
-	if err := a.Fate.Validate(); err != nil {
+	if err := a.Validate(); err != nil {
 		return nil, err
 	}
 	if ends := time.Duration(a.Count-1) * time.Duration(a.Every); ends > time.Duration(a.Ago) {
@@ -106,7 +122,10 @@ func (s *Sim) Arrive(a Arrival) ([]string, error) {
 		if a.given() {
 			r.plan = s.planOf(r, a.Fate)
 		}
-		r.e2e, r.arrived = a.E2E, now
+		r.e2e, r.arrived, r.show, r.omit = a.E2E, now, a.Show, a.Omit
+		if a.Inbound {
+			r.direction = "inbound"
+		}
 		r.started, r.began = true, r.entered+scheduledFor
 		ids[i] = r.id
 	}

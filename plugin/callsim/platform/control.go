@@ -49,7 +49,7 @@ func (s *Sim) routeControl() {
 		}
 		err := rig.Decode(req, &decided)
 		if err == nil {
-			err = decided.Fate.Validate()
+			err = decided.Validate()
 		}
 		if err != nil {
 			http.Error(w, "want a fate such as {\"value\":\"+12025550101\",\"sessions\":[\"missed\"]}: "+err.Error(), http.StatusBadRequest)

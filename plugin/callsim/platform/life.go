@@ -42,6 +42,7 @@ type Fate struct {
 	Sessions []string          `json:"sessions,omitempty"` // last status of each session, in order; the last is the outcome
 	Run      string            `json:"run,omitempty"`      // the run's last status; may be a word that no documentation lists
 	Talk     Duration          `json:"talk,omitempty"`     // of each completed session
+	Turns    int               `json:"turns,omitempty"`    // messages of each session that is connected
 	Extract  map[string]string `json:"extract,omitempty"`  // what the extraction finds
 }
 
@@ -51,6 +52,7 @@ type plan struct {
 	over     time.Duration
 	outputs  time.Duration // when the last nodes have theirs
 	ends     string
+	turns    int
 	extract  map[string]string
 }
 
@@ -64,7 +66,7 @@ type span struct {
 // as it is not given.
 func (s *Sim) planOf(r *run, f Fate) plan {
 	h := r.seq * 0x9e3779b97f4a7c15
-	p := plan{ends: f.Run, extract: f.Extract}
+	p := plan{ends: f.Run, turns: f.Turns, extract: f.Extract}
 	if !e164.MatchString(r.phone()) && f.Sessions == nil {
 		p.over, p.outputs = failsAfter, failsAfter
 		if p.ends == "" {

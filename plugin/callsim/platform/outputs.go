@@ -27,10 +27,13 @@ func (s *Sim) executions(r *run, l life) []execution {
 	nodes := r.flow.nodes()
 	all := []execution{{node: nodes[0], at: r.entered, status: "succeeded", data: s.triggerData(r)}}
 	if last := len(l.sessions) - 1; last >= 0 && (l.over || l.sessions[last].over && len(l.sessions) == len(r.plan.sessions)) {
-		session := l.sessions[last]
+		session, transcript := l.sessions[last], []object(nil)
+		if l.talked() {
+			transcript = spoken
+		}
 		all = append(all, execution{
 			node: nodes[1], at: session.endedAt, status: "succeeded", on: s.sessionID(r, session.n),
-			data: object{"status": session.status, "to": r.phone(), "transcript": s.talkOf(r, l)},
+			data: object{"status": session.status, "to": r.phone(), "transcript": transcript},
 		})
 	} else if l.over && len(r.plan.sessions) == 0 && r.started {
 		all = append(all, execution{node: nodes[1], at: l.endedAt, status: "failed", wrong: "invalid phone number", data: object{"error": "invalid phone number"}})

@@ -55,7 +55,11 @@ func (s *Sim) listRuns(w http.ResponseWriter, req *http.Request, body []byte) {
 		s.fail(w, opListRuns, http.StatusNotFound, "Workflow not found")
 		return
 	}
-	s.reply(w, opListRuns, object{"data": rows, "pagination": want.page.camel(total)})
+	pagination := want.page.camel(total)
+	if s.opts.SnakePages {
+		pagination = want.page.snake(total)
+	}
+	s.reply(w, opListRuns, object{"data": rows, "pagination": pagination})
 }
 
 // listed are the runs of a workflow that a list shows, oldest first by their stamps. The
@@ -132,7 +136,7 @@ func (s *Sim) row(r *run, l life) object {
 		shown["input_tokens"], shown["output_tokens"] = 1200, 340
 	}
 	shown["data"] = s.columnsOf(r, l)
-	return shown
+	return r.dress(shown)
 }
 
 // columnsOf are the columns of the table of runs: members of the trigger and what the nodes
@@ -152,8 +156,8 @@ func (s *Sim) columnsOf(r *run, l life) object {
 			data[columnOf(nodes[0], path+name)] = flat(value)
 		}
 	}
-	if talk := s.talkOf(r, l); talk != nil {
-		data[columnOf(nodes[1], "transcript")] = flat(talk)
+	if l.talked() {
+		data[columnOf(nodes[1], "transcript")] = spokenText
 	}
 	if l.outputs {
 		for name, value := range r.plan.extract {
@@ -208,7 +212,7 @@ func (s *Sim) getRun(w http.ResponseWriter, req *http.Request, body []byte) {
 	s.onRun(w, req, opGetRun, "", func(r *run, l life, _ time.Duration) any {
 		shown := s.head(r, l)
 		shown["workflow_id"] = r.flow.ID
-		return shown
+		return r.dress(shown)
 	})
 }
 

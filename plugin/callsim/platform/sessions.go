@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -9,7 +10,7 @@ import (
 // Several sessions and messages share their run's number.
 const (
 	sessionsOfRun     = 16
-	messagesOfSession = 64
+	messagesOfSession = 1024
 )
 
 func (s *Sim) sessionID(r *run, n int) string {
@@ -27,7 +28,7 @@ func (s *Sim) session(r *run, l sessionLife) object {
 	how := sip[l.status]
 	shown := object{
 		"id": s.sessionID(r, l.n), "org_id": fixedID(kindOrg, 1), "use_case_id": r.flow.ID, "version_id": r.flow.versionOf(r.environment), "run_id": r.id,
-		"user_number": r.phone(), "status": l.status, "type": "outbound", "duration": nil, "timestamp": stampText(s.stamp(r, l.beganAt)), "call_connected_at": nil,
+		"user_number": r.phone(), "status": l.status, "type": r.direction, "duration": nil, "timestamp": stampText(s.stamp(r, l.beganAt)), "call_connected_at": nil,
 		"sip_code": how.code, "sip_reason": how.reason, "failure_reason": how.failure, "llm_model": "gpt-4.1", "stt_model": nil, "tts_model": nil, "voice_id": nil,
 		"languages": []string{"en-US"},
 	}
@@ -179,18 +180,21 @@ var talk = []said{
 	{role: "event", content: "agent_hung_up"},
 }
 
+// turns is how many messages a session has: what is said, over and over if a fate wants more.
+func (r *run) turns() int { return cmp.Or(r.plan.turns, len(talk)) }
+
 // messagesOf are the messages of a session that have come so far. The caller holds the lock.
 func (s *Sim) messagesOf(r *run, l life, session sessionLife) []object {
 	shown := []object{}
 	if session.connectedAt == 0 || l.deleted {
 		return shown
 	}
-	number := (r.seq*sessionsOfRun + uint64(session.n)) * messagesOfSession
-	for i, m := range talk {
-		at := session.connectedAt + time.Duration(i)*time.Second
+	now, number := s.rig.Now(), (r.seq*sessionsOfRun+uint64(session.n))*messagesOfSession
+	for i := range r.turns() {
+		m, at := talk[i%len(talk)], session.connectedAt+time.Duration(i)*time.Second
 		if session.over {
 			at = min(at, session.endedAt)
-		} else if at > s.rig.Now() {
+		} else if at > now {
 			break
 		}
 		shown = append(shown, object{
@@ -201,21 +205,24 @@ func (s *Sim) messagesOf(r *run, l life, session sessionLife) []object {
 	return shown
 }
 
-// talkOf is the transcript of a run's last session that is over, as a column shows it; nil for none.
-func (s *Sim) talkOf(r *run, l life) []object {
-	for _, session := range slices.Backward(l.sessions) {
-		if !session.over || session.connectedAt == 0 {
-			continue
+// spoken is the talk as a node's output and a column show it, and spokenText the latter.
+var (
+	spoken     = spokenTurns()
+	spokenText = flat(spoken)
+)
+
+func spokenTurns() (turns []object) {
+	for _, m := range talk {
+		if (m.role == "assistant" || m.role == "user") && m.content != "" {
+			turns = append(turns, object{"role": m.role, "content": m.content})
 		}
-		turns := []object{}
-		for _, m := range s.messagesOf(r, l, session) {
-			if role := m["role"]; (role == "assistant" || role == "user") && m["content"] != "" {
-				turns = append(turns, object{"role": role, "content": m["content"]})
-			}
-		}
-		return turns
 	}
-	return nil
+	return turns
+}
+
+// talked says whether any session of a run that is over was connected.
+func (l life) talked() bool {
+	return slices.ContainsFunc(l.sessions, func(session sessionLife) bool { return session.over && session.connectedAt > 0 })
 }
 
 func (s *Sim) recordings(w http.ResponseWriter, req *http.Request, body []byte) {

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -60,6 +61,9 @@ type run struct {
 	canceled    bool
 	canceledAt  time.Duration
 	columns     string
+	direction   string                     // of its sessions
+	show        map[string]json.RawMessage // arranged
+	omit        []string                   // likewise
 }
 
 // sent is what one trigger brought.
@@ -167,7 +171,7 @@ func (s *Sim) enter(flow *workflow, environment string, what *sent, at time.Time
 	seq := uint64(len(s.runs)) + 1
 	r := &run{
 		id: s.id(kindRun, seq), seq: seq, flow: flow, environment: environment, sent: []*sent{what},
-		created: at.Add(s.rig.Skew()).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), entered: reading, columns: flow.Columns,
+		created: at.Add(s.rig.Skew()).Truncate(s.opts.CreatedResolution), listedAt: at.Add(s.opts.Visibility), entered: reading, columns: flow.Columns, direction: "outbound",
 	}
 	r.plan = s.planOf(r, s.fateOf(what.payload))
 	s.rig.Created(at)

@@ -108,6 +108,9 @@ func (s *Sim) getWorkflow(w http.ResponseWriter, req *http.Request, body []byte)
 		s.fail(w, opGetWorkflow, http.StatusNotFound, "Workflow not found")
 		return
 	}
+	if s.opts.Wrapped {
+		shown = object{"data": shown}
+	}
 	s.reply(w, opGetWorkflow, shown)
 }
 

@@ -132,7 +132,7 @@ func TestARedirectIsAWrongSetupThatIsNamed(t *testing.T) {
 	for op, read := range everyRead(t.Context(), c) {
 		err := read()
 		assert.Equal(t, happyrobot.ClassSetup, happyrobot.ClassOf(err), op)
-		assert.ErrorContains(t, err, "https://platform.example/login", op)
+		require.ErrorContains(t, err, "https://platform.example/login", op)
 		assert.NotContains(t, err.Error(), "secret", op)
 	}
 	_, err := c.CancelRun(t.Context(), runID)
@@ -178,16 +178,19 @@ func TestAnAnswerAboutAnotherObjectIsRefused(t *testing.T) {
 		c := offline(t, a)
 		err := everyRead(t.Context(), c)[op]()
 		assert.Equal(t, happyrobot.ClassUnreadable, happyrobot.ClassOf(err), op)
-		assert.ErrorContains(t, err, "about another object", op)
+		require.ErrorContains(t, err, "about another object", op)
 	}
 	c := offline(t, object(`{"data":{"id":`+other+`,"run_id":"`+runID+`","data":{}}}`))
 	_, err := c.GetRunOutput(t.Context(), runID, extractID)
-	assert.ErrorContains(t, err, "about another object")
+	require.ErrorContains(t, err, "about another object")
+	c = offline(t, object(`{"data":{"id":"`+strings.ToUpper(extractID)+`","run_id":"`+runID+`","data":{}}}`))
+	_, err = c.GetRunOutput(t.Context(), runID, extractID)
+	require.NoError(t, err, "ids are the same in either case")
 	c = offline(t, object(`{"id":`+other+`}`))
 	_, err = c.GetWorkflow(t.Context(), workflowID)
-	assert.ErrorContains(t, err, "about another object", "a slug that is missing excuses no id")
+	require.ErrorContains(t, err, "about another object", "a slug that is missing excuses no id")
 	_, err = c.GetWorkflow(t.Context(), "reminders")
-	assert.NoError(t, err, "which nothing contradicts")
+	require.NoError(t, err, "which nothing contradicts")
 	for _, body := range []string{`{"status":"completed"}`, `{"id":null,"status":"completed"}`, `{"id":"` + strings.ToUpper(runID) + `"}`, `{"data":{"id":"` + runID + `"}}`} {
 		c := offline(t, object(body))
 		run, err := c.GetRun(t.Context(), runID)

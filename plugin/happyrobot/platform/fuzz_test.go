@@ -2,6 +2,7 @@ package platform_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,11 +95,7 @@ func hasHeaders(raw json.RawMessage) bool {
 				}
 			}
 		case []any:
-			for _, item := range v {
-				if look(item) {
-					return true
-				}
-			}
+			return slices.ContainsFunc(v, look)
 		}
 		return false
 	}

@@ -24,6 +24,7 @@ type shelf struct {
 	status  int                                // default 400
 	say     func(page, size, total int) string // the pagination; nil is camelCase
 	large   int                                // pages of more bytes are too large; 0 is none
+	cut     bool                               // it counts in pages of the size that was asked for, and gives no more than most of each
 	ignore  bool                               // the page that is asked for
 	hide    map[int]bool                       // runs that the key may not see; they leave gaps
 
@@ -55,13 +56,17 @@ func (s *shelf) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return fixed{status: status, body: `{"error":"page_size"}`}.RoundTrip(req)
 	}
+	asked := size
 	if s.most > 0 {
 		size = min(size, s.most)
 	}
 	if s.ignore {
 		page = 1
 	}
-	from := min((page-1)*size, len(s.runs))
+	if !s.cut {
+		asked = size
+	}
+	from := min((page-1)*asked, len(s.runs))
 	var found []string
 	for i := from; i < min(from+size, len(s.runs)); i++ {
 		if !s.hide[i] {
@@ -132,6 +137,7 @@ func TestAListIsReadToItsEndHoweverItIsPaged(t *testing.T) {
 		"capped, size untold": func(int) *shelf {
 			return &shelf{most: 3, say: func(p, s, n int) string { return fmt.Sprintf(`{"hasNextPage":%t}`, p*s < n) }}
 		},
+		"cut without a word":      func(int) *shelf { return &shelf{most: 3, cut: true, say: none} },
 		"refused above 100":       func(int) *shelf { return &shelf{refuses: 100} },
 		"refused above 100, 422":  func(int) *shelf { return &shelf{refuses: 100, status: 422} },
 		"too large in many bytes": func(int) *shelf { return &shelf{large: 400} },
@@ -216,6 +222,18 @@ func TestARefusedPageThatIsSmallIsRefused(t *testing.T) {
 	_, err = s.listed(t, 500)
 	assert.Equal(t, happyrobot.ClassRefused, happyrobot.ClassOf(err))
 	assert.Equal(t, []int{500, 100}, s.sizes)
+}
+
+func TestThePagesThatAnAPITakesAreRemembered(t *testing.T) {
+	s := &shelf{runs: manyRuns(150), refuses: 100}
+	c, err := platform.New(platform.Options{Options: happyrobot.Options{APIKey: key, BaseURL: "https://api.example", Transport: s}})
+	require.NoError(t, err)
+	for range 2 {
+		runs, err := collect(c.ListRuns(t.Context(), "w", platform.RunQuery{PageSize: 500}))
+		require.NoError(t, err)
+		require.Len(t, runs, 150)
+	}
+	assert.Equal(t, []int{500, 100, 100, 100, 100}, s.sizes)
 }
 
 func TestAListThatIsNoListIsUnreadable(t *testing.T) {

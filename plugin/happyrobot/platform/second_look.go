@@ -88,11 +88,11 @@ func (c *Client) lookForWorkflow(ctx context.Context, workflow string, environme
 	err := c.workflow(ctx, workflow, true, &w)
 	switch {
 	case err == nil:
-		switch live := w.LiveIn(environment); {
-		case live == NotLive:
+		switch w.LiveIn(environment) {
+		case NotLive:
 			look.Finding = FoundNotLive
 			look.Text = "the workflow is known, and no version of it is live; publish one into " + string(environment)
-		case live == Live:
+		case Live:
 			look.Finding = FoundNotStartable
 			look.Text = "the workflow is live in " + string(environment) + ", so its trigger cannot be started from outside; only an incoming hook or a predefined request can"
 		default:

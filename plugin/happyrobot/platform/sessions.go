@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -87,14 +88,6 @@ func (s *Session) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// readSession reads an item of a list, which has its place whatever it is.
-func readSession(item []byte) (s Session, _ error) {
-	if s.UnmarshalJSON(item) != nil {
-		s = Session{Raw: kept(item)}
-	}
-	return s, nil
-}
-
 // LastSession is the one that began last, whose status is the outcome for users: a run is
 // completed although nobody answered. ok is false where there is none. Of those that began
 // at the same time, it is the last of the list.
@@ -172,9 +165,11 @@ func (c *Client) ListSessionsByCaller(ctx context.Context, number string, from t
 }
 
 func (c *Client) sessions(ctx context.Context, op string, path map[string]string, query url.Values, belongs func(Session) bool) iter.Seq2[Session, error] {
-	return listOf(ctx, c, op, path, query, func(item []byte) (Session, error) {
-		s, err := readSession(item)
-		if err == nil && belongs != nil && !belongs(s) {
+	return listOf(ctx, c, op, path, query, func(item []byte) (s Session, err error) {
+		if s.UnmarshalJSON(item) != nil {
+			return Session{Raw: kept(item)}, nil // which has its place
+		}
+		if belongs != nil && !belongs(s) {
 			err = errOther
 		}
 		return s, err
@@ -185,9 +180,7 @@ func (c *Client) sessions(ctx context.Context, op string, path map[string]string
 func listOf[T any](ctx context.Context, c *Client, op string, path map[string]string, query url.Values, read func([]byte) (T, error)) iter.Seq2[T, error] {
 	return walk(op, mostSessions, func(page, size int) (Page[T], error) {
 		q := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(size)}}
-		for name, values := range query {
-			q[name] = values
-		}
+		maps.Copy(q, query)
 		return pageOf(ctx, c, happyrobot.Request{Operation: operation(op), Path: path, Query: q}, read)
 	})
 }
