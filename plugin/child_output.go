@@ -19,7 +19,7 @@ const (
 	childPatience = 10 * time.Second
 	// childClosing is how long an output that is being closed may take. One that
 	// waits for its server would hold the shutdown up for ever otherwise.
-	childClosing = 1500 * time.Millisecond
+	childClosing = time.Second
 )
 
 var errTakesNothing = errors.New("the output has taken nothing yet; if it has a `batching` of its own, that needs a `period`")

@@ -1,14 +1,12 @@
 package plugin_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -130,25 +128,48 @@ func TestDryRunCallsNobody(t *testing.T) {
 	assert.NotContains(t, s.logs.String(), "5550101")
 }
 
+// An API that declines to list is there, so other leads go on. One that does not answer is
+// not: nothing more is sent.
 func TestALookupThatIsRefusedHoldsOnlyTheCallInDoubt(t *testing.T) {
 	t.Parallel()
-	srv := startSim(t, callsim.Options{})
-	srv.Sim.LoseAnswer("+12025550101")
-	srv.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Operation: "listCalls", Status: http.StatusBadRequest})
-	s := run(t, dialParts(srv.URL))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- s.send(ctx, service.MessageBatch{service.NewMessage([]byte(lead("doubt", "+12025550101")))})
-	}()
-	require.Eventually(t, func() bool { return strings.Contains(s.logs.String(), "Cannot look up calls with an unknown outcome") }, time.Minute, 5*time.Millisecond)
+	for name, tc := range map[string]struct {
+		fault callsim.Fault
+		goOn  bool
+	}{
+		"400":   {callsim.Fault{Kind: callsim.Refuse, Status: http.StatusBadRequest}, true},
+		"503":   {callsim.Fault{Kind: callsim.Refuse, Status: http.StatusServiceUnavailable}, false},
+		"hangs": {callsim.Fault{Kind: callsim.Delay, Delay: callsim.Duration(time.Hour)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := startSim(t, callsim.Options{})
+			srv.Sim.LoseAnswer("+12025550101")
+			tc.fault.Operation = "listCalls"
+			fault := srv.Sim.Inject(tc.fault)
+			p := dialParts(srv.URL)
+			p.output = strings.Replace(p.output, "timeout: 60s", "timeout: 2s", 1)
+			s := run(t, p)
+			doubt, clean := make(chan error, 1), make(chan error, 1)
+			go func() { doubt <- s.deliver(lead("doubt", "+12025550101")) }()
+			awaitLog(t, s, "Cannot look up calls with an unknown outcome")
+			go func() { clean <- s.deliver(lead("clean", "+12025550102")) }()
+			if tc.goOn {
+				require.NoError(t, <-clean)
+			} else {
+				struck := srv.Sim.RequestsOf("listCalls")
+				require.NoError(t, srv.Sim.AwaitStruck(soon(t), fault, struck+2))
+				assert.Equal(t, map[string]int{"doubt": 1}, srv.Sim.CallsBy("metadata.lead_id"))
+			}
+			assert.Empty(t, doubt, "the call in doubt waits")
+			assert.Empty(t, s.out.all())
 
-	require.NoError(t, s.deliver(lead("clean", "+12025550102")))
-	assert.Equal(t, map[string]int{"doubt": 1, "clean": 1}, srv.Sim.CallsBy("metadata.lead_id"))
-	assert.Empty(t, s.out.all(), "the call in doubt waits")
-
-	srv.Sim.ClearFaults()
-	require.NoError(t, <-ended, "and is found when the list answers")
-	cancel()
-	assert.Equal(t, map[string]int{"doubt": 1, "clean": 1}, srv.Sim.CallsBy("metadata.lead_id"))
+			srv.Sim.ClearFaults()
+			require.NoError(t, <-doubt, "and is found when the list answers")
+			if !tc.goOn {
+				require.NoError(t, <-clean)
+			}
+			assert.Equal(t, map[string]int{"doubt": 1, "clean": 1}, srv.Sim.CallsBy("metadata.lead_id"))
+			assert.Empty(t, s.out.all())
+		})
+	}
 }

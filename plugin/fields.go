@@ -292,20 +292,30 @@ func sharedTransport(conf *service.ParsedConfig, o happyrobot.Options, keyFile s
 	if err != nil {
 		return nil, err
 	}
-	written, err := json.Marshal([]any{o.BaseURL, o.APIKey, keyFile, setting})
+	key, err := accessKey(o, keyFile, setting)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfFieldTLS, err)
 	}
-	pool, _ := transports.LoadOrStore(sha256.Sum256(written), happyrobot.NewTransport(tlsConf))
+	pool, _ := transports.LoadOrStore(key, happyrobot.NewTransport(tlsConf))
 	return pool.(*http.Transport), nil
 }
 
 // apiOf names what the answers of an API depend on: where it is, the key, and headers,
 // which may name an organization.
 func apiOf(o happyrobot.Options, keyFile string) ([sha256.Size]byte, error) {
-	written, err := json.Marshal([]any{strings.TrimRight(o.BaseURL, "/"), o.APIKey, keyFile, o.Headers})
+	key, err := accessKey(o, keyFile, o.Headers)
 	if err != nil {
-		return [sha256.Size]byte{}, fmt.Errorf("%s: %w", cfFieldHeaders, err)
+		return key, fmt.Errorf("%s: %w", cfFieldHeaders, err)
+	}
+	return key, nil
+}
+
+// accessKey names an API, a key to it, and what else tells two users of them apart. A base
+// URL is the same with a slash at its end.
+func accessKey(o happyrobot.Options, keyFile string, further any) (key [sha256.Size]byte, err error) {
+	written, err := json.Marshal([]any{strings.TrimRight(o.BaseURL, "/"), o.APIKey, keyFile, further})
+	if err != nil {
+		return key, err
 	}
 	return sha256.Sum256(written), nil
 }

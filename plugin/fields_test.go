@@ -124,4 +124,6 @@ func TestComponentsWithTheSameKeyFileShareAPool(t *testing.T) {
 	assert.Same(t, first, second)
 	assert.NotSame(t, first, pool(other))
 	assert.NotSame(t, first, pool("api_key: k"))
+	assert.Same(t, pool("api_key: k\nbase_url: https://a.example/v1"), pool("api_key: k\nbase_url: https://a.example/v1/"))
+	assert.NotSame(t, pool("api_key: k\nbase_url: https://a.example/v1"), pool("api_key: k\nbase_url: https://a.example/v2"))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestACallbackOfAWorkflowBecomesAMessage(t *testing.T) {
@@ -100,9 +101,9 @@ func TestABadRunIDPathIsRefusedAtTheStart(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{".", "a..b", ".a", "a.", "a b"} {
 		b := service.NewStreamBuilder()
-		assert.NoError(t, b.SetLoggerYAML("level: none"))
+		require.NoError(t, b.SetLoggerYAML("level: none"))
 		b.DisableLinting()
-		assert.NoError(t, b.SetYAML(fmt.Sprintf("input: { happyrobot_webhook: { address: 127.0.0.1:0, secret: s, run_id_path: %q } }\noutput: { drop: {} }\n", path)))
+		require.NoError(t, b.SetYAML(fmt.Sprintf("input: { happyrobot_webhook: { address: 127.0.0.1:0, secret: s, run_id_path: %q } }\noutput: { drop: {} }\n", path)))
 		stream, err := b.Build()
 		if err == nil {
 			err = stream.Run(t.Context())

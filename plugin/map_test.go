@@ -59,6 +59,25 @@ func TestTheFileMapIsTrue(t *testing.T) {
 	}
 }
 
+func TestTheFileMapsOfPackagesAreTrue(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"internal/dialer", "internal/callfeed"} {
+		doc, err := os.ReadFile(filepath.Join(folder, "doc.go"))
+		require.NoError(t, err)
+		named := append(goFile.FindAllString(string(doc), -1), "doc.go")
+		var there []string
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				there = append(there, filepath.Base(file))
+			}
+		}
+		slices.Sort(named)
+		assert.Equal(t, there, slices.Compact(named), folder)
+	}
+}
+
 // later are places that CONTRIBUTING.md or doc.go name before they are there.
 var later = []string{
 	"plugin/internal/guard", "plugin/guards.go",

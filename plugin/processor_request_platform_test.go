@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,13 +143,14 @@ func TestAnswersOfThePlatformHoldNoKeyOfATrigger(t *testing.T) {
 		"listRunRecordings": `{"recordings":[{"session_id":"s","url":"https://example.com/a?signature=x"}]}`,
 	} {
 		op, _ := happyrobot.FindOperation(operation)
-		path := map[string]string{"run_id": "r", "output_id": "o", "workflow_id": "w"}
-		args := "args_mapping: 'root.path = {}"
+		known, path := map[string]string{"run_id": "r", "output_id": "o", "workflow_id": "w"}, map[string]string{}
 		for _, name := range op.PathParameters() {
-			args += fmt.Sprintf(".assign({%q: %q})", name, path[name])
+			path[name] = known[name]
 		}
-		s := run(t, requestYAML(api.url, operation, args+"'"))
-		require.NoError(t, s.deliver(`{}`))
+		args, err := json.Marshal(path)
+		require.NoError(t, err)
+		s := run(t, requestYAML(api.url, operation, "args_mapping: 'root.path = this'"))
+		require.NoError(t, s.deliver(string(args)))
 		require.Len(t, s.out.all(), 1)
 		assert.Nil(t, s.out.all()[0]["error"])
 		assert.JSONEq(t, want, s.out.all()[0]["content"].(string))

@@ -57,7 +57,7 @@ func TestACallbackIsWhatHasARunIDAtItsPath(t *testing.T) {
 		`{"run_id":"a,b"}`: happyrobot.ErrNoRunID, `{"run_id":"r\n"}`: happyrobot.ErrNoRunID, `{"run_id":"r\u200b"}`: happyrobot.ErrNoRunID,
 	} {
 		_, err := happyrobot.ParseCallback([]byte(body), "run_id")
-		assert.ErrorIs(t, err, want, body)
+		require.ErrorIs(t, err, want, body)
 	}
 	_, err = happyrobot.ParseCallback([]byte(`{"run_id":"r"}`), "")
 	assert.ErrorIs(t, err, happyrobot.ErrNoRunID, "no path takes none")

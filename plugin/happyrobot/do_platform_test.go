@@ -80,7 +80,7 @@ func TestNoPathLeadsPastTheLedger(t *testing.T) {
 	} {
 		for _, path := range paths {
 			_, err := operation(t, id).At(path)
-			assert.Error(t, err, "%s at %s", id, path)
+			require.Error(t, err, "%s at %s", id, path)
 		}
 	}
 	for id, paths := range map[string][]string{
@@ -90,7 +90,7 @@ func TestNoPathLeadsPastTheLedger(t *testing.T) {
 	} {
 		for _, path := range paths {
 			_, err := operation(t, id).At(path)
-			assert.NoError(t, err, "%s at %s", id, path)
+			require.NoError(t, err, "%s at %s", id, path)
 		}
 	}
 
@@ -138,10 +138,10 @@ func TestABaseURLLeadsNotPastTheLedger(t *testing.T) {
 	} {
 		err := operation(t, "getRun").ValidateBaseURL(base)
 		if want == "" {
-			assert.NoError(t, err, base)
+			require.NoError(t, err, base)
 			continue
 		}
-		assert.ErrorContains(t, err, strings.Replace(want, "places calls", "place calls", 1), base)
+		require.ErrorContains(t, err, strings.Replace(want, "places calls", "place calls", 1), base)
 	}
 	assert.NoError(t, operation(t, "getUsage").ValidateBaseURL("http://app.example.com/api/v1"), "as ever")
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -207,13 +208,19 @@ func environ(t *testing.T, baseURL string) []string {
 		"KAFKA_BROKERS=127.0.0.1:1", "POSTGRES_DSN=postgres://127.0.0.1:1/none?sslmode=disable", "REDIS_URL=redis://127.0.0.1:1")
 }
 
-// freeAddress is one that nobody listened on a moment ago.
+// freeAddress is one that nobody listened on a moment ago. Outgoing connections take their ports
+// from a higher range, so none takes this one before the process listens on it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(10_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // waitUntilItListens returns when the process serves readiness.

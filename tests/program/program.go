@@ -9,10 +9,13 @@ package program
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -24,8 +27,13 @@ const Root = "../.."
 var distribution, simulator string
 
 // Main builds the programs, runs a package's tests and ends the process: call it
-// from TestMain.
+// from TestMain. Unless a flag says how many, more tests run side by side than there are
+// processors, since most of the time they wait for something.
 func Main(m *testing.M) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "programs-")
 		if err != nil {

@@ -4,6 +4,7 @@
 package services
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -57,8 +58,36 @@ func need(t testing.TB, name string) string {
 	if os.Getenv("TEST_SERVICES") == "required" {
 		t.Fatalf("%s is not set, and TEST_SERVICES=required; %s", name, how)
 	}
+	note(t)
 	t.Skipf("%s is not set; %s", name, how)
 	return ""
+}
+
+// note adds a line to the file that TEST_SERVICES_WANTED names, if it does: the folder of
+// the test's package, and its name. So CI knows what is left to be run with services.
+func note(t testing.TB) {
+	t.Helper()
+	path := os.Getenv("TEST_SERVICES_WANTED")
+	if path == "" {
+		return
+	}
+	folder, err := os.Getwd()
+	if err == nil {
+		err = appendLine(path, folder+" "+t.Name())
+	}
+	if err != nil {
+		t.Fatalf("noting that the test wants a service: %v", err)
+	}
+}
+
+// appendLine writes it in one piece: tests of several packages write to the same file.
+func appendLine(path, line string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // CI names it
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+	return errors.Join(err, f.Close())
 }
 
 func needURL(t testing.TB, name string) string {

@@ -10,8 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// leavePatience is how long a member that stops tries to say so.
-const leavePatience = 5 * time.Second
+// farewellPatience is how long a member that stops tries to commit what is done, and to say
+// that it leaves. With a broker that hangs, a stop must not take long: what is not committed
+// is delivered again.
+const farewellPatience = 1250 * time.Millisecond
 
 // ConnectionTest reports whether a broker answers.
 func (in *input) ConnectionTest(ctx context.Context) service.ConnectionTestResults {
@@ -131,11 +133,11 @@ func (in *input) farewell(ctx context.Context, client *kgo.Client) bool {
 	if in.conf.group == "" {
 		return true
 	}
+	ctx, cancel := context.WithTimeout(ctx, farewellPatience)
+	defer cancel()
 	if err := in.commit(ctx); errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	client.AllowRebalance()
-	ctx, cancel := context.WithTimeout(ctx, leavePatience)
-	defer cancel()
 	return client.LeaveGroupContext(ctx) == nil
 }

@@ -161,18 +161,11 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 	if len(marks) == 0 {
 		return nil
 	}
-	failed := map[topicPartition]error{}
+	var answers map[topicPartition]error
 	var whole error
-	client.CommitOffsetsSync(in.stamped(ctx), offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
-		if whole = err; err != nil {
-			return
-		}
-		for _, topic := range resp.Topics {
-			for _, p := range topic.Partitions {
-				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-					failed[topicPartition{topic: topic.Topic, partition: p.Partition}] = err
-				}
-			}
+	client.CommitOffsetsSync(in.stamped(ctx), offsets, func(_ *kgo.Client, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if whole = err; err == nil {
+			answers = commitAnswers(req, resp)
 		}
 	})
 	if whole != nil {
@@ -182,7 +175,11 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 	defer in.mu.Unlock()
 	var errs []error
 	for t, at := range marks {
-		if err := failed[topicPartition{topic: t.topic, partition: t.partition}]; err != nil {
+		err, answered := answers[topicPartition{topic: t.topic, partition: t.partition}]
+		if !answered {
+			err = errNotAnswered
+		}
+		if err != nil {
 			if !slices.ContainsFunc(errs, func(e error) bool { return errors.Is(e, err) }) { // once, however many partitions
 				errs = append(errs, err)
 			}
@@ -191,4 +188,26 @@ func (in *input) commitMarks(ctx context.Context, tenures []*tenure) error {
 		t.committed = at
 	}
 	return errors.Join(errs...)
+}
+
+var errNotAnswered = errors.New("the broker's answer to a commit of offsets lacks a partition")
+
+// commitAnswers are what became of a commit in each partition that the answer has. Recent
+// brokers name topics by id, and the client does not always translate that.
+func commitAnswers(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) map[topicPartition]error {
+	names := map[[16]byte]string{}
+	for _, topic := range req.Topics {
+		names[topic.TopicID] = topic.Topic
+	}
+	answers := map[topicPartition]error{}
+	for _, topic := range resp.Topics {
+		name := topic.Topic
+		if name == "" {
+			name = names[topic.TopicID]
+		}
+		for _, p := range topic.Partitions {
+			answers[topicPartition{topic: name, partition: p.Partition}] = kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return answers
 }

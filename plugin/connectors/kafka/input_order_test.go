@@ -32,8 +32,8 @@ func TestAPartitionHasOneBatchInWorkAndKeepsItsOrder(t *testing.T) {
 	first, ackFirst := m.read(t)
 	second, ackSecond := m.read(t)
 	assert.NotEqual(t, texts(t, first)[0][:2], texts(t, second)[0][:2], "one batch of each partition")
-	none, _ := m.readFor(t, 300*time.Millisecond)
-	assert.Nil(t, none, "both partitions have a batch in work")
+	awaitBuffered(t, m, 2)
+	hasNothingToHandOut(t, m) // both partitions have a batch in work
 
 	got := [2][]string{}
 	keep := func(batch service.MessageBatch) {
@@ -58,6 +58,23 @@ func TestAPartitionHasOneBatchInWorkAndKeepsItsOrder(t *testing.T) {
 	for p := range int32(2) {
 		require.Eventually(t, func() bool { return committed(t, client, "callers", "leads", p) == 50 }, patience, 10*time.Millisecond)
 	}
+}
+
+// awaitBuffered waits until records of so many partitions lie ready.
+func awaitBuffered(t *testing.T, m *member, partitions int) {
+	t.Helper()
+	in := m.in.(*input)
+	require.Eventually(t, func() bool {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		n := 0
+		for _, tn := range in.order {
+			if len(tn.queue) > 0 {
+				n++
+			}
+		}
+		return n == partitions
+	}, patience, time.Millisecond)
 }
 
 func TestOffsetsAreCommittedUpToTheFirstMessageThatIsNotAcknowledged(t *testing.T) {
@@ -85,7 +102,7 @@ func TestOffsetsAreCommittedUpToTheFirstMessageThatIsNotAcknowledged(t *testing.
 			}
 			if at == "period" {
 				require.Eventually(t, func() bool { return committed(t, client, "callers", "leads", 0) == 4 }, patience, 10*time.Millisecond)
-				time.Sleep(200 * time.Millisecond) // more periods must not commit more
+				require.NoError(t, m.in.(*input).commit(t.Context())) // a later one must not commit more
 			} else {
 				require.Equal(t, int64(-1), committed(t, client, "callers", "leads", 0))
 			}
@@ -147,8 +164,8 @@ func TestUnorderedWorkIsBoundedByTheCheckpointLimit(t *testing.T) {
 		assert.Len(t, batch, 1)
 		acks = append(acks, f)
 	}
-	none, _ := m.readFor(t, 300*time.Millisecond)
-	assert.Nil(t, none)
+	awaitBuffered(t, m, 1)
+	hasNothingToHandOut(t, m)
 	slices.Reverse(acks)
 	for _, f := range acks {
 		ack(t, f, nil)
@@ -175,7 +192,8 @@ func TestABatchThatItsPolicyEmptiesCountsAsDone(t *testing.T) {
 	produce(t, brokers, leads("leads", 1, 4)...)
 	m := newMember(t, groupYAML+"unordered_processing: { enabled: true, batching: { count: 2, processors: [ { mapping: root = deleted() } ] } }", brokers[0])
 	client := newClient(t, brokers)
-	none, _ := m.readFor(t, 500*time.Millisecond)
-	assert.Nil(t, none)
+	all := drain(m)
+	defer all.end()
 	require.Eventually(t, func() bool { return committed(t, client, "callers", "leads", 0) == 4 }, patience, 10*time.Millisecond)
+	assert.Empty(t, all.texts())
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/tests/services"
 )
@@ -112,24 +114,35 @@ func TestABrokerThatIsAwayAtTheStartIsWaitedFor(t *testing.T) {
 
 func TestEachMistakeOfAConnectionIsExplainedOnce(t *testing.T) {
 	t.Parallel()
+	var greeted, accepted atomic.Int64
 	secured := fakeKafka(t, "leads", 1, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "caller", "right"))
-	for _, c := range []struct{ name, address, yaml, says string }{
-		{"wrong password", secured.ListenAddrs()[0], "sasl: [ { mechanism: SCRAM-SHA-256, username: caller, password: wrong-secret } ]", "refuses the credentials"},
-		{"TLS to a plain port", speaksPlainly(t), "tls: { enabled: true }", "does not speak TLS on this port"},
+	secured.ControlKey(kmsg.SASLHandshake.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		secured.KeepControl()
+		greeted.Add(1)
+		return nil, nil, false
+	})
+	for _, c := range []struct {
+		name, address, yaml, says string
+		attempts                  *atomic.Int64
+	}{
+		{"wrong password", secured.ListenAddrs()[0], "sasl: [ { mechanism: SCRAM-SHA-256, username: caller, password: wrong-secret } ]", "refuses the credentials", &greeted},
+		{"TLS to a plain port", speaksPlainly(t, &accepted), "tls: { enabled: true }", "does not speak TLS on this port", &accepted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := runInput(t, groupYAML+c.yaml, c.address)
 			s.says(t, c.says)
-			time.Sleep(2 * time.Second)
+			soFar := c.attempts.Load()
+			require.Eventually(t, func() bool { return c.attempts.Load() >= soFar+3 }, patience, 20*time.Millisecond)
 			assert.Equal(t, 1, s.logged(c.says))
 			assert.Zero(t, s.logged("wrong-secret"))
 		})
 	}
 }
 
-// speaksPlainly is the address of a server that answers without TLS, whatever it is asked.
-func speaksPlainly(t *testing.T) string {
+// speaksPlainly is the address of a server that answers without TLS, whatever it is asked. It
+// counts connections.
+func speaksPlainly(t *testing.T, accepted *atomic.Int64) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
@@ -139,6 +152,7 @@ func speaksPlainly(t *testing.T) string {
 			if err != nil {
 				return
 			}
+			accepted.Add(1)
 			_, _ = conn.Write(make([]byte, 16))
 			_ = conn.Close()
 		}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -26,10 +27,12 @@ import (
 func TestAClusterThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	address, port := outPort(t)
-	s := outRun(t, outFields("seed_brokers: [ %q ]\ntopic: t", address))
+	s := outRunAt(t, slog.LevelDebug, "redpanda:\n"+outFields("seed_brokers: [ %q ]\ntopic: t", address))
 	done := outAsync(t, s, outBatch("a"))
 	outEventually(t, s, "Failed to connect to redpanda: no broker can be reached (`seed_brokers`: "+address+"): connect: connection refused")
-	time.Sleep(2 * time.Second) // for several tries
+	tries := func() int { return s.log.count("unable to open connection to broker") }
+	soFar := tries()
+	require.Eventually(t, func() bool { return tries() >= soFar+3 }, 15*time.Second, 20*time.Millisecond)
 	assert.Equal(t, 1, s.log.count("Failed to connect"), s.log.text())
 
 	cluster := outFake(t, kfake.Ports(port), kfake.SeedTopics(1, "t"))

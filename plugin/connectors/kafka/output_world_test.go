@@ -58,9 +58,15 @@ func outRun(t *testing.T, fields string) *outStream {
 // outRunAny runs any output.
 func outRunAny(t *testing.T, conf string) *outStream {
 	t.Helper()
+	return outRunAt(t, slog.LevelInfo, conf)
+}
+
+// outRunAt is outRunAny with a log of some level.
+func outRunAt(t *testing.T, level slog.Level, conf string) *outStream {
+	t.Helper()
 	s := &outStream{log: &outLog{}}
 	b := service.NewResourceBuilder()
-	b.SetLogger(slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	b.SetLogger(slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: level})))
 	require.NoError(t, b.AddOutputYAML("label: out\n"+conf))
 	res, stop, err := b.Build()
 	require.NoError(t, err)

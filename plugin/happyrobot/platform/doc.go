@@ -13,6 +13,7 @@
 //	sessions.go  calls and chats of a run, messages; speech.go: what was said
 //	nodes.go     nodes and their outputs; reference.go: finding a reference in them
 //	workflows.go workflows, versions, their nodes; account.go: key, credits, usage
+//	words.go     statuses and environments, in any spelling
 //	values.go    reading JSON leniently; redact.go: secrets in replies
 //
 // Errors are those of package happyrobot: happyrobot.ClassOf says what one means. They

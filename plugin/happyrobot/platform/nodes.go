@@ -20,7 +20,7 @@ type RunNode struct {
 	Name         string
 	Type         string
 	Status       string // an open word, such as succeeded
-	Error        string
+	Error        string // the API's own words, which may quote a lead
 	Created      time.Time
 	Raw          json.RawMessage // secrets removed
 }
@@ -93,8 +93,8 @@ type NodeOutput struct {
 	Name         string
 	Type         string
 	Status       string
-	Error        string
-	Deleted      bool // retention took the data
+	Error        string // the API's own words, which may quote a lead
+	Deleted      bool   // retention took the data
 	Created      time.Time
 
 	// Data is what it produced: the fields of an extraction under response, and of a

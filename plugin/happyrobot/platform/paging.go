@@ -37,11 +37,8 @@ type Page[T any] struct {
 // readPage reads a list: an object with data and pagination, or a bare list.
 func readPage[T any](body []byte, read func([]byte) (T, error)) (page Page[T], err error) {
 	page.Records = -1
-	if !gjson.ValidBytes(body) {
-		var none any
-		if err := json.Unmarshal(body, &none); err != nil {
-			return page, err
-		}
+	if err := valid(body); err != nil {
+		return page, err
 	}
 	list := gjson.ParseBytes(body)
 	if list.IsObject() {

@@ -16,7 +16,7 @@ const mostDeep = 64
 // members are none.
 func Texts(value json.RawMessage) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		if gjson.ValidBytes(value) {
+		if valid(value) == nil {
 			texts(gjson.ParseBytes(value), 0, yield)
 		}
 	}
@@ -37,7 +37,7 @@ func texts(v gjson.Result, depth int, yield func(string) bool) bool {
 		if !yield(v.Str) {
 			return false
 		}
-		if inner := strings.TrimSpace(v.Str); inner != "" && strings.ContainsRune(`{["`, rune(inner[0])) && gjson.Valid(inner) {
+		if inner := strings.TrimSpace(v.Str); inner != "" && strings.ContainsRune(`{["`, rune(inner[0])) && valid([]byte(inner)) == nil {
 			return texts(gjson.Parse(inner), depth+1, yield)
 		}
 	}

@@ -55,6 +55,13 @@ func TestTextsAreFoundAtAnyDepthAndInTextsThatAreJSON(t *testing.T) {
 	for range platform.Texts(json.RawMessage(`["a","[\"b\"]","c"]`)) {
 		break
 	}
-	deep := strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000)
-	assert.False(t, platform.Holds(json.RawMessage(deep), reference), "nothing is as deep")
+	for _, levels := range []int{200, 20_000, 10_000_000} {
+		deep := json.RawMessage(strings.Repeat("[", levels) + `"` + reference + `"` + strings.Repeat("]", levels))
+		assert.False(t, platform.Holds(deep, reference), "nothing is as deep")
+		c := offline(t, answer{body: `{"run_id":` + string(deep) + `}`})
+		_, err := c.Trigger(t.Context(), "w", platform.Trigger{Payload: json.RawMessage(`{}`)})
+		require.Error(t, err)
+		_, err = c.ListRunsPage(t.Context(), "w", platform.RunQuery{Once: true})
+		require.Error(t, err)
+	}
 }

@@ -99,6 +99,8 @@ func (c *Client) lookForWorkflow(ctx context.Context, workflow string, environme
 			look.Finding = FoundMaybeNotLive
 			look.Text = "the workflow is known; check that a version of it is published into " + string(environment) + ", and that its trigger is an incoming hook or a predefined request"
 		}
+	case happyrobot.IsNotFound(err) && isPage(err):
+		return look.as(FoundOtherHost, "no API answers at base_url "+c.base+"; it ends with /api/v2")
 	case happyrobot.IsNotFound(err):
 		look.Finding = FoundUnknownWorkflow
 		look.Text = "no workflow with this id or slug is known at " + c.base + " to this key; check workflow, cluster, and what the key may see"
@@ -125,6 +127,11 @@ func (c *Client) lookAtFirewall(ctx context.Context, look Look) Look {
 		look.Err = err
 	}
 	return look
+}
+
+func isPage(err error) bool {
+	var e *happyrobot.Error
+	return errors.As(err, &e) && e.HTML
 }
 
 func statusOf(err error) int {

@@ -26,6 +26,7 @@ func TestA404OnATriggerIsLookedAtTwice(t *testing.T) {
 		failed      bool
 	}{
 		"unknown":              {workflow: answer{status: 404, body: `{"error":"Workflow not found"}`}, finding: platform.FoundUnknownWorkflow, words: "no workflow with this id or slug"},
+		"no API there":         {workflow: answer{status: 404, body: "<html>Not found", header: page}, finding: platform.FoundOtherHost, words: "ends with /api/v2"},
 		"may not be read":      {workflow: answer{status: 403, body: `{"error":"forbidden"}`}, finding: platform.FoundHiddenWorkflow, words: "may not read workflows"},
 		"never published":      {workflow: workflow(`null`), finding: platform.FoundNotLive, words: "no version of it is live"},
 		"unpublished":          {workflow: workflow(`{"is_live":false,"is_published":false}`), environment: platform.Staging, finding: platform.FoundNotLive, words: "publish one into staging"},

@@ -210,6 +210,9 @@ func (c *Client) ListRecordings(ctx context.Context, run string, days int) (reco
 	}
 	err = c.get(ctx, "listRunRecordings", map[string]string{"run_id": run}, query, func(body []byte) error {
 		recordings = nil
+		if err := valid(body); err != nil {
+			return err
+		}
 		list := gjson.ParseBytes(body)
 		if list.IsObject() {
 			found := list.Get("recordings")
@@ -219,7 +222,7 @@ func (c *Client) ListRecordings(ctx context.Context, run string, days int) (reco
 			list = found
 		}
 		if !list.IsArray() {
-			return notJSONOr(body, errNoList)
+			return errNoList
 		}
 		list.ForEach(func(_, item gjson.Result) bool {
 			if u := text(item.Get("url")); u != "" {
@@ -227,7 +230,7 @@ func (c *Client) ListRecordings(ctx context.Context, run string, days int) (reco
 			}
 			return true
 		})
-		return notJSONOr(body, nil)
+		return nil
 	})
 	return recordings, err
 }

@@ -30,7 +30,7 @@ type TriggerReply struct {
 	// that the trigger groups events, or that the workflow starts several runs.
 	RunIDs  []string
 	Status  string
-	Message string
+	Message string          // the API's own words, as they are
 	Raw     json.RawMessage // secrets removed
 }
 
@@ -127,7 +127,7 @@ func (t Trigger) body() (json.RawMessage, error) {
 
 // checkPayload refuses what would be read as something else, or tear the envelope.
 func checkPayload(payload json.RawMessage) error {
-	if !gjson.ValidBytes(payload) || !gjson.ParseBytes(payload).IsObject() {
+	if valid(payload) != nil || !gjson.ParseBytes(payload).IsObject() {
 		return &happyrobot.FieldError{Field: "payload", Problem: "must be a JSON object"}
 	}
 	return nil

@@ -21,6 +21,15 @@ import (
 // densities are how many calls share a second of creation, as the API writes it.
 var densities = []int{1, 10, 200, 1000}
 
+// sized is a number as the full lane has it, or a smaller one for the fast lane, in which CI
+// runs the race detector too.
+func sized(full, fast int) int {
+	if testing.Short() {
+		return fast
+	}
+	return full
+}
+
 // dense is n calls, so many created in each second from a time on.
 func dense(n, density int, from time.Time, status string) *scripted {
 	s := &scripted{}
@@ -45,7 +54,7 @@ func growing(size int) (pages int) {
 
 func TestABackfillCostsFewRequestsAtAnyDensity(t *testing.T) {
 	const n = 3000
-	for _, density := range densities {
+	for _, density := range densities[:sized(len(densities), 2)] {
 		for _, capped := range []int{0, 100} {
 			t.Run(fmt.Sprintf("%d a second, pages up to %d", density, capped), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -71,7 +80,7 @@ func TestABackfillCostsFewRequestsAtAnyDensity(t *testing.T) {
 // What a dialer makes: some thousand calls a day, all of them scheduled.
 func TestScheduledCallsHoldNobody(t *testing.T) {
 	const scheduled, finished = 600, 50
-	for _, density := range []int{10, 600} {
+	for _, density := range []int{10, 600}[:sized(2, 1)] {
 		t.Run(fmt.Sprintf("%d a second", density), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api, due := dense(scheduled+finished, density, time.Now().Add(-2*time.Hour), "Scheduled"), time.Now().Add(24*time.Hour)
@@ -113,7 +122,8 @@ func TestScheduledCallsHoldNobody(t *testing.T) {
 // While a dialer works, each poll lists the calls of list_lag again, and costs as many pages as those take.
 func TestAFeedKeepsUpWithADialer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const density, minutes = 10, 10
+		const density = 10
+		minutes := sized(10, 3)
 		api := &scripted{}
 		o := options(api, &disk{}, &logbook{})
 		polls := func(d time.Duration) int { return int(d/o.Poll) + 1 } // at most: one at each end
@@ -138,7 +148,7 @@ func TestAFeedKeepsUpWithADialer(t *testing.T) {
 		// with the calls of the second that the one before ended in.
 		again := density * int((o.Lag + o.Poll + 5*time.Second).Seconds())
 		each := (again-1)/(callfeed.MaxPage-density) + 1
-		assert.LessOrEqual(t, pages, polls(minutes*time.Minute+30*time.Second)*(each+1), "in each poll one more asks whether more follow")
+		assert.LessOrEqual(t, pages, polls(time.Duration(minutes)*time.Minute+30*time.Second)*(each+1), "in each poll one more asks whether more follow")
 		t.Logf("%d requests, %.4f a call", pages, float64(pages)/float64(n))
 		// When nobody calls any more, what was listed is not listed over and over.
 		time.Sleep(time.Hour)
@@ -153,7 +163,7 @@ func TestAFeedKeepsUpWithADialer(t *testing.T) {
 // in each answer.
 func TestCrowdsThatChangePlacesAreToldOnce(t *testing.T) {
 	for _, density := range []int{120, 1000} {
-		for seed := range uint64(2) {
+		for seed := range uint64(sized(2, 1)) {
 			synctest.Test(t, func(t *testing.T) {
 				const total = 2000
 				api, log := dense(total, density, time.Now().Add(-2*time.Hour), "Completed"), &logbook{}
@@ -221,7 +231,7 @@ func TestAPageThatFailsIsAskedForSmaller(t *testing.T) {
 func TestABackfillThatIsKilledOftenIsNeitherLostNorRepeated(t *testing.T) {
 	for _, density := range []int{10, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			const n = 3000
+			n := sized(3000, 1500)
 			api, store := dense(n, density, time.Now().Add(-2*time.Hour), "Completed"), &disk{}
 			acked := map[string]int{}
 			for len(acked) < n {
@@ -260,7 +270,7 @@ func (c *counted) ListCallsPage(ctx context.Context, q happyrobot.ListCallsQuery
 func TestALongBackfillIsNotListedTwice(t *testing.T) {
 	for _, density := range []int{10, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			const n = 40_000
+			n := sized(40_000, 8000)
 			api, store, from := &counted{archive: make(archive, n)}, &disk{}, time.Now().Add(-20*time.Hour)
 			for i := range api.archive {
 				api.archive[i] = happyrobot.Call{ID: callID(i), Created: from.Add(time.Duration(i/density) * time.Second), Status: happyrobot.StatusCompleted}
@@ -282,9 +292,9 @@ func TestALongBackfillIsNotListedTwice(t *testing.T) {
 				}
 			}
 			acks.Wait()
-			assert.LessOrEqual(t, float64(api.pages.Load())/n, mostPerCall/5)
+			assert.LessOrEqual(t, float64(api.pages.Load())/float64(n), mostPerCall/5)
 			assert.Less(t, largest, 30_000*45, "what is done with is forgotten on the way")
-			t.Logf("density %d: %d requests, %.5f a call; the largest cursor has %d bytes", density, api.pages.Load(), float64(api.pages.Load())/n, largest)
+			t.Logf("density %d: %d requests, %.5f a call; the largest cursor has %d bytes", density, api.pages.Load(), float64(api.pages.Load())/float64(n), largest)
 			require.NoError(t, feed.Close(t.Context()))
 		})
 	}

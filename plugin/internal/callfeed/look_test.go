@@ -220,11 +220,11 @@ func refuse(t *testing.T, givenUp bool, answer func() error) {
 	synctest.Test(t, func(t *testing.T) {
 		api, log := &refusing{&scripted{calls: []object{made(0, time.Now(), "In progress")}}, answer}, &logbook{}
 		o := options(api, &disk{}, log)
-		o.MaxAge = 24 * time.Hour
+		o.MaxAge, o.Poll = 24*time.Hour, 2*time.Minute
 		dropped := map[string]int{}
 		o.OnDrop = func(reason string) { dropped[reason]++ }
 		_, stop := follow(t, o)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * o.Poll)
 		api.add(made(1, time.Now().Add(time.Hour), "Completed")) // takes the list past the other
 		time.Sleep(48 * time.Hour)
 		stop()

@@ -52,7 +52,7 @@ func TestNothingIsLoggedWithTheBookLocked(t *testing.T) {
 func TestOfManyUnknownStatusesSomeAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, log := &scripted{}, &logbook{}
-		for n := range 300 {
+		for n := range sized(300, 120) {
 			api.calls = append(api.calls, made(n, time.Now(), fmt.Sprint("word ", n)))
 		}
 		follow(t, options(api, &disk{}, log))

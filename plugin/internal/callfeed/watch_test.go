@@ -120,6 +120,7 @@ func TestUnknownStatusesAreLoggedOnceAndWatched(t *testing.T) {
 		}
 		api.calls[3]["status"] = nil
 		o := options(api, &disk{}, log)
+		o.Poll = 5 * time.Minute
 		got, _ := follow(t, o)
 		time.Sleep(3 * time.Hour)
 		assert.Empty(t, got.ids())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
@@ -46,7 +45,7 @@ type brake struct {
 	mostRejected int // of our own in a row; 0 for any number
 	notice       *pause.Notice
 
-	mu       sync.Mutex
+	bell
 	refused  map[int]map[string]struct{} // references of the calls that the API refused, by status
 	rejected int                         // messages that were rejected here
 
@@ -58,7 +57,6 @@ type brake struct {
 	trying  bool
 	notYet  time.Time // no try before
 	between time.Duration
-	wake    chan struct{} // closed and replaced at each change
 
 	reported  error // the notice has it
 	reporting bool
@@ -70,7 +68,7 @@ type place struct{ valid bool }
 func newBrake(opts Options) *brake {
 	return &brake{
 		mostRejected: opts.MaxRejectsInARow, notice: opts.notice(Refusals),
-		refused: map[int]map[string]struct{}{}, wake: make(chan struct{}),
+		refused: map[int]map[string]struct{}{}, bell: newBell(),
 	}
 }
 
@@ -117,21 +115,17 @@ func (b *brake) enter(ctx context.Context, valid bool) (try bool, err error) {
 	b.line = append(b.line, me)
 	defer func() {
 		b.line = slices.DeleteFunc(b.line, func(p *place) bool { return p == me })
-		b.wakeAll()
+		b.ring()
 	}()
 	for b.stops(valid) {
 		wait := time.Until(b.notYet)
 		if b.trying || b.first() != me {
-			wait = time.Hour // until woken
+			wait = untilRung
 		} else if wait <= 0 {
 			b.trying = true
 			return true, nil
 		}
-		wake := b.wake
-		b.mu.Unlock()
-		err := waitFor(ctx, wake, wait)
-		b.mu.Lock()
-		if err != nil {
+		if err := b.await(ctx, wait); err != nil {
 			return false, err
 		}
 	}
@@ -148,19 +142,6 @@ func (b *brake) first() *place {
 	return nil
 }
 
-// waitFor waits until it is woken, for a time at most.
-func waitFor(ctx context.Context, wake <-chan struct{}, most time.Duration) error {
-	timer := time.NewTimer(most)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-wake:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
 // leave ends a try.
 func (b *brake) leave(try bool) {
 	if !try {
@@ -170,7 +151,7 @@ func (b *brake) leave(try bool) {
 	defer b.mu.Unlock()
 	b.trying = false
 	b.notYet = time.Now().Add(b.between)
-	b.wakeAll()
+	b.ring()
 }
 
 // refuses reports that the API refused a call by itself, and says whether the call fails.
@@ -225,7 +206,7 @@ func (b *brake) putOn() {
 		b.between = firstTry
 		b.notYet = time.Now().Add(firstTry)
 	}
-	b.wakeAll()
+	b.ring()
 }
 
 // accepts reports that the API took a call with a request that left at a time.
@@ -249,7 +230,7 @@ func (b *brake) knows() {
 func (b *brake) goesThrough() {
 	b.rejected, b.rejecting = 0, nil
 	if len(b.line) > 0 {
-		b.wakeAll()
+		b.ring()
 	}
 	b.report()
 }
@@ -270,9 +251,4 @@ func (b *brake) report() {
 		b.reporting = false
 	}
 	b.mu.Unlock()
-}
-
-func (b *brake) wakeAll() {
-	close(b.wake)
-	b.wake = make(chan struct{})
 }

@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -58,14 +57,13 @@ var (
 type gate struct {
 	notice func(Cause) *pause.Notice
 
-	mu      sync.Mutex
+	bell
 	cause   Cause // "": the gate is open
 	why     error
 	until   time.Time // no probe before
 	silent  bool      // no answer of any kind since an unanswered request
 	single  bool      // the probe carries one call
 	probing bool
-	wake    chan struct{} // closed and replaced at each change
 	pause   *pause.Growing
 
 	// What the notices know. Whoever is reporting owns the last two.
@@ -86,7 +84,7 @@ const fullGroup = int(^uint(0) >> 1) // no limit of the gate's own
 
 func newGate(opts Options) *gate {
 	return &gate{
-		wake:   make(chan struct{}),
+		bell:   newBell(),
 		pause:  pause.NewGrowing(opts.InitialInterval, opts.MaxInterval),
 		notice: opts.notice,
 	}
@@ -94,38 +92,25 @@ func newGate(opts Options) *gate {
 
 // enter waits until a request may leave.
 func (g *gate) enter(ctx context.Context) (turn, error) {
-	for {
-		g.mu.Lock()
-		if g.cause == "" {
-			g.mu.Unlock()
-			return turn{limit: fullGroup}, ctx.Err()
-		}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.cause != "" {
 		wait := time.Until(g.until)
-		if !g.silent && !g.probing && wait <= 0 {
+		if g.silent || g.probing {
+			wait = untilRung
+		} else if wait <= 0 {
 			g.probing = true
 			limit := fullGroup
 			if g.single {
 				limit = 1
 			}
-			g.mu.Unlock()
 			return turn{probe: true, limit: limit}, nil
 		}
-		if g.silent || g.probing {
-			wait = time.Hour // until woken
-		}
-		wake := g.wake
-		g.mu.Unlock()
-
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-wake:
-			timer.Stop()
-		case <-ctx.Done():
-			timer.Stop()
-			return turn{}, context.Cause(ctx)
+		if err := g.await(ctx, wait); err != nil {
+			return turn{}, err
 		}
 	}
+	return turn{limit: fullGroup}, ctx.Err()
 }
 
 // closed says why no request may leave, nil while the gate is open.
@@ -152,7 +137,7 @@ func (g *gate) leave(t turn) {
 	}
 	g.mu.Lock()
 	g.probing = false
-	g.wakeAll()
+	g.ring()
 	g.mu.Unlock()
 }
 
@@ -174,7 +159,7 @@ func (g *gate) answered(t turn) {
 			g.pause.Reset()
 		}
 	}
-	g.wakeAll()
+	g.ring()
 	g.report()
 }
 
@@ -184,7 +169,7 @@ func (g *gate) heard() {
 	g.mu.Lock()
 	if g.silent {
 		g.silent = false
-		g.wakeAll()
+		g.ring()
 	}
 	g.mu.Unlock()
 }
@@ -209,7 +194,7 @@ func (g *gate) close(t turn, met trouble, asked time.Duration, why error) {
 	if until := time.Now().Add(wait); until.After(g.until) {
 		g.until = until
 	}
-	g.wakeAll()
+	g.ring()
 	g.report()
 }
 
@@ -240,9 +225,4 @@ func (g *gate) report() {
 	}
 	g.reporting = false
 	g.mu.Unlock()
-}
-
-func (g *gate) wakeAll() {
-	close(g.wake)
-	g.wake = make(chan struct{})
 }

@@ -58,7 +58,7 @@ func (p *permits) take(ctx context.Context, most int) (granted int, err error) {
 		if failed != nil && ctx.Err() == nil {
 			wait.Failed(failed)
 		}
-		if err = waitFor(ctx, wake, notYet); err != nil {
+		if err = awaitWake(ctx, wake, notYet); err != nil {
 			return 0, err
 		}
 		if granted, wake = p.takeSpare(most); granted > 0 {
@@ -110,27 +110,6 @@ func (p *permits) giveBack(n int) {
 		close(p.wake)
 		p.wake = nil
 	}
-}
-
-// askFirst decides those of a group's calls that the ledger knows, or puts them on the
-// agenda: they need no permit, and wait for no brake. A call is asked for once, since its claim asks again.
-func (r *run) askFirst(ctx context.Context, group []*job, next *agenda) (open []*job, err error) {
-	fresh, open := split(group, func(j *job) bool { return !j.asked })
-	standings, err := r.standings(ctx, fresh)
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	for i, j := range fresh {
-		switch {
-		case j.mayBeClaimed(standings[i]):
-			j.asked = true
-			open = append(open, j)
-		default:
-			next.known(j, standings[i], now)
-		}
-	}
-	return open, nil
 }
 
 // permit waits for the permits of a group's calls. Those without one are on the agenda.

@@ -68,6 +68,28 @@ func (r *run) dial(ctx context.Context, group []*job, next *agenda) (err error) 
 	return err
 }
 
+// askFirst decides those of a group's calls that the ledger knows, or puts them on the
+// agenda: they need no permit, and wait for no brake. A call is asked for once, since its
+// claim asks again.
+func (r *run) askFirst(ctx context.Context, group []*job, next *agenda) (open []*job, err error) {
+	fresh, open := split(group, func(j *job) bool { return !j.asked })
+	standings, err := r.standings(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for i, j := range fresh {
+		switch {
+		case j.mayBeClaimed(standings[i]):
+			j.asked = true
+			open = append(open, j)
+		default:
+			next.known(j, standings[i], now)
+		}
+	}
+	return open, nil
+}
+
 // first puts groups before those that are on the agenda already.
 func (a *agenda) first(groups ...[]*job) {
 	if len(groups) > 0 && len(groups[0]) > 0 {
