@@ -2,6 +2,7 @@ package plugin_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,10 +20,10 @@ func startPlatformSim(t *testing.T, opts platform.Options) *platform.Server {
 	return srv
 }
 
-// workflowYAML is the body of a happyrobot_workflow with quick settings. What comes later
-// replaces what comes before.
+// workflowYAML is the body of a happyrobot_workflow with quick settings. One line of extra
+// that sets one of them has precedence.
 func workflowYAML(url string, extra ...string) string {
-	return fmt.Sprintf(`
+	defaults := fmt.Sprintf(`
 api_key: test-key
 base_url: %s
 workflow: appointment-reminders
@@ -36,7 +37,13 @@ payload_mapping: |
   root.lead_id = this.id
   root.note = this.note | deleted()
 retry: {initial_interval: 5ms, max_interval: 50ms}
-%s`, url, strings.Join(extra, "\n"))
+`, url)
+	for _, line := range extra {
+		if name, _, _ := strings.Cut(line, ":"); name != "" {
+			defaults = regexp.MustCompile(`(?m)^`+name+`: .*\n`).ReplaceAllString(defaults, "")
+		}
+	}
+	return defaults + strings.Join(extra, "\n")
 }
 
 // workflowParts is a stream that starts runs, and collects what fails. Receipts go to
@@ -100,3 +107,6 @@ func TestOneRunForEachLead(t *testing.T) {
 	assert.Equal(t, "duplicate", outcomeOf(again["lost"]))
 	assert.Equal(t, truth["lost"], again["lost"]["json"].(map[string]any)["run_id"])
 }
+
+// withoutKey takes the key out of a config.
+func withoutKey(config string) string { return strings.Replace(config, "api_key: test-key", "", 1) }

@@ -43,6 +43,8 @@ func (p *platformFlags) register(set *flag.FlagSet) {
 	set.DurationVar(&o.ClockSkew, "platform-clock-skew", 0, "the platform's clock less this machine's")
 	set.StringVar(&o.Date, "platform-date", "", "header Date of every answer: empty is the platform's clock, wall a proxy's, none leaves it out, else as it is")
 	set.BoolVar(&o.Lenient, "platform-lenient", false, "pass over what the description does not know; it is refused otherwise")
+	set.BoolVar(&o.CutPages, "platform-cut-pages", false, "cut a page_size above the maximum; it is refused otherwise")
+	set.BoolVar(&o.ExclusiveDates, "platform-exclusive-dates", false, "start_date, end_date and the like leave out their own moment")
 	set.BoolVar(&o.SnakePages, "platform-snake-pages", false, "snake_case pages also in lists of runs")
 	set.BoolVar(&o.Wrapped, "platform-wrapped", false, "a workflow stands in data")
 	set.StringVar(&o.HookHost, "platform-hook-host", "", "the only Host, with its port, at which hooks are; others redirect to a login page; empty is any")

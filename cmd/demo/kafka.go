@@ -9,10 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The topics of the pipelines.
+// The topics of the pipelines, but that of receipts: a generation has its own.
 const (
 	leadsTopic        = "leads"
-	callsTopic        = "calls"
 	failedTopic       = "leads_failed"
 	enrichedTopic     = "crm_events_enriched"
 	eventsFailedTopic = "crm_events_failed"
@@ -21,6 +20,7 @@ const (
 // kafka puts the leads in and counts what comes out.
 type kafka struct {
 	client *kgo.Client
+	of     *generation
 	out    tally
 }
 
@@ -33,12 +33,8 @@ type tally struct {
 	eventsFailed int
 }
 
-// ending is what an enriched event tells of a lead's call.
-type ending struct {
-	ID         string `json:"id"`
-	Status     string `json:"status"`
-	Transcript string `json:"transcript"`
-}
+// ending is what an enriched event tells of a lead's call or run.
+type ending struct{ id, status, transcript string }
 
 type failure struct {
 	Outcome string `json:"outcome"`
@@ -52,14 +48,14 @@ func (t tally) receipts() (n int) {
 	return n
 }
 
-func connect(brokers []string) (*kafka, error) {
+func connect(brokers []string, of *generation) (*kafka, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...),
-		kgo.ConsumeTopics(callsTopic, failedTopic, enrichedTopic, eventsFailedTopic),
+		kgo.ConsumeTopics(of.receipts, failedTopic, enrichedTopic, eventsFailedTopic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the in-process Kafka: %w", err)
 	}
-	return &kafka{client: client, out: tally{outcomes: map[string]int{}, ends: map[string]ending{}}}, nil
+	return &kafka{client: client, of: of, out: tally{outcomes: map[string]int{}, ends: map[string]ending{}}}, nil
 }
 
 func (k *kafka) close() { k.client.Close() }
@@ -107,7 +103,7 @@ func (k *kafka) watch(ctx context.Context, stopped <-chan error, want int, progr
 
 func (k *kafka) count(r *kgo.Record) {
 	switch r.Topic {
-	case callsTopic:
+	case k.of.receipts:
 		var receipt struct {
 			Outcome string `json:"outcome"`
 		}
@@ -119,14 +115,8 @@ func (k *kafka) count(r *kgo.Record) {
 		k.out.failed = append(k.out.failed, f)
 	case enrichedTopic:
 		k.out.enriched = append(k.out.enriched, r.Value)
-		var event struct {
-			Lead struct {
-				ID string `json:"id"`
-			} `json:"lead"`
-			Call ending `json:"call"`
-		}
-		_ = json.Unmarshal(r.Value, &event) // what is missing then disagrees with the truth
-		k.out.ends[event.Lead.ID] = event.Call
+		lead, end := k.of.ending(r.Value)
+		k.out.ends[lead] = end
 	case eventsFailedTopic:
 		k.out.eventsFailed++
 	}

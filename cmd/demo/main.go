@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,8 +16,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
 )
 
 // limit is how long the demo may take before it is taken for stuck.
@@ -43,38 +42,34 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("making a folder for the results: %w", err)
 	}
-	sim, err := callsim.Listen("127.0.0.1:0", callsim.Options{Speed: 30})
+	api, err := v1()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sim.Close()) }()
-	// A day at an API: answers get lost, and now and then it is too busy.
-	sim.Sim.Inject(callsim.Fault{Kind: callsim.LoseAnswer, After: 2, Times: 2})
-	sim.Sim.Inject(callsim.Fault{Kind: callsim.Refuse, Status: 429, RetryAfter: "1", After: 5, Times: 1})
+	defer func() { err = api.closed(err) }()
 
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, leadsTopic, callsTopic, failedTopic, enrichedTopic, eventsFailedTopic))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, leadsTopic, api.receipts, failedTopic, enrichedTopic, eventsFailedTopic))
 	if err != nil {
 		return fmt.Errorf("starting the in-process Kafka: %w", err)
 	}
 	defer broker.Close()
-	kafka, err := connect(broker.ListenAddrs())
+	kafka, err := connect(broker.ListenAddrs(), api)
 	if err != nil {
 		return err
 	}
 	defer kafka.close()
 
-	fmt.Printf("Pretend API at %s, Kafka at %s\n", sim.URL, broker.ListenAddrs()[0])
+	fmt.Printf("Pretend API at %s, Kafka at %s\n", api.url, broker.ListenAddrs()[0])
 	if err := kafka.produce(ctx, leads.lines); err != nil {
 		return err
 	}
 	settings := map[string]string{
-		"HAPPYROBOT_API_KEY": "demo-key", "HAPPYROBOT_BASE_URL": sim.URL,
-		"HAPPYROBOT_NUMBER_ID": "64f0c0de00000000000000c1", "HAPPYROBOT_USE_CASE_ID": "64f0c0de00000000000000b1",
-		"HAPPYROBOT_REQUESTS_PER_SECOND": "1000", "HAPPYROBOT_SETTLE": "2s", "POLL_INTERVAL": "200ms",
+		"HAPPYROBOT_API_KEY": "demo-key", "HAPPYROBOT_SETTLE": "2s", "POLL_INTERVAL": "200ms",
 		"KAFKA_BROKERS": broker.ListenAddrs()[0], "STATE_DIR": filepath.Join(dir, "state"),
-		"CRM_EVENTS_TOPIC": callsTopic, // a receipt names its call, as a CRM event would
+		"CRM_EVENTS_TOPIC": api.receipts, // a receipt names its call or run, as a CRM event would
 	}
-	pipelines, err := start(ctx, settings, "config/kafka_to_calls.yaml", "config/enrich_crm_events.yaml")
+	maps.Copy(settings, api.settings)
+	pipelines, err := start(ctx, settings, api.files...)
 	if err != nil {
 		return err
 	}
@@ -84,5 +79,5 @@ func run(ctx context.Context) (err error) {
 	if err := errors.Join(watchErr, pipelines.stop()); err != nil {
 		return err
 	}
-	return report(leads, kafka.tally(), sim.Sim, filepath.Join(dir, "enriched_events.jsonl"))
+	return report(leads, kafka.tally(), api, filepath.Join(dir, "enriched_events.jsonl"))
 }

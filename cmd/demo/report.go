@@ -8,20 +8,16 @@ import (
 	"os"
 	"slices"
 	"text/tabwriter"
-
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
-	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 // report prints what became of the leads, and checks it against the ground truth.
-func report(l leads, t tally, truth *callsim.Sim, file string) error {
+func report(l leads, t tally, api *generation, file string) error {
 	if err := os.WriteFile(file, append(bytes.Join(t.enriched, []byte("\n")), '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the enriched events: %w", err)
 	}
-	placed := truth.CallsBy("metadata.lead_id")
-	total := 0
-	for _, n := range placed {
-		total += n
+	truth, made := api.truth(), map[string]int{}
+	for _, f := range truth {
+		made[f.lead]++
 	}
 	reasons := map[string]int{}
 	for _, f := range t.failed {
@@ -32,7 +28,7 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	row := func(what string, n int) { _, _ = fmt.Fprintf(w, "%s\t%5d\n", what, n) }
 	row("leads read", len(l.lines))
-	row("calls placed", total)
+	row(api.words.made, len(truth))
 	row("duplicates not dialed", t.outcomes["duplicate"])
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		row(reason, reasons[reason])
@@ -45,13 +41,13 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	fmt.Printf("\nRead back from topic %s (and %s):\n", enrichedTopic, file)
 	byStatus, transcripts := map[string]int{}, 0
 	for _, end := range t.ends {
-		byStatus[string(happyrobot.Status(end.Status).Canonical())]++
-		if end.Transcript != "" {
+		byStatus[api.spell(end.status)]++
+		if end.transcript != "" {
 			transcripts++
 		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
-		row("leads whose call ended: "+status, byStatus[status])
+		row(api.words.whose+": "+status, byStatus[status])
 	}
 	row("with a transcript", transcripts)
 	if err := w.Flush(); err != nil {
@@ -60,12 +56,12 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 
 	var wrong []error
 	for id := range l.once {
-		if placed[id] != 1 {
-			wrong = append(wrong, fmt.Errorf("%s was called %d times", id, placed[id]))
+		if made[id] != 1 {
+			wrong = append(wrong, fmt.Errorf("%s was %s %d times", id, api.words.done, made[id]))
 		}
 	}
-	if total != len(l.once) {
-		wrong = append(wrong, fmt.Errorf("%d calls were placed for %d leads", total, len(l.once)))
+	if len(truth) != len(l.once) {
+		wrong = append(wrong, fmt.Errorf("%s: %d, for %d leads", api.words.made, len(truth), len(l.once)))
 	}
 	if t.outcomes["duplicate"] != l.repeated {
 		wrong = append(wrong, fmt.Errorf("%d duplicates were told of %d", t.outcomes["duplicate"], l.repeated))
@@ -76,10 +72,9 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	if len(t.enriched) != t.receipts() {
 		wrong = append(wrong, fmt.Errorf("%d of %d events were enriched", len(t.enriched), t.receipts()))
 	}
-	for _, call := range truth.Calls() {
-		lead, _ := call.Custom["lead_id"].(string)
-		if end := t.ends[lead]; end.ID != call.ID || !happyrobot.Status(end.Status).Is(happyrobot.Status(call.EndsAs)) {
-			wrong = append(wrong, fmt.Errorf("%s ended as %q, and the topic tells %q", lead, call.EndsAs, end.Status))
+	for _, f := range truth {
+		if end := t.ends[f.lead]; end.id != f.id || api.spell(end.status) != api.spell(f.endsAs) {
+			wrong = append(wrong, fmt.Errorf("%s ended as %q, and the topic tells %q", f.lead, f.endsAs, end.status))
 		}
 	}
 	if len(t.ends) != len(l.once) {
@@ -88,6 +83,6 @@ func report(l leads, t tally, truth *callsim.Sim, file string) error {
 	if len(wrong) > 0 {
 		return fmt.Errorf("this disagrees with the pretend API's own count: %w", errors.Join(wrong...))
 	}
-	fmt.Println("The pretend API's own count agrees: every good lead was called once, and ended as the topic tells.")
+	fmt.Printf("The pretend API's own count agrees: every good lead was %s once, and ended as the topic tells.\n", api.words.done)
 	return nil
 }

@@ -6,6 +6,9 @@
 // any shape (UndocumentedError), and CallLog, Recording and metadata.custom are
 // free objects. Their paths, methods, statuses and media types are checked all
 // the same. Enums are marked open there: only words it lists are tried here.
+// Of the platform, whose description is a second one, it cannot prove the events of a
+// session's stream and what stands in payloads, columns and outputs. Requests of
+// legacyListRuns are not judged: the validator takes all of the query for one parameter.
 package contract
 
 import (

@@ -63,7 +63,7 @@ func (s *Sim) sessionsByCaller(w http.ResponseWriter, req *http.Request, body []
 		found := []object{}
 		for _, session := range s.sessionsOf(s.byPhone[number], communicated) {
 			at, _ := time.Parse(layout, session["timestamp"].(string))
-			if !at.Before(from) && (to.IsZero() || !at.After(to)) {
+			if (from.IsZero() || s.from(at, from)) && (to.IsZero() || s.from(to, at)) {
 				found = append(found, session)
 			}
 		}

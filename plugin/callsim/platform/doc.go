@@ -6,16 +6,18 @@
 //
 // A Sim is an http.Handler that needs nothing else; Listen serves one on loopback, and
 // cmd/callsim is a program around it. A test starts runs through the API, arranges others
-// with Arrive, decides fates with Decide, injects faults, leaps ahead with Advance, waits with AwaitRuns, AwaitRequests
-// or AwaitStruck, and compares with Runs, RunsBy and SessionsBy. A test in another process
-// does the same under /_sim/platform/.
+// with Arrive, decides fates with Decide, injects faults, leaps ahead with Advance, waits
+// with AwaitRuns, AwaitRequests or AwaitStruck, and compares with Runs, RunsBy and
+// SessionsBy. A test in another process does the same under /_sim/platform/. README.md in
+// the folder above tells what is switched how.
 //
 // The package shares no types with the client, so that a wrong JSON tag cannot hide. It
 // shares its machinery with the pretend v1 API, and nothing else.
 //
 //	options.go   what can be switched
 //	sim.go       workflows, the runs there are
-//	server.go    routing, a loopback server, errors
+//	server.go    routing, a loopback server
+//	answer.go    answers and refusals in all their forms
 //	request.go   what a request may hold, and pages
 //	trigger.go   starting runs through the API and hooks
 //	fault.go     what can go wrong, and how often it did

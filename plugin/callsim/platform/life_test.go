@@ -132,6 +132,28 @@ func TestARunIsListedLate(t *testing.T) {
 	})
 }
 
+func TestASessionOfAHiddenRunIsHidden(t *testing.T) {
+	session := func(visibility time.Duration, ask func(sim *platform.Sim)) {
+		sim := platform.New(platform.Options{Seed: 7, Speed: 1e-6, Visibility: visibility})
+		serve(t, sim, "POST", runsPath, `{"payload":`+lead(1)+`}`)
+		sim.Advance(time.Hour)
+		ask(sim)
+	}
+	var id string
+	session(-1, func(sim *platform.Sim) {
+		_, list := serve(t, sim, "GET", "/workflows/"+platform.DefaultWorkflow+"/sessions", "")
+		id = items(list)[0].(object)["id"].(string)
+		status, _ := serve(t, sim, "GET", "/sessions/"+id, "")
+		assert.Equal(t, 200, status)
+	})
+	session(time.Hour, func(sim *platform.Sim) {
+		_, list := serve(t, sim, "GET", "/workflows/"+platform.DefaultWorkflow+"/sessions", "")
+		assert.Empty(t, items(list))
+		status, _ := serve(t, sim, "GET", "/sessions/"+id, "") // the same seed gives the same id
+		assert.Equal(t, 404, status)
+	})
+}
+
 func TestABacklogWaitsItsTurn(t *testing.T) {
 	for _, opts := range []platform.Options{
 		{Concurrent: 1}, {Workflows: []platform.Workflow{{Slug: platform.DefaultWorkflow, MultiEvent: platform.Sequential}}},
@@ -306,6 +328,30 @@ func TestCompletedTimesFilterRuns(t *testing.T) {
 	format := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format("2006-01-02T15:04:05.000Z") }
 	_, list := serve(t, sim, "GET", runsPath+"?completed_start_date="+format(150*time.Minute)+"&completed_end_date="+format(30*time.Minute), "")
 	assert.Len(t, items(list), 2)
+}
+
+func TestGuessesAboutListsAreSwitched(t *testing.T) {
+	bounds := func(opts platform.Options) int {
+		opts.Visibility, opts.Speed = -1, 1e-6
+		sim := platform.New(opts)
+		_, err := sim.Arrive(platform.Arrival{Count: 4, Ago: platform.Duration(4 * time.Hour), Every: platform.Duration(time.Hour)})
+		require.NoError(t, err)
+		runs := sim.Runs()
+		at := func(i int) string { return runs[i].Created.UTC().Format("2006-01-02T15:04:05.000Z") }
+		_, list := serve(t, sim, "GET", runsPath+"?start_date="+at(0)+"&end_date="+at(3), "")
+		return len(items(list))
+	}
+	assert.Equal(t, 4, bounds(platform.Options{}))
+	assert.Equal(t, 2, bounds(platform.Options{ExclusiveDates: true}))
+
+	sim := platform.New(platform.Options{CutPages: true, Visibility: -1})
+	_, err := sim.Arrive(platform.Arrival{Count: 2001})
+	require.NoError(t, err)
+	status, list := serve(t, sim, "GET", runsPath+"?page_size=5000", "")
+	assert.Equal(t, 200, status)
+	assert.Len(t, items(list), 2000)
+	status, _ = serve(t, sim, "GET", runsPath+"?page_size=0", "")
+	assert.Equal(t, 400, status)
 }
 
 func TestASeedRepeatsARun(t *testing.T) {

@@ -30,6 +30,8 @@ type Options struct {
 	CreatedResolution time.Duration // times of creation are cut to it; 0 cuts to milliseconds
 	Lenient           bool          // what the description does not know is passed over, not refused
 	Webhooks          Webhooks      // who is told of sessions and results
+	CutPages          bool          // a page_size above the maximum is cut, not refused
+	ExclusiveDates    bool          // start_date, end_date and the like leave out their own moment
 	SnakePages        bool          // lists of runs have snake_case pages, too, as the SDK has it
 	Wrapped           bool          // a workflow stands in data, as one client takes it
 	HookHost          string        // the only Host at which hooks are, others redirect to a login page; "" is any

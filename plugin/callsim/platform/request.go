@@ -18,13 +18,14 @@ import (
 type query struct {
 	values  url.Values
 	read    []string
+	cuts    bool   // too large a page rather than refuse it
 	name    string // of the first that is wrong
 	problem string
 }
 
 func (s *Sim) query(req *http.Request, body []byte) *query {
 	values, err := url.ParseQuery(req.URL.RawQuery)
-	q := &query{values: values}
+	q := &query{values: values, cuts: s.opts.CutPages}
 	switch {
 	case err != nil:
 		q.wrong("", "cannot be read")
@@ -108,7 +109,11 @@ func (q *query) moment(name string) time.Time {
 
 // page reads which page is wanted.
 func (q *query) page(most, byDefault int) page {
-	return page{n: q.whole("page", 1, 1<<31-1, 1), size: q.whole("page_size", 1, most, byDefault)}
+	allowed := most
+	if q.cuts {
+		allowed = 1<<31 - 1
+	}
+	return page{n: q.whole("page", 1, 1<<31-1, 1), size: min(most, q.whole("page_size", 1, allowed, byDefault))}
 }
 
 // refused answers a query that is wrong, and says whether it was. In strict mode that is

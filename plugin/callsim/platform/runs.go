@@ -74,10 +74,10 @@ func (s *Sim) listed(flow *workflow, want listing, now time.Duration) []*run {
 		slices.SortStableFunc(runs, func(a, b *run) int { return a.created.Compare(b.created) })
 	}
 	if !want.from.IsZero() {
-		runs = runs[sort.Search(len(runs), func(i int) bool { return !runs[i].created.Before(want.from) }):]
+		runs = runs[sort.Search(len(runs), func(i int) bool { return s.from(runs[i].created, want.from) }):]
 	}
 	if !want.to.IsZero() {
-		runs = runs[:sort.Search(len(runs), func(i int) bool { return runs[i].created.After(want.to) })]
+		runs = runs[:sort.Search(len(runs), func(i int) bool { return !s.from(want.to, runs[i].created) })]
 	}
 	found := make([]*run, 0, len(runs))
 	for _, r := range runs {
@@ -103,7 +103,13 @@ func (s *Sim) matches(r *run, want listing, now time.Duration) bool {
 		return true
 	}
 	at, over := s.completedAt(r, l)
-	return over && !at.Before(want.completedFrom) && (want.completedTo.IsZero() || !at.After(want.completedTo))
+	return over && (want.completedFrom.IsZero() || s.from(at, want.completedFrom)) && (want.completedTo.IsZero() || s.from(want.completedTo, at))
+}
+
+// from says whether a moment counts as one from another on. Whether the bounds of a list are
+// in it is not documented.
+func (s *Sim) from(at, bound time.Time) bool {
+	return at.After(bound) || at.Equal(bound) && !s.opts.ExclusiveDates
 }
 
 // completedAt is the time of a run's last output. A run that was canceled before its start

@@ -172,6 +172,7 @@ func (p *Preflight) checkAll(ctx context.Context) {
 			waiter.Trouble(f.groups)
 		} else {
 			waiter.Recovered()
+			waiter = p.grouped.Waiter()
 		}
 		if first {
 			close(p.first)

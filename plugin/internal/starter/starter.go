@@ -109,8 +109,6 @@ func (s *Starter) explain(ctx context.Context, refusal error) error {
 		return said(text)
 	case look.Text != "":
 		return said(look.Text)
-	case e.Status >= 300 && e.Status <= 399:
-		return said("base_url leads to something else, such as a login page; it ends with /api/v2, and without one cluster decides")
 	case e.Status == http.StatusPaymentRequired:
 		return said("the account is used up or not paid; nothing starts until it is")
 	}
