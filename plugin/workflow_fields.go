@@ -35,9 +35,9 @@ func workflowFields() []*service.ConfigField {
 	}
 	return dialFields(ownFields{settle: "60s", request: []*service.ConfigField{
 		service.NewStringField(wfFieldWorkflow).
-			Description("The workflow to start, by its UUID or slug.").
+			Description("The workflow to start, by its UUID or slug. It must be set, which is checked at start.").
 			Example("appointment-reminders").
-			LintRule("root = if this.trim() != this || this == \"\" || this.re_match(\"[/\\\\\\\\%?#\\\\s]\") { [ \"`workflow` must be the UUID or slug of a workflow, without blanks and without / \\\\ % ? #\" ] }"),
+			LintRule("root = if this.trim() != this || this.re_match(\"[/\\\\\\\\%?#\\\\s]\") { [ \"`workflow` must be the UUID or slug of a workflow, without blanks and without / \\\\ % ? #\" ] }"),
 		service.NewStringAnnotatedEnumField(wfFieldEnvironment, map[string]string{
 			string(platform.Production):  "The version that is live in production.",
 			string(platform.Staging):     "The version that is live in staging.",

@@ -1,11 +1,7 @@
 package callsim
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,35 +19,27 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // Server is a Sim that listens.
 type Server struct {
-	Sim  *Sim
-	URL  string // the API's base URL
-	http *http.Server
-	done chan error
+	Sim     *Sim
+	URL     string // the API's base URL
+	servers *rig.Servers
 }
 
 // Listen serves a new Sim on an address such as 127.0.0.1:0, until Close. Its URL is what
 // a client's base_url takes.
 func Listen(address string, opts Options) (*Server, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	l, err := rig.ListenOn(address)
 	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
+		return nil, err
 	}
 	sim := New(opts)
-	srv := &Server{Sim: sim, URL: "http://" + l.Addr().String() + apiPath, http: &http.Server{Handler: sim}, done: make(chan error, 1)} //nolint:gosec // a test bed: slow clients are its own
-	go func() { srv.done <- srv.http.Serve(l) }()
-	return srv, nil
+	return &Server{Sim: sim, URL: "http://" + l.Addr().String() + apiPath, servers: rig.Serve(sim, l)}, nil
 }
 
 // Close closes the Sim, cuts all connections and returns when the listener has ended.
 // Close may be called twice.
 func (s *Server) Close() error {
 	s.Sim.Close()
-	err := s.http.Close()
-	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	s.done <- http.ErrServerClosed // a second Close finds it ended
-	return err
+	return s.servers.Close()
 }
 
 func (s *Sim) route() {

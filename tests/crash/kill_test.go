@@ -88,8 +88,17 @@ func pipeline(resources, onUnknown string, more ...string) []string {
 	return append(append(args, more...), "config/kafka_to_calls.yaml")
 }
 
+// alongside lets a test run beside others, most of which wait for what a dead process left.
+// Where there is a real broker they come one after the other, since some restart it.
+func alongside(t *testing.T) {
+	if os.Getenv("TEST_KAFKA_BROKERS") == "" {
+		t.Parallel()
+	}
+}
+
 // A process is killed again and again, and started again on what it left behind.
 func TestEachLeadIsCalledOnceHoweverOftenTheProcessIsKilled(t *testing.T) {
+	alongside(t)
 	for _, broker := range []string{"kfake", "kafka"} {
 		for _, ledger := range []string{"bbolt", "redis", "postgres"} {
 			for _, onUnknown := range []string{"hold", "redial_absent"} {

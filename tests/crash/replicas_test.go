@@ -147,6 +147,7 @@ func (r *replicas) remove(one *replica) {
 // same time, while replicas come, leave and are killed with calls in flight.
 func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 	program.Long(t, "a consumer group waits for the dead")
+	alongside(t)
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		leads, rounds := int(setting(t, "CRASH_LEADS", 240)), 4
 		if setting(t, "CRASH_KILLS", 0) > 0 {
@@ -227,6 +228,7 @@ func TestReplicasCallEachLeadOnceThroughRebalancesAndKills(t *testing.T) {
 // called before it died.
 func TestOfTwoReplicasOneTakesOverAStaleClaim(t *testing.T) {
 	program.Long(t, "a consumer group waits for its members")
+	alongside(t)
 	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
 		const leads = 200
 		_, seed := newRand(t)

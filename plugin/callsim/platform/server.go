@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -93,8 +92,7 @@ type Server struct {
 	Sim      *Sim
 	URL      string // the API's base URL
 	HooksURL string // of the hooks: a workflow's is HooksURL + "/" + its HookSlug
-	servers  []*http.Server
-	done     chan error
+	servers  *rig.Servers
 }
 
 // Listen serves a new Sim on an address such as 127.0.0.1:0, and its hooks on another port
@@ -104,44 +102,27 @@ func Listen(address string, opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	api, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening: %w", err)
-	}
-	host, _, err := net.SplitHostPort(api.Addr().String())
+	api, err := rig.ListenOn(address)
 	if err != nil {
 		return nil, err
 	}
-	hooks, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(host, "0"))
+	host, _, _ := net.SplitHostPort(api.Addr().String()) // of a listener, so it can be split
+	hooks, err := rig.ListenOn(net.JoinHostPort(host, "0"))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listening for hooks: %w", err), api.Close())
+		return nil, errors.Join(err, api.Close())
 	}
 	opts.HookHost = hooks.Addr().String()
 	sim := New(opts)
-	srv := &Server{Sim: sim, URL: "http://" + api.Addr().String() + apiPath, HooksURL: "http://" + opts.HookHost + hooksPath, done: make(chan error, 2)}
-	for _, l := range []net.Listener{api, hooks} {
-		server := &http.Server{Handler: sim} //nolint:gosec // a test bed: slow clients are its own
-		srv.servers = append(srv.servers, server)
-		go func() { srv.done <- server.Serve(l) }()
-	}
-	return srv, nil
+	return &Server{
+		Sim: sim, URL: "http://" + api.Addr().String() + apiPath, HooksURL: "http://" + opts.HookHost + hooksPath, servers: rig.Serve(sim, api, hooks),
+	}, nil
 }
 
 // Close closes the Sim, cuts all connections and returns when the listeners have ended.
 // Close may be called twice.
 func (s *Server) Close() error {
 	s.Sim.Close()
-	var err error
-	for _, server := range s.servers {
-		err = errors.Join(err, server.Close())
-		if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
-	}
-	for range s.servers {
-		s.done <- http.ErrServerClosed // a second Close finds them ended
-	}
-	return err
+	return s.servers.Close()
 }
 
 func (s *Sim) route() {

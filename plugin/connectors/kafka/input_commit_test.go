@@ -19,22 +19,20 @@ const failingCommits = 5
 
 func TestACommitThatFailsIsRepeatedWhileNothingComes(t *testing.T) {
 	t.Parallel()
-	answers := map[string]func(*kmsg.OffsetCommitRequest) (kmsg.Response, error){
-		"no answer": func(*kmsg.OffsetCommitRequest) (kmsg.Response, error) { return nil, errors.New("gone") },
-		"an answer without the topic": func(req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
-			return req.ResponseKind(), nil
-		},
-		"an answer without the partition": func(req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
+	answers := map[string]func(*kmsg.OffsetCommitRequest) kmsg.Response{
+		"no answer":                   func(*kmsg.OffsetCommitRequest) kmsg.Response { return nil },
+		"an answer without the topic": func(req *kmsg.OffsetCommitRequest) kmsg.Response { return req.ResponseKind() },
+		"an answer without the partition": func(req *kmsg.OffsetCommitRequest) kmsg.Response {
 			resp := commitAnswer(req, 0)
 			resp.Topics[0].Partitions = nil
-			return resp, nil
+			return resp
 		},
 	}
 	for _, err := range []*kerr.Error{
 		kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.RebalanceInProgress,
 		kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.UnknownTopicOrPartition, kerr.RequestTimedOut,
 	} {
-		answers[err.Message] = func(req *kmsg.OffsetCommitRequest) (kmsg.Response, error) { return commitAnswer(req, err.Code), nil }
+		answers[err.Message] = func(req *kmsg.OffsetCommitRequest) kmsg.Response { return commitAnswer(req, err.Code) }
 	}
 	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
@@ -64,9 +62,7 @@ func TestCommitsThatFailInARebalanceAreRepeatedByWhoeverHasThePartition(t *testi
 			produce(t, brokers, leads("leads", 4, 3)...)
 			first := drain(newMember(t, rebalanceYAML, brokers[0], "15s"))
 			defer first.end()
-			failed := failCommits(cluster, func(req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
-				return commitAnswer(req, err.Code), nil
-			})
+			failed := failCommits(cluster, func(req *kmsg.OffsetCommitRequest) kmsg.Response { return commitAnswer(req, err.Code) })
 			require.Eventually(t, func() bool { return failed.Load() > 0 }, patience, time.Millisecond)
 			second := drain(newMember(t, rebalanceYAML, brokers[0], "15s"))
 			defer second.end()
@@ -81,16 +77,19 @@ func TestCommitsThatFailInARebalanceAreRepeatedByWhoeverHasThePartition(t *testi
 	}
 }
 
-// failCommits gives the next commits an answer, and tells how many it was given to.
-func failCommits(cluster *kfake.Cluster, answer func(*kmsg.OffsetCommitRequest) (kmsg.Response, error)) *atomic.Int64 {
+// failCommits gives the next commits an answer, or with nil hangs up, and tells how many it
+// did that to.
+func failCommits(cluster *kfake.Cluster, answer func(*kmsg.OffsetCommitRequest) kmsg.Response) *atomic.Int64 {
 	failed := &atomic.Int64{}
 	cluster.ControlKey(kmsg.OffsetCommit.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if failed.Add(1) == failingCommits {
 			cluster.DropControl()
 		}
-		resp, err := answer(req.(*kmsg.OffsetCommitRequest))
-		return resp, err, true
+		if resp := answer(req.(*kmsg.OffsetCommitRequest)); resp != nil {
+			return resp, nil, true
+		}
+		return nil, errors.New("hang up"), true
 	})
 	return failed
 }

@@ -6,6 +6,7 @@
 //	clock.go   the calendar and the simulated clock
 //	fault.go   what can go wrong, and how often it did
 //	http.go    answers, whole and broken
+//	serve.go   listening
 //	notify.go  telling others what changes
 //	control.go faults, the clock and waiting over HTTP
 package rig
