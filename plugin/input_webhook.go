@@ -125,6 +125,27 @@ pipeline:
 cache_resources:
   - label: events
     bbolt: { path: ./events.db, default_ttl: 168h }
+`).
+		Example("Runs of the platform, from callbacks", "Each callback becomes the whole run. The node of the workflow that posts it has \"ignore 5XX\" on.", `
+input:
+  happyrobot_webhook:
+    address: 0.0.0.0:8443
+    secret: ${HAPPYROBOT_WEBHOOK_SECRET}
+    run_id_path: data.run_id # of {"event": "completed", "data": {"run_id": "..."}}
+    cache: events
+    tls: { cert_file: ./cert.pem, key_file: ./key.pem }
+
+pipeline:
+  processors:
+    - mapping: root = if @happyrobot_event_kind != "callback" { deleted() }
+    - happyrobot_run:
+        api_key: ${HAPPYROBOT_API_KEY}
+        run_id: ${! @happyrobot_run_id }
+        wait: finished
+
+cache_resources:
+  - label: events
+    bbolt: { path: ./events.db, default_ttl: 168h }
 `)
 }
 

@@ -182,7 +182,7 @@ func TestExamplesLint(t *testing.T) {
 	}
 	assert.Equal(t, map[string]int{
 		"happyrobot_dial output": 4, "happyrobot_dial processor": 1, "happyrobot_call processor": 1, "happyrobot_request processor": 2,
-		"happyrobot_calls input": 2, "happyrobot_run processor": 1, "happyrobot_runs input": 2, "happyrobot_webhook input": 1, "happyrobot_workflow output": 2, "happyrobot_workflow processor": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
+		"happyrobot_calls input": 2, "happyrobot_run processor": 1, "happyrobot_runs input": 2, "happyrobot_webhook input": 2, "happyrobot_workflow output": 2, "happyrobot_workflow processor": 1, "bbolt cache": 1, "happyrobot_leads scanner": 0,
 	}, seen)
 	assert.Equal(t, 5, dialing)
 }

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -77,10 +78,10 @@ func newStream(t *testing.T, broker, run string, partitions int) *stream {
 
 func (s *stream) topic(name string) string { return s.run + "-" + name }
 
-// env points config/kafka_to_calls.yaml at the stream.
+// env points config/kafka_to_calls.yaml, or platform_kafka_to_runs.yaml, at the stream.
 func (s *stream) env() []string {
 	return []string{"KAFKA_BROKERS=" + s.broker, "CONSUMER_GROUP=" + s.run,
-		"LEADS_TOPIC=" + s.topic("leads"), "CALLS_TOPIC=" + s.topic("calls"), "LEADS_FAILED_TOPIC=" + s.topic("failed")}
+		"LEADS_TOPIC=" + s.topic("leads"), "CALLS_TOPIC=" + s.topic("calls"), "RUNS_TOPIC=" + s.topic("calls"), "LEADS_FAILED_TOPIC=" + s.topic("failed")}
 }
 
 // awaitMembers waits until the consumer group has settled with n members.
@@ -120,13 +121,14 @@ func (s *stream) note(t *testing.T, r *kgo.Record) {
 			ID string `json:"id"`
 		} `json:"lead"`
 		CallID  string `json:"call_id"`
+		RunID   string `json:"run_id"`
 		Outcome string `json:"outcome"`
 		Reason  string `json:"reason"`
 	}
 	require.NoError(t, json.Unmarshal(r.Value, &told), "%s", r.Topic)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in, what := s.receipts, told.CallID
+	in, what := s.receipts, cmp.Or(told.CallID, told.RunID)
 	if r.Topic == s.topic("failed") {
 		in, what = s.failed, told.Outcome+": "+told.Reason
 	} else {

@@ -14,12 +14,15 @@ import (
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/platform"
 )
 
 // api is a pretend API whose wire can be cut, and whose listener can go away and
 // come back.
 type api struct {
-	sim     *callsim.Sim
+	sim     *callsim.Sim  // nil: it is the platform's
+	today   *platform.Sim // nil: it is v1
+	path    string
 	url     string
 	address string
 	handler http.Handler
@@ -31,11 +34,18 @@ type api struct {
 
 // serve listens for a new simulator. wrap may be nil.
 func serve(opts callsim.Options, w *wire, wrap func(http.Handler) http.Handler) (*api, error) {
-	a := &api{sim: callsim.New(opts), address: "127.0.0.1:0", wire: w}
+	a := &api{sim: callsim.New(opts), path: "/api/v1", address: "127.0.0.1:0", wire: w}
 	a.handler = a.sim
 	if wrap != nil {
 		a.handler = wrap(a.sim)
 	}
+	return a, a.up()
+}
+
+// serveToday listens for a new pretend platform.
+func serveToday(opts platform.Options, w *wire) (*api, error) {
+	a := &api{today: platform.New(opts), path: "/api/v2", address: "127.0.0.1:0", wire: w}
+	a.handler = a.today
 	return a, a.up()
 }
 
@@ -46,7 +56,7 @@ func (a *api) up() error {
 		return fmt.Errorf("listening: %w", err)
 	}
 	a.address = l.Addr().String()
-	a.url = "http://" + a.address + "/api/v1"
+	a.url = "http://" + a.address + a.path
 	a.http, a.ended = &http.Server{Handler: a.handler}, make(chan error, 1)
 	if a.wire != nil {
 		// With a connection for each request, each of them meets the wire.
@@ -69,7 +79,11 @@ func (a *api) down() error {
 // close ends the API when every request that it has begun is through, so that
 // its count of calls is final.
 func (a *api) close() error {
-	a.sim.Close()
+	if a.sim != nil {
+		a.sim.Close()
+	} else {
+		a.today.Close()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err := a.http.Shutdown(ctx)

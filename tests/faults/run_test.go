@@ -201,12 +201,17 @@ func feed(s *stream, rng *rand.Rand, leads []string) error {
 
 // count compares what was told with the simulator's own record.
 func (r run) count(t *tally, leads []string, out *collected, a *api) {
-	t.leads = len(leads)
 	calls := map[string][]string{}
 	for _, c := range a.sim.Calls() {
 		lead, _ := c.Custom["lead_id"].(string)
 		calls[lead] = append(calls[lead], c.ID)
 	}
+	tallyUp(t, r.side, leads, calls, out)
+}
+
+// tallyUp compares what was told of each lead with the ids of its calls or runs.
+func tallyUp(t *tally, s side, leads []string, calls map[string][]string, out *collected) {
+	t.leads = len(leads)
 	for _, lead := range leads {
 		ids, why := calls[lead], out.failures[lead]
 		if len(ids) > 1 {
@@ -221,7 +226,7 @@ func (r run) count(t *tally, leads []string, out *collected, a *api) {
 				t.called++
 			}
 		}
-		if r.side == peer {
+		if s == peer {
 			continue
 		}
 		if slices.ContainsFunc(why, isHeld) {
@@ -235,6 +240,18 @@ func (r run) count(t *tally, leads []string, out *collected, a *api) {
 	}
 }
 
+// count compares what was told with the pretend platform's own record.
+func (r todayRun) count(t *tally, leads []string, out *collected, a *api) {
+	runs := map[string][]string{}
+	for _, one := range a.today.Runs() {
+		for _, sent := range one.Payloads {
+			lead, _ := sent["lead_id"].(string)
+			runs[lead] = append(runs[lead], one.ID)
+		}
+	}
+	tallyUp(t, r.side, leads, runs, out)
+}
+
 // liesOf are the statements about a lead that its calls disprove. A held lead may
 // have been called or not, and a refused one may be called when it is delivered
 // again, which a receipt then tells. So may one that was given up. Nothing else may
@@ -243,7 +260,7 @@ func liesOf(lead string, ids, why, receipts []string) (lies []string) {
 	for _, w := range why {
 		switch {
 		case isHeld(w):
-		case strings.HasPrefix(w, "rejected: refused: "), strings.HasPrefix(w, "rejected: gave_up: "):
+		case strings.HasPrefix(w, "rejected: refused: "), strings.HasPrefix(w, "rejected: refused_by_firewall: "), strings.HasPrefix(w, "rejected: gave_up: "):
 			if len(ids) > 0 && len(receipts) == 0 && !slices.ContainsFunc(why, isHeld) {
 				lies = append(lies, fmt.Sprintf("%s is told as %q and was called", lead, w))
 			}

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ func (c collector) Write(_ context.Context, msg *service.Message) error {
 	var m struct {
 		ID      string `json:"id"` // of a lead that a fallback hands on
 		CallID  string `json:"call_id"`
+		RunID   string `json:"run_id"`
 		Outcome string `json:"outcome"`
 		Reason  string `json:"reason"`
 		Details string `json:"details"`
@@ -75,7 +77,7 @@ func (c collector) Write(_ context.Context, msg *service.Message) error {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	if c.as == "receipt" {
-		c.out.receipts[m.Lead.ID] = append(c.out.receipts[m.Lead.ID], m.CallID)
+		c.out.receipts[m.Lead.ID] = append(c.out.receipts[m.Lead.ID], cmp.Or(m.CallID, m.RunID))
 		return nil
 	}
 	if why, fellBack := msg.MetaGet("fallback_error"); fellBack {
