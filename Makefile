@@ -47,6 +47,7 @@ reproducible: ## the release of the last commit twice, compared byte by byte
 
 demo:
 	go run ./cmd/demo
+	go run ./cmd/demo -platform
 
 bench: ## side by side with what one would write otherwise
 	go test -run '^$$' -bench . -benchtime 1x ./tests/bench ./plugin/connectors/kafka

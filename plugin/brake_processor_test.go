@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 
@@ -96,10 +95,10 @@ func TestMessagesThatAllMakeNoCallPauseThePipeline(t *testing.T) {
 	}
 	w.shows(t, words.CauseRefusals, 0, 1)
 	for range 5 {
-		assert.ErrorContains(t, <-failures, "phone_number: is missing")
+		require.ErrorContains(t, <-failures, "phone_number: is missing")
 	}
 	assert.LessOrEqual(t, len(failures), 1, "one a try")
-	assert.True(t, strings.Contains(w.logs.String(), "Dialing paused (refusals): 5 messages in a row made no valid call, which is max_rejects_in_a_row"))
+	assert.Contains(t, w.logs.String(), "Dialing paused (refusals): 5 messages in a row made no valid call, which is max_rejects_in_a_row")
 	assert.Empty(t, srv.Sim.Calls())
 	cancel()
 	senders.Wait()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -85,14 +87,17 @@ func newWatchedCache(res *service.Resources, label string, role cacheRole) *watc
 // start while their servers are away.
 const startPatience = 3 * time.Second
 
-// check refuses a cache that is known to be unfit. Other trouble is met again when the
-// cache is used.
+// check refuses a cache that is known to be unfit, and one whose folder is not there, which
+// nobody is going to make. Other trouble is met again when the cache is used.
 func (w *watchedCache) check() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
 	err := w.with(ctx, 0, func(store.Store, knownCache) error { return nil })
 	if unfit := (*unfitError)(nil); errors.As(err, &unfit) {
 		return fmt.Errorf("%s: %w", w.role.field, unfit)
+	}
+	if missing := (*fs.PathError)(nil); errors.As(err, &missing) && errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Errorf("%s: cache %q keeps items in the folder %q, which does not exist: make it, or mount what should be there", w.role.field, w.label, filepath.Dir(missing.Path))
 	}
 	return nil
 }

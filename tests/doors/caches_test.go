@@ -206,3 +206,19 @@ func TestARunRefusesAForgetfulCacheThatIsSet(t *testing.T) {
 		assert.Contains(t, out, `cache "one" cannot hold a ledger`)
 	}
 }
+
+// A cache that waits for its folder would wait for ever.
+func TestACacheWhoseFolderIsMissingStopsTheStart(t *testing.T) {
+	program.Long(t, "it starts a process for each use of a cache")
+	for name, k := range keeping {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			folder := filepath.Join(t.TempDir(), "away")
+			config := write(t, "config.yaml", k.stream+cachesYAML(t, fmt.Sprintf("file: { directory: %q }", folder)))
+			said, err := program.Run(t, os.Environ(), "run", "-s", "http.enabled=false", config)
+			require.Error(t, err, said)
+			assert.Contains(t, said, fmt.Sprintf(`cache "kept" keeps items in the folder %q, which does not exist`, folder))
+			assert.NoDirExists(t, folder)
+		})
+	}
+}

@@ -59,6 +59,8 @@ output: { drop: {} }
 func TestEchoHidesKeysAndHeaders(t *testing.T) {
 	for _, component := range []string{
 		`input: { happyrobot_calls: { %s } }`,
+		`input: { happyrobot_runs: { workflows: [ w ], %s } }`,
+		`pipeline: { processors: [ { happyrobot_run: { run_id: x, %s } } ] }`,
 		`pipeline: { processors: [ { happyrobot_dial: { %s } } ] }`,
 		`pipeline: { processors: [ { happyrobot_call: { call_id: x, %s } } ] }`,
 		`pipeline: { processors: [ { happyrobot_request: { operation: getUsage, %s } } ] }`,

@@ -24,6 +24,7 @@ import (
 
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/callsim/platform"
 	_ "github.com/benthos-happyrobot/benthos-happyrobot/plugin/connectors/prometheus"
 )
 
@@ -34,10 +35,12 @@ input:
   broker:
     inputs:
       - happyrobot_calls: {api_key: k, base_url: %[1]s, cache: kept, poll_interval: 1h}
+      - happyrobot_runs: {api_key: k, base_url: %[2]s, workflows: [appointment-reminders], cache: kept, poll_interval: 1h}
       - happyrobot_webhook: {address: "127.0.0.1:0", secret: s}
 pipeline:
   processors:
     - happyrobot_call: {api_key: k, base_url: %[1]s, call_id: a}
+    - happyrobot_run: {api_key: k, base_url: %[2]s, run_id: a}
     - happyrobot_request: {api_key: k, base_url: %[1]s, operation: getUsage}
 output:
   happyrobot_dial: {api_key: k, base_url: %[1]s}
@@ -53,7 +56,10 @@ func TestAnIdlePipelineHasEverySeriesOfTheDocumentedMetrics(t *testing.T) {
 	sim, err := callsim.Listen("127.0.0.1:0", callsim.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, sim.Close()) })
-	url := start(t, fmt.Sprintf(idle, sim.URL))
+	runs, err := platform.Listen("127.0.0.1:0", platform.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, runs.Close()) })
+	url := start(t, fmt.Sprintf(idle, sim.URL, runs.URL))
 
 	rows := row.FindAllStringSubmatch(string(page), -1)
 	require.Len(t, rows, strings.Count(between(string(page), "## Metrics", "\n## "), "\n| `"), "each row is read")
@@ -92,6 +98,7 @@ func valuesOf(page, name, label, meaning string) (values []string) {
 		component := map[string]string{
 			"happyrobot_dial_outcomes": "happyrobot_dial", "happyrobot_call_lookups": "happyrobot_call",
 			"happyrobot_request_outcomes": "happyrobot_request", "happyrobot_calls_emitted": "happyrobot_calls",
+			"happyrobot_run_lookups": "happyrobot_run", "happyrobot_runs_emitted": "happyrobot_runs",
 		}[name]
 		for _, match := range outcome.FindAllStringSubmatch(between(page, "## Outcomes", "\n## "), -1) {
 			if match[2] == component {
@@ -104,7 +111,7 @@ func valuesOf(page, name, label, meaning string) (values []string) {
 		}
 	default: // the meaning lists them
 		for _, match := range quoted.FindAllStringSubmatch(meaning, -1) {
-			if match[1] != "max_call_age" {
+			if match[1] != "max_call_age" && match[1] != "max_run_age" {
 				values = append(values, match[1])
 			}
 		}

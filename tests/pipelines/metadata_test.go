@@ -23,7 +23,7 @@ var metadataNames = regexp.MustCompile(`(?:@|\bmeta )([a-z_]+)`)
 
 // setByInputs are names that the inputs set on each message, or that say of a message of
 // theirs what it is: whoever writes to a topic cannot, or might as well write another message.
-var setByInputs = regexp.MustCompile(`^(kafka_\w+|happyrobot_(call_id|call_status|session_id|run_id|event_\w+))$`)
+var setByInputs = regexp.MustCompile(`^(kafka_\w+|happyrobot_(call_id|call_status|run_status|session_id|run_id|event_\w+))$`)
 
 // A header of Kafka becomes metadata, so whoever writes to a topic sets metadata, of
 // whatever name. Each pipeline's own tests are run again with every name that the

@@ -60,9 +60,9 @@ func TestAMissingSecretIsRefusedAtStart(t *testing.T) {
 
 func TestTheDistributionKnowsItsComponents(t *testing.T) {
 	for kind, names := range map[string][]string{
-		"inputs":           {"happyrobot_calls", "happyrobot_webhook", "redpanda"},
+		"inputs":           {"happyrobot_calls", "happyrobot_runs", "happyrobot_webhook", "redpanda"},
 		"outputs":          {"happyrobot_dial", "redpanda", "sql_raw"},
-		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_request", "sql_raw"},
+		"processors":       {"happyrobot_dial", "happyrobot_call", "happyrobot_run", "happyrobot_request", "sql_raw"},
 		"caches":           {"bbolt", "redis", "postgres"},
 		"rate-limits":      {"redis"},
 		"metrics":          {"prometheus"},

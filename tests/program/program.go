@@ -64,7 +64,9 @@ func Settings(t *testing.T, more ...string) []string {
 	t.Helper()
 	dir := t.TempDir()
 	return append(append(os.Environ(),
-		"HAPPYROBOT_API_KEY=test-key", "HAPPYROBOT_WORKFLOW=appointment-reminders", "HAPPYROBOT_NUMBER_ID=64f0c0de00000000000000c1", "HAPPYROBOT_WEBHOOK_SECRET=test-secret",
+		"HAPPYROBOT_API_KEY=test-key", "HAPPYROBOT_NUMBER_ID=64f0c0de00000000000000c1", "HAPPYROBOT_WEBHOOK_SECRET=test-secret",
+		// The real platform is never asked: a test that wants one names it after these.
+		"HAPPYROBOT_WORKFLOW=appointment-reminders", "HAPPYROBOT_PLATFORM_URL=http://127.0.0.1:1/api/v2", "HAPPYROBOT_PLATFORM_REQUESTS_PER_SECOND=1000",
 		"HAPPYROBOT_REQUESTS_PER_SECOND=1000", "HAPPYROBOT_SETTLE=1s", "POLL_INTERVAL=100ms",
 		"STATE_DIR="+dir, "FAILED_FILE="+dir+"/failed.jsonl"), more...)
 }

@@ -23,7 +23,13 @@ type Backup struct {
 	through func(io.Writer) io.Writer // what a test puts before the copy, nil for nothing
 }
 
-const backupRetry = 5 * time.Minute
+const (
+	backupRetry = 5 * time.Minute
+	// backupPatience is how long a copy may take that is nothing to report.
+	backupPatience = 10 * time.Minute
+	// backupEnding is how long a close waits for a copy under way. On a disk that hangs it would not end.
+	backupEnding = time.Second
+)
 
 // backupTrouble never stops what the cache is for.
 var backupTrouble = pause.Wording{
@@ -32,11 +38,19 @@ var backupTrouble = pause.Wording{
 	Ends:   "Backup of a cache file works again, after %v.",
 }
 
+// backupSilence is what a disk that hangs gives, in place of an error.
+var backupSilence = pause.Wording{
+	Begins: "Backup of a cache file does not end, and nothing else waits for it: %v",
+	Lasts:  "Backup of a cache file still does not end, since %s: %v",
+	Ends:   "Backup of a cache file ended, after %v.",
+}
+
 // backUp writes copies until stop is closed. The first is written an interval after the start: what is there from before
 // is of use if the file turns out to be the wrong one.
 func (f *openFile) backUp(b Backup, log pause.Logger, stop <-chan struct{}) {
-	trouble := pause.NewNotice(log, backupTrouble, nil)
+	trouble, silence := pause.NewNotice(log, backupTrouble, nil), pause.NewNotice(log, backupSilence, nil)
 	defer trouble.Stop()
+	defer silence.Stop()
 	timer := time.NewTimer(b.Interval)
 	defer timer.Stop()
 	for {
@@ -45,12 +59,18 @@ func (f *openFile) backUp(b Backup, log pause.Logger, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
+		began, waiter := time.Now(), silence.Waiter()
+		late := time.AfterFunc(backupPatience, func() {
+			waiter.TroubleSince(began, fmt.Errorf("writing %q has taken over %v; check whether its disk hangs", b.Path, backupPatience))
+		})
 		err := f.copyTo(b, stop)
+		late.Stop()
 		select {
 		case <-stop:
 			return
 		default:
 		}
+		waiter.Recovered()
 		if err != nil {
 			trouble.Trouble(fmt.Errorf("writing %q: %w", b.Path, err))
 			timer.Reset(min(b.Interval, backupRetry))

@@ -141,6 +141,37 @@ func TestTroubleWithABackupIsReportedAndStopsNothing(t *testing.T) {
 	})
 }
 
+func TestABackupThatDoesNotEndIsReportedAndHoldsUpNoClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, hangs := &told{}, blocked{make(chan struct{}), make(chan struct{})}
+		cache := openTest(t, backedUp(filepath.Join(t.TempDir(), "copy.db")), func(c *testConfig) {
+			c.log = log
+			c.backup.through = func(io.Writer) io.Writer { return hangs }
+		})
+		set(t, cache, "a")
+		log.forget()
+		<-hangs.reached
+		time.Sleep(backupPatience - time.Second)
+		synctest.Wait()
+		assert.Empty(t, log.all(), "a large file takes its time")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Len(t, log.all(), 1)
+		assert.Contains(t, log.all()[0], "WARN Backup of a cache file does not end, and nothing else waits for it: writing ")
+		set(t, cache, "b")
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		require.Len(t, log.all(), 2)
+		assert.Contains(t, log.all()[1], "WARN Backup of a cache file still does not end, since 2000-01-01T01:00:00Z: ")
+
+		began := time.Now()
+		closeTest(t, cache)
+		assert.Equal(t, backupEnding, time.Since(began))
+		close(hangs.release)
+		<-cache.file.backedUp
+	})
+}
+
 func TestABackupReplacesOnlyABackupOfTheSameContents(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "copy.db")
 	lost := openTest(t)

@@ -78,12 +78,16 @@ func (f *File) Close(ctx context.Context) error {
 		close(f.closing)
 		f.released = openFiles.release(f.shared)
 	})
-	for _, ended := range []<-chan struct{}{f.backedUp, f.released} {
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	select {
+	case <-f.backedUp:
+	case <-time.After(backupEnding): // what it has begun is a file of its own, which the next backup removes
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-f.released:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	return f.shared.closeError()
 }
