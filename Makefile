@@ -47,6 +47,7 @@ reproducible: ## the release of the last commit twice, compared byte by byte
 
 demo:
 	go run ./cmd/demo
+	go run ./cmd/demo -platform
 
 bench: ## side by side with what one would write otherwise
 	go test -run '^$$' -bench . -benchtime 1x ./tests/bench ./plugin/connectors/kafka
@@ -75,7 +76,7 @@ services-test: ## the crash and replica tests, the pipelines and the connectors,
 		status=$$?; tests/services/services.sh down; exit $$status
 
 reliability: ## writes tests/reliability.md: every fault, ours and the peer's
-	UPDATE_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
+	UPDATE_RELIABILITY=1 UPDATE_RELIABILITY_PLATFORM=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults
 
 reliability-check: ## the same faults, held to the promise; the table stays as it is
 	CHECK_RELIABILITY=1 go test -count 1 -run TestReliabilityTable -timeout 40m ./tests/faults

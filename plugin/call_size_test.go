@@ -43,7 +43,8 @@ fallback:
 			assert.Equal(t, fmt.Sprintf("rejected: too_large: params: the call is %d bytes as JSON, more than max_call_bytes (%d)", limit+1, limit), failed[0]["@fallback_error"])
 			sent := map[string]int{}
 			for _, raw := range api.calls {
-				sent[raw[strings.Index(raw, "+1"):][:12]] = len(raw)
+				_, number, _ := strings.Cut(raw, `"phone_number":"`)
+				sent[number[:len("+12025550101")]] = len(raw)
 			}
 			const reference = len(`,"metadata":{"dial_ref":"0123456789abcdef0123456789abcdef"}`)
 			assert.Equal(t, map[string]int{"+12025550101": limit - 1 + reference, "+12025550102": limit + reference}, sent, letter)

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -30,7 +31,7 @@ type ownFields struct {
 
 // dialFields are the fields of a component that dials.
 func dialFields(own ownFields) []*service.ConfigField {
-	fields := append(own.request, []*service.ConfigField{
+	return slices.Concat(own.request, []*service.ConfigField{
 		service.NewBoolField(dfFieldDialErrored).
 			Description("Also dial messages that an earlier processor failed on. Otherwise they are rejected with the reason `processing_failed`.").
 			Default(false),
@@ -59,9 +60,7 @@ func dialFields(own ownFields) []*service.ConfigField {
 			Default(3).
 			LintRule(`root = if this < 0 { [ "` + "`max_redials`" + ` must not be negative; 0 never sends a lead again" ] }`).
 			Advanced(),
-	}...)
-	fields = append(fields, own.sending...)
-	return append(fields, []*service.ConfigField{
+	}, own.sending, []*service.ConfigField{
 		service.NewStringField(dfFieldRefSalt).
 			Description("A secret that keeps `dial_ref` from revealing the key of a lead. Without it `dial_ref` is a plain digest: if `dedupe_key` is a phone number, whoever sees `dial_ref` finds the number by trying them all. With it `dial_ref` is an HMAC. Use at least 16 random characters, the same for all processes that share the ledger. It changes only what the API is sent, and what logs and records show: leads in the ledger stay known when it is set, changed or removed, and calls in doubt are looked up by the reference that they were sent with.").
 			Example("${HAPPYROBOT_DIAL_REF_SALT}").
@@ -81,7 +80,7 @@ func dialFields(own ownFields) []*service.ConfigField {
 		service.NewBoolField(dfFieldDryRun).
 			Description("Check messages and log what would be dialed, but place no calls. The ledger is not touched.").
 			Default(false),
-	}...)
+	})
 }
 
 // callLimit is the limit of calls that the config names, nil for none.

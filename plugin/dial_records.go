@@ -33,20 +33,25 @@ var (
 // named has the id in a failure called what it is.
 func (u *dialUnit) named(r dialer.Result) dialer.Result {
 	var failure *dialer.Error
-	if u == ofRuns && errors.As(r.Err, &failure) && failure.CallID != "" {
-		run := *failure
-		run.CallID, run.RunID = "", failure.CallID
-		r.Err = &run
+	if errors.As(r.Err, &failure) {
+		r.Err = u.renamed(*failure)
 	}
 	return r
 }
 
+func (u *dialUnit) renamed(failure dialer.Error) *dialer.Error {
+	if u == ofRuns {
+		failure.RunID, failure.CallID = failure.CallID, ""
+	}
+	return &failure
+}
+
 // failure is one that no dialer knows of: of a message whose dial went well, perhaps.
 func (u *dialUnit) failure(r dialer.Result, reason string, why error) *dialer.Error {
-	return u.named(dialer.Result{Err: &dialer.Error{
+	return u.renamed(dialer.Error{
 		Outcome: r.Outcome, Reason: reason, CallID: r.CallID, HTTPStatus: r.HTTPStatus,
 		Rule: r.Rule, NextAllowed: r.NextAllowed, Err: why,
-	}}).Err.(*dialer.Error) //nolint:errorlint,forcetypeassert // made here
+	})
 }
 
 // inputFailure is the result of a message that no call could be made of.

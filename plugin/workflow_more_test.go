@@ -118,7 +118,7 @@ func TestMembersOfAPayloadAreFoundByTheirPath(t *testing.T) {
 	assert.Equal(t, "accepted", receipt["outcome"])
 	assert.Equal(t, map[string]any{"phone": "+12025550101"}, runs[0].Payloads[0]["contact"])
 	assert.Equal(t, map[string]any{"ref": receipt["dial_ref"]}, runs[0].Payloads[0]["meta"])
-	assert.Equal(t, 12345.5, runs[0].Payloads[0]["big"])
+	assert.InDelta(t, 12345.5, runs[0].Payloads[0]["big"], 0)
 }
 
 // No run is started while too many wait, and the queue is not asked more often than it may.

@@ -23,8 +23,8 @@ type generation struct {
 	close  func() error
 }
 
-// words are what the report calls things.
-type words struct{ made, whose, done string }
+// words are what the report calls things: calls or runs, whose ends, what became of a lead.
+type words struct{ made, whose, once string }
 
 // fate is one call or run that was made for a lead, as the pretend API knows it.
 type fate struct{ lead, id, endsAs string }
@@ -46,7 +46,7 @@ func v1() (*generation, error) {
 		},
 		files:    []string{"config/kafka_to_calls.yaml", "config/enrich_crm_events.yaml"},
 		receipts: "calls",
-		words:    words{made: "calls placed", whose: "leads whose call ended", done: "called"},
+		words:    words{made: "calls placed", whose: "leads whose call ended", once: "was called once"},
 		ending: func(event []byte) (string, ending) {
 			var e struct {
 				Lead struct {

@@ -1,12 +1,14 @@
 // Command demo runs the main job with nothing to install: a pretend API
 // (callsim), a Kafka broker in this process, and two pipelines of config/ as
 // they are. It calls the leads of leads.jsonl, enriches what comes back, and
-// checks the result against what the pretend API knows to have happened.
+// checks the result against what the pretend API knows to have happened. With
+// -platform it does so on today's platform, and without on v1.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -22,16 +24,22 @@ import (
 const limit = 2 * time.Minute
 
 func main() {
+	onPlatform := flag.Bool("platform", false, "today's platform and its pipelines, in place of v1 and its own")
+	flag.Parse()
+	generation := v1
+	if *onPlatform {
+		generation = today
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, generation); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
 
-func run(ctx context.Context) (err error) {
+func run(ctx context.Context, pretend func() (*generation, error)) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %v", limit))
 	defer cancel()
 	leads, err := readLeads()
@@ -42,7 +50,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("making a folder for the results: %w", err)
 	}
-	api, err := v1()
+	api, err := pretend()
 	if err != nil {
 		return err
 	}

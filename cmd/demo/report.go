@@ -57,7 +57,7 @@ func report(l leads, t tally, api *generation, file string) error {
 	var wrong []error
 	for id := range l.once {
 		if made[id] != 1 {
-			wrong = append(wrong, fmt.Errorf("%s was %s %d times", id, api.words.done, made[id]))
+			wrong = append(wrong, fmt.Errorf("%s: %d for %s", api.words.made, made[id], id))
 		}
 	}
 	if len(truth) != len(l.once) {
@@ -83,6 +83,6 @@ func report(l leads, t tally, api *generation, file string) error {
 	if len(wrong) > 0 {
 		return fmt.Errorf("this disagrees with the pretend API's own count: %w", errors.Join(wrong...))
 	}
-	fmt.Printf("The pretend API's own count agrees: every good lead was %s once, and ended as the topic tells.\n", api.words.done)
+	fmt.Printf("The pretend API's own count agrees: every good lead %s, and ended as the topic tells.\n", api.words.once)
 	return nil
 }

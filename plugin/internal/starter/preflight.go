@@ -248,8 +248,8 @@ func (p *Preflight) check(ctx context.Context) (f findings) {
 
 // missed notes that something could not be checked.
 func (f *findings) missed(what string, err error) {
-	switch class := happyrobot.ClassOf(err); {
-	case class == happyrobot.ClassOutage, class == happyrobot.ClassSlow, class == happyrobot.ClassThrottled, class == happyrobot.ClassNotSent, class == happyrobot.ClassOther:
+	switch happyrobot.ClassOf(err) {
+	case happyrobot.ClassOutage, happyrobot.ClassSlow, happyrobot.ClassThrottled, happyrobot.ClassNotSent, happyrobot.ClassOther:
 		f.away = err
 	}
 	f.unchecked = append(f.unchecked, fmt.Sprintf("%s (%v)", what, err))

@@ -81,7 +81,7 @@ func (s *Starter) explain(ctx context.Context, refusal error) error {
 		return refusal
 	}
 	said := func(text string) error { return fmt.Errorf("%w; %s", refusal, text) }
-	if s.opts.Hook && !(e.Status == http.StatusForbidden && e.HTML && s.opts.Asks != nil) {
+	if firewall := e.Status == http.StatusForbidden && e.HTML; s.opts.Hook && (!firewall || s.opts.Asks == nil) {
 		if text := ofHook(e); text != "" {
 			return said(text)
 		}
