@@ -120,3 +120,46 @@ func runsUnderKills(t *testing.T, broker, ledger, onUnknown, columns string) {
 		assert.LessOrEqual(t, v.held, leads/1000, "the list settles all doubts but those of leads that many kills strike")
 	}
 }
+
+// Three replicas share a ledger and a consumer group. Each lead comes twice, on partitions
+// of two of them, and one replica is killed in the middle.
+func TestReplicasStartOneRunForEachLead(t *testing.T) {
+	program.Long(t, "the claims of a dead replica stand for a minute")
+	onEachBroker(t, func(t *testing.T, broker string, shared *sharedLedger) {
+		leads := int(setting(t, "CRASH_LEADS", 600))
+		_, seed := newRand(t)
+		const members, partitions = 3, 6
+		s := newStream(t, broker, runName(t, seed), partitions)
+		sim := faultyPlatform(t, seed, platform.ColumnsAtOnce)
+		const output = "output.happyrobot_workflow."
+		args := []string{
+			"-r", "resources/redis.yaml",
+			"-s", output + "on_unknown=redial_absent", "-s", output + "timeout=" + dialTimeout.String(), "-s", output + "max_in_flight=100",
+			"-s", output + "retry.initial_interval=100ms", "-s", output + "retry.max_interval=1s",
+			"-s", "input.redpanda.commit_period=200ms", "-s", "input.redpanda.session_timeout=3s",
+			"-s", "input.redpanda.heartbeat_interval=300ms", "-s", "input.redpanda.rebalance_timeout=5s",
+			"config/platform_kafka_to_runs.yaml",
+		}
+		env := program.Settings(t, append(s.env(), "REDIS_URL="+shared.url, "HAPPYROBOT_PLATFORM_URL="+sim.URL, "HAPPYROBOT_PLATFORM_REQUESTS_PER_SECOND=1000", "MAX_BACKLOG=0")...)
+		var processes []*program.Process
+		for range members {
+			processes = append(processes, program.StartPipeline(t, env, args...))
+		}
+		awaitMembers(t, s, members)
+		began := time.Now()
+		s.produce(t, 0, leads, 0, 1, 2, 3, 4, 5)
+		s.produce(t, 0, leads, 3, 4, 5, 0, 1, 2) // each lead again, where another replica may have it
+		require.NoError(t, sim.Sim.AwaitRequests(t.Context(), "triggerRun", leads/4))
+		processes[0].Kill()
+		processes[0] = program.StartPipeline(t, env, args...)
+		s.awaitAll(t, 5*time.Minute)
+		for _, p := range processes {
+			p.Stop(t)
+		}
+		v := s.judge(sim.Sim.RunsBy("lead_id"))
+		t.Logf("%d leads, each twice, %v: %d started, %d doubled, %d lost, %d held; %d triggers, %d lists",
+			v.leads, time.Since(began).Round(time.Second), v.called, v.doubled, v.lost, v.held, sim.Sim.RequestsOf("triggerRun"), sim.Sim.RequestsOf("listRuns"))
+		v.assertKept(t)
+		assert.Equal(t, leads, v.leads)
+	})
+}
