@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -139,7 +140,8 @@ func TestAHistoryIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	srv := runsSim(t, platform.Options{Speed: 60})
 	arrive(t, srv, platform.Arrival{Count: 150, Ago: platform.Duration(20 * time.Hour), Every: platform.Duration(time.Minute), Fate: platform.Fate{Sessions: []string{"busy"}}})
-	arrive(t, srv, platform.Arrival{}) // the API's clock shows
+	newest := arrive(t, srv, platform.Arrival{})[0] // shows the API's clock, once it is listed
+	require.Eventually(t, func() bool { return platformStatus(t, srv.URL+"/runs/"+newest) == http.StatusOK }, time.Minute, 5*time.Millisecond)
 	s := read(t, runsYAML(srv.URL, "include: [sessions, outputs]", "outputs: [AI Extract]", "include_timeout: 1h"), memoryCursor, nil)
 	require.Eventually(t, func() bool { return len(s.delivered()) >= 150 }, time.Minute, 5*time.Millisecond)
 	assert.Equal(t, "not_ready", s.meta("happyrobot_outcome")[0])

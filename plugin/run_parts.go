@@ -104,7 +104,7 @@ type runLasting struct {
 func (p *runParts) read(ctx context.Context, id string, over, all bool) (found runLasting, err error) {
 	found.complete = over
 	if all || p.has(partSessions) || p.has(partTranscript) {
-		if err := p.readSessions(ctx, id, over, &found); err != nil {
+		if err := p.readSessions(ctx, id, &found); err != nil {
 			return found, err
 		}
 	}
@@ -130,7 +130,7 @@ func (p *runParts) read(ctx context.Context, id string, over, all bool) (found r
 
 // readSessions reads the sessions of a run and what was said in those that are over. A
 // session that is not over, or that was completed without a word, is not all there.
-func (p *runParts) readSessions(ctx context.Context, id string, over bool, found *runLasting) error {
+func (p *runParts) readSessions(ctx context.Context, id string, found *runLasting) error {
 	found.messages = map[string][]platform.Message{}
 	for session, err := range p.api.ListRunSessions(ctx, id) {
 		if happyrobot.IsNotFound(err) {

@@ -198,10 +198,14 @@ const opListRuns = "listRuns"
 // /workflows/{workflow_id}/runs, and repeats that until it is answered, unless Once is set.
 // The API may give fewer than PageSize, which Pagination.Size says then.
 func (c *Client) ListRunsPage(ctx context.Context, workflow string, q RunQuery) (Page[Run], error) {
+	asked := q.size()
 	if most := int(c.largestPage.Load()); most > 0 {
-		q.PageSize = min(q.size(), most)
+		q.PageSize = min(asked, most)
 	}
 	page, err := c.runsPage(ctx, workflow, q)
+	if page.Size == 0 && q.size() < asked {
+		page.Size = q.size() // a page of another size begins elsewhere, so this must be said
+	}
 	var e *happyrobot.Error
 	if q.Page <= 1 && q.size() > mostSessions && errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity) {
 		// What a page larger than the API likes is answered is not stated.

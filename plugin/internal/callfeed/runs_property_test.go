@@ -166,7 +166,7 @@ func (tr *runTrial) arrive(rng *rand.Rand, n int) {
 		a.Environment = simulated.Staging
 	}
 	if rng.IntN(3) == 0 {
-		a.Fate.Sessions = []string{"missed", "busy", "completed"}
+		a.Sessions = []string{"missed", "busy", "completed"}
 	}
 	if _, err := tr.sim.Arrive(a); err != nil {
 		tr.t.Error(err)
