@@ -50,12 +50,12 @@ func TestEachLeadStartsOneRunHoweverOftenTheProcessIsKilled(t *testing.T) {
 				program.Long(t, "redial_absent is killed in the same way, and may double")
 			}
 			t.Parallel()
-			runsUnderKills(t, tc.broker, tc.ledger, tc.onUnknown, tc.columns)
+			runsUnderKills(t, tc.broker, tc.onUnknown, tc.columns)
 		})
 	}
 }
 
-func runsUnderKills(t *testing.T, broker, ledger, onUnknown, columns string) {
+func runsUnderKills(t *testing.T, broker, onUnknown, columns string) {
 	leads, kills := int(setting(t, "CRASH_LEADS", 240)), int(setting(t, "CRASH_KILLS", 3))
 	if testing.Short() {
 		leads, kills = 80, 1
