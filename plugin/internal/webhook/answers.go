@@ -58,7 +58,7 @@ var answers = map[Result]answer{
 	Slow:        {http.StatusRequestTimeout, "too slow"},
 	Cut:         {http.StatusBadRequest, "cut short"},
 	NoJSON:      {http.StatusBadRequest, happyrobot.ErrNoJSON.Error()},
-	NoEvent:     {http.StatusBadRequest, happyrobot.ErrNoEvent.Error() + ", nor does it have a run id where callbacks have theirs"},
+	NoEvent:     {http.StatusBadRequest, "the body is no CloudEvent (id, type), no call hook (type, call.id), no callback (run id)"},
 
 	WrongEncoding: {http.StatusUnsupportedMediaType, "only gzip"},
 	BadEncoding:   {http.StatusBadRequest, "not gzip"},
