@@ -54,6 +54,10 @@ func secret(name string) bool {
 	return false
 }
 
+// Hides says whether Redact removes a member at a dotted path, for the name of one of its
+// segments: what is put there is not seen again in what the API lists and tells.
+func Hides(path string) bool { return secret(path) }
+
 var separators = strings.NewReplacer("-", "", "_", "")
 
 func strip(value any) {
