@@ -8,6 +8,7 @@
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps
+//	gaps.go     pages that do not show all of their places
 //	paging.go   how large pages are; offsets.go makes an offset a numbered page
 //	crowd.go    calls of one date for which no page has room
 //	look.go     reading open calls by themselves; relist.go lists them together instead

@@ -39,6 +39,10 @@ type Page struct {
 	Items []Item
 	// Room is how many items the page has room for: with fewer, it may be the last one.
 	Room int
+	// Gaps says that some of the places of the page show no item. Then Items may begin
+	// before the offset, the next page begins Room further on, and More says whether it
+	// may show anything.
+	Gaps, More bool
 }
 
 // Unit is how a feed speaks of what it lists.
