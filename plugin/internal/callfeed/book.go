@@ -61,8 +61,10 @@ type book struct {
 type openCall struct {
 	key        string
 	created    time.Time // zero when the API does not say
+	known      time.Time // its creation, or when it was met first
 	since      time.Time // what its age counts from: its creation, or when it is due
 	later      bool      // it was scheduled for then when it was observed last
+	queued     bool      // it waited for its turn then
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
@@ -126,7 +128,7 @@ func (b *book) listed(key string, call *Item, from, now time.Time) finding {
 		if c.since.IsZero() {
 			c.since = now
 		}
-		c.sinceSaved = c.since
+		c.known, c.sinceSaved = c.since, c.since
 		b.open[key] = c
 		b.changes++
 	}
@@ -206,8 +208,8 @@ func (b *book) shown(key string, call *Item, now time.Time) finding {
 func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 	c.missed, c.seen = time.Time{}, nil
 	b.fail(c, callUnread, false)
-	v := b.rules.judge(c.since, c.emitted, call, now)
-	c.later = v.later
+	v := b.rules.judge(c.known, c.since, c.emitted, call, now)
+	c.later, c.queued = v.later, v.queued
 	// A saved state need not follow each look at a call that is due some day.
 	if c.since = v.since; c.since.Sub(c.sinceSaved).Abs() > 10*time.Minute {
 		c.sinceSaved = c.since
@@ -215,6 +217,8 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 	}
 	found := finding{unknown: !call.Known}
 	switch {
+	case call.Foreign: // which nothing showed before
+		b.finish(c)
 	case v.outcome != "":
 		c.out = true
 		found.event = &Event{Item: *call, Outcome: v.outcome, Previous: c.emitted, key: c.key}
@@ -225,6 +229,10 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 		}
 	default:
 		b.fail(c, partsUnread, false)
+		if c.unread = (time.Time{}); !c.ended.IsZero() { // it goes on
+			c.ended = time.Time{}
+			b.changes++
+		}
 		if c.next = v.next; v.emitted != c.emitted {
 			c.emitted = v.emitted
 			b.changes++

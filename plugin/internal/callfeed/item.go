@@ -18,6 +18,7 @@ type Item struct {
 	Ended   time.Time         // when it was over; zero when the API does not say
 	Later   bool              // it waits for its time
 	Due     time.Time         // which is then; zero when the API does not say
+	Queued  bool              // its time is when its turn comes: nobody says when
 	Listed  bool              // a list shows more of it than it tells by itself, and did
 	Foreign bool              // it was not asked for: it is listed, and never handed out
 

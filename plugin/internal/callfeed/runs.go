@@ -220,7 +220,7 @@ func (r *Runs) item(run platform.Run) Item {
 	elsewhere := len(r.Environments) > 0 && run.Environment != "" && !run.Environment.In(r.Environments)
 	return Item{
 		ID: run.ID, Created: run.Created, Status: happyrobot.Status(run.Status), Known: run.Status.Known(),
-		Over: run.Status.Over(), Ended: run.Completed, Later: run.Status.Is(platform.RunScheduled),
+		Over: run.Status.Over(), Ended: run.Completed, Later: run.Status.Is(platform.RunScheduled), Queued: run.Status.Is(platform.RunScheduled),
 		Foreign: elsewhere || run.E2ETest,
 		Raw:     run.Raw, Object: run,
 	}
