@@ -72,9 +72,7 @@ func (in *runsInput) fromParsed(conf *service.ParsedConfig, res *service.Resourc
 		return err
 	}
 	o.Changes, in.sessions = emit == emitChanges, emit == emitSession
-	if len(in.parts.include) > 0 || in.sessions {
-		o.Parts = in.readParts
-	}
+	o.Parts = in.readParts // whatever include says: the columns of a run are one
 	if o.PageSize, err = conf.FieldInt(icFieldPageSize); err != nil {
 		return err
 	}
@@ -187,7 +185,8 @@ type runsInput struct {
 	start    func(time.Time) time.Time
 	opening  func(cause string) // shows that a cursor cannot be read
 	parts    runParts
-	sessions bool // a message for each
+	sessions bool      // a message for each
+	unlisted sync.Once // the warning of a run that comes without them
 	log      *service.Logger
 
 	runs   chan *callfeed.Event // of all feeds
@@ -276,7 +275,7 @@ func (in *runsInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 	for {
 		select {
 		case event := <-in.runs:
-			batch := runMessages(event)
+			batch := in.messagesOf(event)
 			if len(batch) > 0 {
 				return batch, event.Ack, nil
 			}

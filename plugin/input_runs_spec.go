@@ -45,7 +45,7 @@ func inputRunsSpec() *service.ConfigSpec {
 			startFromField("runs"),
 			service.NewStringAnnotatedEnumField(icFieldEmit, map[string]string{
 				emitRun:     "A message for each run, when it is over.",
-				emitSession: "A message for each session of a run, when the run is over: the run with this session alone. The sessions of a run are one batch. A run without a session gives none.",
+				emitSession: "A message for each session of a run, when the run is over: the run with this session alone. The sessions of a run are one batch, which is repeated whole if one of them is rejected. A run without a session gives none.",
 				emitChanges: "A message for each status of a run that is observed, the last of them when it is over. Statuses between two looks are not seen.",
 			}).Description("What to emit.").
 				Default(emitRun),
@@ -70,7 +70,7 @@ func inputRunsSpec() *service.ConfigSpec {
 				Default("10m").
 				Advanced(),
 			service.NewDurationField(icFieldIncludeTimeout).
-				Description("How long to wait, from the end of a run, for one of `outputs`, for what was said, or for anything else of `include` that cannot be read. Then the run is emitted without it, with the outcome `not_ready`. A node that a run did not come by has no output: such a run comes so much later.").
+				Description("How long to wait, from the end of a run, for one of `outputs`, for what was said, or for anything else that the API does not know yet. Then the run is emitted without it, with the outcome `not_ready`. What cannot be read at all, as in an outage, is tried for 30 minutes, or for this time if it is longer. A node that a run did not come by has no output: such a run comes so much later.").
 				Default("2m").
 				Advanced(),
 			service.NewAutoRetryNacksToggleField().

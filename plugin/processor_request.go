@@ -32,7 +32,7 @@ func processorRequestSpec() *service.ConfigSpec {
 		Categories("Integration").
 		LintRule(requestPathLint()).
 		Fields(clientFieldsAt(service.NewStringField(cfFieldBaseURL).
-			Description("Where the API is. Empty is that of the operation: `"+happyrobot.V1.BaseURL()+"` for those of v1, `"+happyrobot.Platform.BaseURL()+"` for those of the platform, `"+happyrobot.PlatformV1.BaseURL()+"` for `legacyListRuns`. Organizations in the EU set `https://platform.eu.happyrobot.ai/api/v2`. Point it at `callsim` to try a pipeline without calling anybody. An operation of the platform wants https, but on this machine.").
+			Description("Where the API is. Empty is that of the operation: `"+happyrobot.V1.BaseURL()+"` for those of v1, `"+happyrobot.Platform.BaseURL()+"` for those of the platform, `"+happyrobot.PlatformV1.BaseURL()+"` for `legacyListRuns`. Organizations in the EU set `https://platform.eu.happyrobot.ai/api/v2`. Point it at `callsim` to try a pipeline without calling anybody. The platform wants https, but on this machine: so does any operation at a host `platform.*` or `workflows.*`, or below `/api/v2`.").
 			Default("").
 			Example("https://platform.eu.happyrobot.ai/api/v2").
 			LintRule(requestBaseURLLint()))...).
@@ -52,7 +52,7 @@ root.body = {"content": this.note}`).
 				Default("root = this").
 				Example("root.agents = this"),
 			service.NewStringField(prFieldPath).
-				Description("Another path for the operation, below `base_url`. Its method stays. Parameters stand in braces and are taken from `args_mapping`; those not called `id` need not be ids. Whatever the operation, a path that places calls, starts runs, reaches hooks or signals, or answers with a stream is refused; what is filled in is checked for each message.").
+				Description("Another path for the operation, below `base_url`. Its method stays. Parameters stand in braces and are taken from `args_mapping`; those not called `id` need not be ids. Whatever the operation, a path that places calls, starts runs, reaches hooks or signals, or answers with a stream is refused, and a change of anything at the platform whose path does not end with cancel; what is filled in is checked for each message.").
 				Default("").
 				Example("/calls/{id}/call-logs").
 				LintRule(`root = match {
@@ -158,10 +158,16 @@ func requestPathLint() string {
 	}
 	return `let path = (this.path | "").string().lowercase()
 let operation = (this.operation | "").string()
+let host = (this.base_url | "").string().lowercase().re_replace_all("^[a-z]+://|[/?#:].*$", "")
+let whole = (this.base_url | "").string().lowercase().re_replace_all("^[a-z]+://[^/]*|/*$", "") + $path
+let there = ` + fmt.Sprintf("$host.re_match(%q) || $whole.re_match(%q)", happyrobot.PlatformHost, happyrobot.PlatformPath) + `
 root = match {
 ` + refusedPathCases(prFieldPath, "be a path", gabs.Wrap(changes).String()+".contains($operation)") + `
   $path != "" && ` + gabs.Wrap(ofPlatform).String() + fmt.Sprintf(`.contains($operation) && !$path.re_match(%q) => [ %q ],
-}`, happyrobot.CancelPath, "`"+prFieldPath+"` must end with cancel, as those of all known changes of the platform do")
+  $there && %s.contains($operation) && !%s.contains($operation) && !$path.re_match(%q) => [ %q ],
+}`, happyrobot.CancelPath, "`"+prFieldPath+"` must end with cancel, as those of all known changes of the platform do",
+		gabs.Wrap(changes).String(), gabs.Wrap(ofPlatform).String(), happyrobot.CancelPath,
+		"`"+cfFieldBaseURL+"` is of the platform, so `"+prFieldPath+"` must end with cancel, as those of all its known changes do")
 }
 
 // requestBaseURLLint sees no more of the path than what stands in clear in the URL; the
@@ -202,6 +208,9 @@ func newRequestProcessorFromParsed(conf *service.ParsedConfig, res *service.Reso
 		if p.operation, err = p.operation.At(path); err != nil {
 			return nil, fmt.Errorf("%s: %w", prFieldPath, err)
 		}
+	}
+	if err := p.operation.ValidatePlace(p.client.options.BaseURL); err != nil {
+		return nil, fmt.Errorf("%s: %w", prFieldPath, err)
 	}
 	if p.argsMapping, err = conf.FieldBloblang(prFieldArgsMapping); err != nil {
 		return nil, err

@@ -2,10 +2,11 @@ package plugin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/Jeffail/gabs/v2"
 
@@ -51,13 +52,22 @@ func (l *runLookup) refresh(ctx context.Context, id string, result *gabs.Contain
 // an entry.
 func (l *runLookup) key(id string) string {
 	parts := slices.DeleteFunc(slices.Clone(l.include), func(p string) bool { return p == partRecordings })
-	slices.Sort(parts)
-	outputs := slices.Clone(l.outputs)
-	slices.Sort(outputs)
-	return store.FlatName("happyrobot_run/1/" + strings.Join(slices.Compact(parts), "+") + "/" + strings.Join(slices.Compact(outputs), "+") + "/" + id)
+	lists := [][]string{parts, slices.Clone(l.outputs)}
+	for i, list := range lists {
+		slices.Sort(list)
+		lists[i] = slices.Compact(list)
+	}
+	wanted := sha256.Sum256(gabs.Wrap(lists).Bytes()) // names of nodes may hold any character
+	return store.FlatName("happyrobot_run/2/" + hex.EncodeToString(wanted[:8]) + "/" + id)
 }
 
-func (l *runLookup) usable(result *gabs.Container, id string) bool { return isOf(result.S("id"), id) }
+func (l *runLookup) usable(result *gabs.Container, id string) bool { return tells(result, "id", id) }
+
+// tells says whether an entry of the cache has a text of this name and value.
+func tells(result *gabs.Container, name, value string) bool {
+	text, ok := result.S(name).Data().(string)
+	return ok && text == value
+}
 
 // sessionLookup finds the runs of sessions, for a lookup.
 type sessionLookup struct{ api *platform.Client }
@@ -84,7 +94,7 @@ func (l sessionLookup) refresh(context.Context, string, *gabs.Container) error {
 func (l sessionLookup) key(id string) string { return store.FlatName("happyrobot_run/1/session/" + id) }
 
 func (l sessionLookup) usable(result *gabs.Container, id string) bool {
-	return isOf(result.S("id"), id) && runOf(result) != ""
+	return tells(result, "id", id) && runOf(result) != ""
 }
 
 // runOf is the run of a session that was found, "" for none.

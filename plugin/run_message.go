@@ -27,9 +27,10 @@ type sessionContent struct {
 // with an error, too, should the rest never come.
 func (in *runsInput) readParts(ctx context.Context, item callfeed.Item) (any, bool, error) {
 	run, _ := item.Object.(platform.Run)
-	if !item.Listed {
+	columns := item.Listed
+	if !columns {
 		var err error
-		if run, err = in.asListed(ctx, run); err != nil {
+		if run, columns, err = in.asListed(ctx, run); err != nil {
 			return nil, false, err
 		}
 	}
@@ -41,29 +42,30 @@ func (in *runsInput) readParts(ctx context.Context, item callfeed.Item) (any, bo
 	if content == nil || in.sessions && !found.listed {
 		return nil, false, err
 	}
-	return content, found.complete && err == nil, err
+	return content, columns && found.complete && err == nil, err
 }
 
 // asListed is a run with the columns that only a list has: one that was read by itself is
-// looked for among those created with it.
-func (in *runsInput) asListed(ctx context.Context, run platform.Run) (platform.Run, error) {
+// looked for among those created with it. found is false where it is not among them, as it
+// may be for a while; then it is the run as it came.
+func (in *runsInput) asListed(ctx context.Context, run platform.Run) (as platform.Run, found bool, err error) {
 	if run.Created.IsZero() || run.WorkflowID == "" {
-		return run, nil
+		return run, false, nil
 	}
-	q := platform.RunQuery{From: run.Created.Add(-dateMargin), To: run.Created.Add(dateMargin), Sort: platform.Ascending, PageSize: leastRunsPage, Once: true}
-	page, err := in.parts.api.ListRunsPage(ctx, run.WorkflowID, q)
-	if happyrobot.IsNotFound(err) {
-		return run, nil
-	}
-	if err != nil {
-		return run, err
-	}
-	for _, listed := range page.Items {
-		if listed.ID == run.ID && listed.Status.Over() {
-			return listed, nil
+	q := platform.RunQuery{From: run.Created.Add(-dateMargin), To: run.Created.Add(dateMargin), Sort: platform.Ascending, PageSize: relistedRuns, Once: true}
+	for listed, err := range in.parts.api.ListRuns(ctx, run.WorkflowID, q) {
+		switch {
+		case happyrobot.IsNotFound(err):
+			return run, false, nil
+		case err != nil:
+			return run, false, err
+		case listed.ID == run.ID && listed.Status.Over():
+			return listed, true, nil
+		case listed.ID == run.ID, listed.Created.After(q.To.Add(dateMargin)): // should the API not heed the date
+			return run, false, nil
 		}
 	}
-	return run, nil
+	return run, false, nil
 }
 
 // dateMargin is more than the bounds of a list may be off by: nobody says whether they are
@@ -99,11 +101,16 @@ func (in *runsInput) contentOf(ctx context.Context, run platform.Run, found runL
 	return content, in.parts.addRecordings(ctx, run.ID, results)
 }
 
-// runMessages are the messages of a run that is streamed.
-func runMessages(e *callfeed.Event) service.MessageBatch {
+// messagesOf are the messages of a run that is streamed.
+func (in *runsInput) messagesOf(e *callfeed.Event) service.MessageBatch {
 	run, _ := e.Item.Object.(platform.Run)
 	content, read := e.Content.(runContent)
-	if !read { // it is not over, nothing is included, or nothing could be read
+	if !read { // it is not over, or nothing could be read
+		if in.sessions {
+			in.unlisted.Do(func() {
+				in.log.Warnf("Emitting a run without its sessions: they could not be listed, or its status is unknown. happyrobot_outcome says so of each such message; this is logged once. The run is %s", run.ID)
+			})
+		}
 		content = runContent{{}}
 		if result, err := runObject(run); err == nil {
 			content[0].content = result.Data()

@@ -93,7 +93,7 @@ func runObject(run platform.Run) (*gabs.Container, error) {
 // runLasting is what stays as it is once a run is over.
 type runLasting struct {
 	sessions []platform.Session // from the oldest on
-	listed   bool               // they were read
+	listed   bool               // all of them were read
 	messages map[string][]platform.Message
 	outputs  map[string]any // nil when none were asked for
 	credits  any
@@ -116,7 +116,8 @@ func (p *runParts) read(ctx context.Context, id string, over, all bool) (found r
 	if p.has(partCredits) && over {
 		credits, err := p.api.GetRunCredits(ctx, id)
 		switch {
-		case happyrobot.IsNotFound(err): // workspaces may lack them
+		case happyrobot.IsNotFound(err): // they may come, and whether a workspace has none cannot be told
+			found.complete = false
 		case err != nil:
 			return found, err
 		default:
@@ -132,18 +133,19 @@ func (p *runParts) read(ctx context.Context, id string, over, all bool) (found r
 // session that is not over, or that was completed without a word, is not all there.
 func (p *runParts) readSessions(ctx context.Context, id string, found *runLasting) error {
 	found.messages = map[string][]platform.Message{}
+	found.listed = true
 	for session, err := range p.api.ListRunSessions(ctx, id) {
-		if happyrobot.IsNotFound(err) {
-			found.complete = false
+		if happyrobot.IsNotFound(err) { // of a run that is there: it says nothing of how many there are
+			found.listed, found.complete = false, false
 			break
 		}
 		if err != nil {
+			found.listed = false
 			return err
 		}
 		found.sessions = append(found.sessions, session)
 	}
 	platform.SortSessions(found.sessions)
-	found.listed = true
 	for _, session := range found.sessions {
 		if !session.Status.Over() && session.Status.Known() {
 			found.complete = false
@@ -186,7 +188,7 @@ func (p *runParts) readOutputs(ctx context.Context, id string, found *runLasting
 			found.complete = false
 			continue
 		}
-		last := ran[len(ran)-1]
+		last := latestNode(ran)
 		if status := platform.RunStatus(last.Status); status.Known() && !status.Over() {
 			found.complete = false
 			continue
@@ -208,9 +210,22 @@ func (p *runParts) readOutputs(ctx context.Context, id string, found *runLasting
 	return nil
 }
 
+// latestNode is the execution that began last of one or more. Of those that began at the
+// same time, it is the last of the list.
+func latestNode(ran []platform.RunNode) (last platform.RunNode) {
+	for _, node := range ran {
+		if !node.Created.Before(last.Created) {
+			last = node
+		}
+	}
+	return last
+}
+
 // addTo puts the parts into the object of a run, of these sessions only.
 func (p *runParts) addTo(result *gabs.Container, found runLasting, sessions []platform.Session) error {
-	if last, ok := platform.LastSession(sessions); ok && last.Status != "" {
+	last, ok := platform.LastSession(sessions)
+	// A run that is over goes no further, so a session of it that is queued tells no outcome.
+	if unfinished := runStatus(result).Over() && last.Status.Known() && !last.Status.Over(); ok && last.Status != "" && !unfinished {
 		if _, err := result.Set(string(last.Status.Canonical()), memberOutcome); err != nil {
 			return err
 		}

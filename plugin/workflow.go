@@ -32,10 +32,19 @@ func sharedRuns(c clientConfig, workflow string) *runsShared {
 	return shared.(*runsShared)
 }
 
-// newRunEngine makes the engine of a happyrobot_workflow. tells says whether anybody is told
-// the answers themselves.
+// newRunEngine makes the engine of a happyrobot_workflow.
 func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngine, error) {
 	log := res.Logger()
+	e := newDialEngine(res, "happyrobot_workflow", ofRuns)
+	hook, err := conf.FieldString(wfFieldHook, wfFieldHookURL)
+	if err != nil {
+		return nil, err
+	}
+	// The key comes first: who has set nothing yet is told of it.
+	client, err := platformFromParsed(conf, res, e.pauses.gauge, hook == "")
+	if err != nil {
+		return nil, err
+	}
 	var w workflowConfig
 	if err := w.fromParsed(conf, log); err != nil {
 		return nil, err
@@ -44,12 +53,7 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 	if err := payloads.fromParsed(conf, w); err != nil {
 		return nil, err
 	}
-	e := newDialEngine(res, "happyrobot_workflow", ofRuns)
 	e.requests = payloads
-	client, err := platformFromParsed(conf, res, e.pauses.gauge, w.hookURL == "")
-	if err != nil {
-		return nil, err
-	}
 	shared := sharedRuns(client, w.workflow)
 	clock := newClockReport(res, &shared.dials.Clock)
 	client.options.OnDate = clock.sawDate
@@ -70,10 +74,10 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 	}
 	e.closes = append(e.closes, clock.close, client.close)
 	if !client.keyed() {
-		log.Warn("No `api_key` is set beside `hook`: a run of unknown outcome cannot be looked up, and its lead is `held` at once. Nothing is checked before the first run.")
 		if w.maxBacklog > 0 {
 			return nil, fmt.Errorf("%s: needs %s, with which the length of the queue is asked", wfFieldMaxBacklog, cfFieldAPIKey)
 		}
+		log.Warn("No `api_key` is set beside `hook`: a run of unknown outcome cannot be looked up, and its lead is `held` at once. Nothing is checked before the first run.")
 		return e, e.open(conf, res, client, starts, opts)
 	}
 	preflight := starts.NewPreflight(opts.Timeout, opts.Settle, log, e.pauses.notice(words.CauseSetup))

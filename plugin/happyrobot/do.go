@@ -20,8 +20,8 @@ type Arguments struct {
 }
 
 // Do calls an operation and returns its answer, with the secrets removed; nil for an
-// empty one. It refuses operations that have a Refusal. The body of what cancels all runs
-// of a workflow is completed: see cancelBody.
+// empty one. It refuses operations that have a Refusal, and places by RefusedPaths. The body
+// of what changes a workflow is completed: see cancelBody.
 //
 // A read is repeated until it is answered. Anything else is repeated only when it was
 // certainly not processed, see Class.Repeatable, and is not cut off by the end of ctx
@@ -35,10 +35,17 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 	if err != nil {
 		return nil, err
 	}
+	unescaped, err := url.PathUnescape(path)
+	if err != nil {
+		return nil, &FieldError{"path", "cannot be read"}
+	}
+	if why := op.refusesPlace(c.base, unescaped); why != "" {
+		return nil, &FieldError{"path", "must not become, below base_url, a path that " + why}
+	}
 	r := request{op: op.ID, method: op.Method, path: path, query: args.Query, limit: maxListBytes}
 	if op.Changes() {
 		r.uncut = true
-		if cancelsAll(path) {
+		if mayUnpublish(c.base + path) {
 			if args.Body, err = cancelBody(args.Body); err != nil {
 				return nil, err
 			}
@@ -63,11 +70,11 @@ func (c *Client) Do(ctx context.Context, op Operation, args Arguments) (json.Raw
 	return reply, err
 }
 
-// cancelsAll says whether a path is that of cancelWorkflowRuns, whichever operation was
-// led there.
-func cancelsAll(path string) bool {
-	path = strings.ToLower(path)
-	return strings.Contains(path[strings.LastIndex(path, "/")+1:], "cancel-run")
+// mayUnpublish says whether what is changed may be a workflow, so that it may be taken off
+// the air with its runs: by the URL, since an operation can be led elsewhere.
+func mayUnpublish(target string) bool {
+	target = strings.ToLower(target)
+	return strings.Contains(target, "/workflows/") || strings.Contains(target[strings.LastIndex(target, "/")+1:], "cancel-run")
 }
 
 // unpublishes is the member that decides whether a workflow goes off the air when all

@@ -1,10 +1,7 @@
 package happyrobot
 
 import (
-	"errors"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,6 +68,8 @@ var refusedPaths = []RefusedPath{
 	{Changes: true, Pattern: `(^|[/_.~:;-])(runs?|start|resume|execute|launch|dispatch)([_.~:;-][^/]*)?$`, Unless: `(^|/)cancel-runs?$`, Why: startsRuns},
 }
 
+const cancelsNothing = "does not end with cancel, as those of all known changes of the platform do"
+
 // CancelPath is a regular expression for the paths, in lower case, that the changes of the
 // platform may be given: all of those that are known cancel something.
 const CancelPath = `/cancel(-[a-z]+)*$`
@@ -101,7 +100,7 @@ func (o Operation) refusesPath(path string) string {
 		}
 	}
 	if o.API != V1 && o.Changes() && !cancelPath.MatchString(path) {
-		return "does not end with cancel, as those of all known changes of the platform do"
+		return cancelsNothing
 	}
 	return ""
 }
@@ -109,39 +108,11 @@ func (o Operation) refusesPath(path string) string {
 // refusesFilled is refusesPath for a path whose parameters are filled in. In the
 // operation's own path they are ids, which lead nowhere else.
 func (o Operation) refusesFilled(path string) string {
-	if known, ok := FindOperation(o.ID); ok && known.Path == o.Path {
+	if o.atOwnPath() {
 		if o.API == V1 && dialPath.MatchString(strings.ToLower(path)) {
 			return placesCalls
 		}
 		return ""
 	}
 	return o.refusesPath(path)
-}
-
-// ValidateBaseURL says what is wrong with a base URL for the operation, as far as New
-// does not: it may hold the beginning of a path to which nothing is sent, and the
-// platform is asked over TLS, but on this machine.
-func (o Operation) ValidateBaseURL(base string) error {
-	u, err := url.Parse(base)
-	if err != nil {
-		return errors.New("must be a URL")
-	}
-	path := strings.ToLower(u.Path)
-	for i, refused := range refusedPaths {
-		if !refused.Changes && refusedCompiled[i][0].MatchString(path) {
-			return errors.New("must not end in a path that " + refused.Why)
-		}
-	}
-	if o.API != V1 && u.Scheme != "https" && !isLoopback(u.Hostname()) {
-		return errors.New("must be an https URL: the key would be sent in the clear")
-	}
-	return nil
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.IsLoopback()
 }

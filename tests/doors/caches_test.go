@@ -111,7 +111,7 @@ func TestLintRefusesACacheThatForgetsWhatIsKeptInIt(t *testing.T) {
 var tableRow = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\| (yes|for trials|no)[^|]*\\|")
 
 func TestTheDocumentationSaysWhichCachesHoldALedger(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join(program.Root, "plugin/docs/src/happyrobot_dial.md"))
+	page, err := os.ReadFile(filepath.Join(program.Root, "plugin/docs/src/dial_ledger.md"))
 	require.NoError(t, err)
 	documented := map[string]bool{}
 	for _, row := range tableRow.FindAllStringSubmatch(string(page), -1) {

@@ -56,9 +56,12 @@ type Unlistable struct {
 func (e *Unlistable) Error() string { return e.Err.Error() }
 func (e *Unlistable) Unwrap() error { return e.Err }
 
-// Refusal is an error of Place for a single call that something before the API refused for
-// what the call holds. It is looked up all the same, and then fails with Reason.
+// Refusal is an error of Place for a single call that something before the API refused. The
+// call is looked up all the same: the API may have taken it.
 type Refusal struct {
+	// Reason is that of the call's failure, if it was refused for what it holds. "" means
+	// that all may be refused: the stream pauses, as for a wrong setup, and a call that the
+	// list lacks is sent again.
 	Reason string
 	Err    error
 }

@@ -46,8 +46,11 @@ var actions = map[happyrobot.Class]action{
 	happyrobot.ClassUnknown:   {&unanswered, ofAll, sendAgain},
 }
 
-// onRefusal is what follows from a Refusal.
-var onRefusal = action{nil, ofOne, narrow}
+// What follows from a Refusal: of what the call holds, or perhaps of all.
+var (
+	onRefusal    = action{nil, ofOne, narrow}
+	onRefusalAll = action{&setupWrong, ofOne, sendAgain}
+)
 
 func actionOn(c happyrobot.Class) action {
 	if a, known := actions[c]; known {
@@ -135,7 +138,8 @@ func (r *run) nothingGotIn(ctx context.Context, jobs []*job, e evidence) bool {
 // otherwise.
 func (r *run) createdInPart(ctx context.Context, jobs []*job, e evidence) (absent, doubtful []*job, err error) {
 	settled := e.settled
-	if _, whole := r.wholeRefusals.Load(e.status); whole && !r.partialRefusals.Load() {
+	// What is sent again is looked up for all of settle, whatever was seen before.
+	if _, whole := r.wholeRefusals.Load(e.status); whole && !r.partialRefusals.Load() && e.then == narrow {
 		settled = e.ended
 	}
 	open, err := r.lookUp(ctx, jobs, e.began, settled, e.keep)

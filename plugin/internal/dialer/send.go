@@ -104,7 +104,9 @@ func (r *run) place(ctx context.Context, t turn, jobs []*job, began time.Time) (
 	then := actionOn(happyrobot.ClassOf(err))
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		then = onRefusal
+		if then = onRefusal; refusal.Reason == "" {
+			then = onRefusalAll
+		}
 	}
 	e = evidence{
 		action: then, reply: reply, failed: err, status: http.StatusOK,

@@ -74,29 +74,40 @@ func (s *Starter) Place(ctx context.Context, calls []*dialer.Call) ([]dialer.Pla
 	return []dialer.PlacedCall{{ID: reply.RunIDs[0], More: reply.RunIDs[1:], Ref: call.Ref, Number: call.Number, Raw: reply.Raw}}, nil
 }
 
-// explain says what a refused trigger means, and what to do about it.
+// explain says what a refused trigger means, and what to do about it. A page in place of an
+// answer is not the API's: the run may have been started all the same.
 func (s *Starter) explain(ctx context.Context, refusal error) error {
 	var e *happyrobot.Error
 	if !errors.As(refusal, &e) {
 		return refusal
 	}
-	said := func(text string) error { return fmt.Errorf("%w; %s", refusal, text) }
-	if firewall := e.Status == http.StatusForbidden && e.HTML; s.opts.Hook && (!firewall || s.opts.Asks == nil) {
-		if text := ofHook(e); text != "" {
-			return said(text)
+	page := e.Status == http.StatusForbidden && e.HTML
+	reason, text := "", ""
+	if s.opts.Asks == nil || s.opts.Hook && !page {
+		if s.opts.Hook {
+			text = ofHook(e)
 		}
-		return refusal
+	} else {
+		reason, text = s.secondLook(ctx, refusal, e)
 	}
-	if s.opts.Asks == nil {
-		return refusal
+	err := refusal
+	if text != "" {
+		err = fmt.Errorf("%w; %s", refusal, text)
 	}
+	if page {
+		return &dialer.Refusal{Reason: reason, Err: err}
+	}
+	return err
+}
+
+// secondLook is explain with one more request. reason is "" unless the lead alone is refused.
+func (s *Starter) secondLook(ctx context.Context, refusal error, e *happyrobot.Error) (reason, text string) {
 	look := s.opts.Asks.SecondLook(ctx, s.opts.Workflow, s.opts.Environment, refusal)
 	switch {
 	case look.Finding == platform.FoundFirewall:
-		return &dialer.Refusal{Reason: words.RefusedByFirewall, Err: said(look.Text + "; look for code, SQL or HTML in its texts")}
+		return words.RefusedByFirewall, look.Text + "; look for code, SQL or HTML in its texts"
 	case e.Status == http.StatusNotFound:
-		text := look.Text
-		if text == "" {
+		if text = look.Text; text == "" {
 			text = "the workflow is unknown in this cluster, no version of it is live in " + string(s.opts.Environment) +
 				", its trigger cannot be started from outside, or the key may not see it"
 			if look.Err != nil {
@@ -106,13 +117,15 @@ func (s *Starter) explain(ctx context.Context, refusal error) error {
 		if s.preflight != nil {
 			text += "; " + s.preflight.Summary()
 		}
-		return said(text)
+		return "", text
 	case look.Text != "":
-		return said(look.Text)
+		return "", look.Text
+	case e.Status == http.StatusForbidden && look.Err != nil:
+		return "", fmt.Sprintf("something before the API refused it, and a second look could not tell what for: %v", look.Err)
 	case e.Status == http.StatusPaymentRequired:
-		return said("the account is used up or not paid; nothing starts until it is")
+		return "", "the account is used up or not paid; nothing starts until it is"
 	}
-	return refusal
+	return "", ""
 }
 
 // ofHook is explain for the URL of a trigger, which tells less.
