@@ -68,7 +68,8 @@ type openCall struct {
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
-	unread     time.Time         // since when its parts cannot be read; zero when they can
+	unread     time.Time         // since when its parts cannot be read; zero when they can, or it is not known
+	barred     time.Time         // likewise, when no parts can be read
 	out        bool              // being read or handed out
 	next       time.Time         // when it is looked at
 	notBefore  time.Time         // when it may be handed out again
@@ -229,7 +230,7 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 		}
 	default:
 		b.fail(c, partsUnread, false)
-		if c.unread = (time.Time{}); !c.ended.IsZero() { // it goes on
+		if c.unread, c.barred = (time.Time{}), (time.Time{}); !c.ended.IsZero() { // it goes on
 			c.ended = time.Time{}
 			b.changes++
 		}
@@ -239,6 +240,14 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 		}
 	}
 	return found
+}
+
+// lost says whether missing would give a call up by now without an event.
+func (b *book) lost(key string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	return c != nil && c.seen == nil && !c.missed.IsZero() && now.Sub(c.missed) >= missingFor
 }
 
 // missing notes that the API does not know a call. One that was seen over before it
@@ -279,51 +288,9 @@ func (b *book) unread(key string, wait time.Duration, refused bool, now time.Tim
 		return finding{dropped: dropExpired}
 	}
 	b.fail(c, callUnread, true)
+	c.unread = time.Time{} // nobody asked for its parts
 	c.out, c.next = false, now.Add(max(b.rules.interval(c.since, now), wait))
 	return finding{}
-}
-
-// withoutParts notes that what belongs to an event's call is not all there, or could
-// not be read, and that the call was over for so long when that was noticed first. It
-// reports whether to hand the event out as it is, as NotReady.
-func (b *book) withoutParts(e *Event, unreadable bool, over time.Duration, now time.Time) (ready bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.open[e.key]
-	if c == nil {
-		return false
-	}
-	if c.ended.IsZero() {
-		c.ended = now.Add(-over)
-		b.changes++
-	}
-	since, most := c.ended, b.rules.partsTimeout
-	if unreadable && b.rules.unreadTimeout > 0 {
-		if c.unread.IsZero() {
-			c.unread = now
-		}
-		since, most = c.unread, max(most, b.rules.unreadTimeout)
-	} else {
-		c.unread = time.Time{}
-	}
-	again, waits := b.rules.partsInterval(now.Sub(since), most)
-	b.fail(c, partsUnread, unreadable && waits)
-	if !waits {
-		return true
-	}
-	c.out, c.next = false, now.Add(again)
-	c.notBefore = c.next
-	c.seen = &Event{Item: e.Item, Content: e.Content, Outcome: NotReady, Previous: e.Previous, key: e.key}
-	return false
-}
-
-// withParts notes that all that belongs to an event's call was read.
-func (b *book) withParts(e *Event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.open[e.key]; c != nil {
-		b.fail(c, partsUnread, false)
-	}
 }
 
 // acknowledged ends an event, and answers which change has to be saved for that.

@@ -70,11 +70,11 @@ func TestRunsThatWaitInLineLeaveRoomForOthers(t *testing.T) {
 }
 
 func TestARunThatGoesOnWaitsForItsPartsAnew(t *testing.T) {
-	for name, unreadable := range map[string]bool{"missing": false, "unreadable": true} {
+	for name, lacks := range map[string]lack{"missing": partsMissing, "unreadable": partsRefused} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Now()
 			b, found := bookOf(t, runItem("r", platform.RunCompleted, now), now)
-			require.False(t, b.withoutParts(found.event, unreadable, 0, now))
+			require.False(t, b.withoutParts(found.event, lacks, 0, now))
 			now = now.Add(time.Minute)
 			b.due(now, 10, 0)
 			changes := b.changed()
@@ -83,7 +83,7 @@ func TestARunThatGoesOnWaitsForItsPartsAnew(t *testing.T) {
 			now = now.Add(time.Hour)
 			b.due(now, 10, 0)
 			found = b.looked("r", runItem("r", platform.RunCompleted, now), now)
-			assert.False(t, b.withoutParts(found.event, unreadable, 0, now), "it is over since just now")
+			assert.False(t, b.withoutParts(found.event, lacks, 0, now), "it is over since just now")
 		})
 	}
 }
@@ -98,4 +98,25 @@ func TestARunThatTurnsOutToBeOfAnotherEnvironmentIsNotEmitted(t *testing.T) {
 	assert.Nil(t, b.looked("r", item, now).event)
 	assert.Zero(t, b.watched())
 	assert.Nil(t, b.listed("r", item, b.from, now).event)
+}
+
+// The patience with parts that cannot be read counts no time in which nobody tried.
+func TestPartsAreNotGivenUpWhileTheRunItselfCannotBeRead(t *testing.T) {
+	now := time.Now()
+	item := runItem("r", platform.RunCompleted, now)
+	b, found := bookOf(t, item, now)
+	require.False(t, b.withoutParts(found.event, partsRefused, 0, now))
+	for range 4 {
+		now = now.Add(maxInterval)
+		require.Len(t, b.due(now, 10, 0), 1)
+		b.unread("r", 0, false, now)
+	}
+	now = now.Add(maxInterval)
+	b.due(now, 10, 0)
+	found = b.looked("r", item, now)
+	assert.False(t, b.withoutParts(found.event, partsRefused, 0, now))
+	now = now.Add(runRules.unreadTimeout)
+	b.due(now, 10, 0)
+	found = b.looked("r", item, now)
+	assert.True(t, b.withoutParts(found.event, partsRefused, 0, now), "but it ends")
 }
