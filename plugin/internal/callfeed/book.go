@@ -37,7 +37,7 @@ const missingFor = time.Hour
 //	missing         being read -> watched; after an hour handed out as it was when
 //	                it was seen over, or forgotten
 //	unread          being read -> watched; done if it is too old and refused
-//	withoutParts    handed out -> put off; after PartsTimeout it stays
+//	withoutParts    handed out -> put off; it stays when its parts were waited for in vain
 //	acknowledged    handed out -> done, or watched if the call is not over
 //	refused         handed out -> put off
 //
