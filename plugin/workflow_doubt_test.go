@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func reads(srv *platform.Server) (lists, opens int) {
 // others has so many runs that somebody else started.
 func others(t *testing.T, srv *platform.Server, n int) {
 	t.Helper()
-	_, err := srv.Sim.Arrive(platform.Arrival{Count: n, Payload: map[string]any{"dial_ref": "theirs"}})
+	_, err := srv.Sim.Arrive(platform.Arrival{Count: n, Payload: map[string]any{"dial_ref": strings.Repeat("f", 32)}})
 	require.NoError(t, err)
 }
 

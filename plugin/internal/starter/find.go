@@ -7,10 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot/platform"
@@ -26,9 +23,11 @@ var errNoKey = errors.New("without api_key runs cannot be listed")
 // List implements dialer.API. A run shows the reference that it was started with in two
 // places:
 //
-//	columns   what somebody added to the table of runs, part of the list; any text counts,
-//	          whatever its column is called
+//	columns   what somebody added to the table of runs, part of the list
 //	trigger   what the trigger was given, which is read run by run; see open
+//
+// In both, what is at the reference's own place decides alone, see ownPlaces. Where no
+// reference is there, any text counts.
 //
 // So the list is gone through for columns first. Runs without the column are candidates,
 // but for those that this process itself started. They are opened from the oldest on, until
@@ -63,11 +62,7 @@ func (l *listing) all(ctx context.Context) error {
 	if l.opts.Reads == nil {
 		return &dialer.Unlistable{Err: errNoKey, Ever: true}
 	}
-	var page platform.Page[platform.Run]
-	err := l.ask(ctx, func() (err error) {
-		page, err = l.opts.Asks.ListRunsPage(ctx, l.opts.Workflow, platform.RunQuery{Sort: platform.Descending, PageSize: listPage})
-		return err
-	})
+	page, err := l.newestPage(ctx)
 	if err != nil {
 		return notListed(err)
 	}
@@ -78,22 +73,49 @@ func (l *listing) all(ctx context.Context) error {
 		}
 	}
 	if !l.reaches(page) {
+		listed := len(page.Items)
 		for run, err := range l.opts.Reads.ListRuns(ctx, l.opts.Workflow, platform.RunQuery{From: l.from, Sort: platform.Ascending, PageSize: listPage}) {
 			if err != nil {
 				return notListed(err)
 			}
+			listed++
 			if !l.take(run) {
 				return nil
 			}
+		}
+		if listed == 0 && page.Records > 0 {
+			return errMissingRuns
 		}
 	}
 	return l.open(ctx)
 }
 
+// errMissingRuns is of a list that contradicts itself, which shows nothing.
+var errMissingRuns = &happyrobot.Error{
+	Op: "listRuns", Status: http.StatusOK,
+	Err: fmt.Errorf("%w: the list says that there are runs, and gives none", happyrobot.ErrOtherForm),
+}
+
+// newestPage is the page of the newest runs, a smaller one where its reply is too large.
+func (l *listing) newestPage(ctx context.Context) (page platform.Page[platform.Run], err error) {
+	for size := listPage; ; size /= 2 {
+		err = l.ask(ctx, func() (err error) {
+			page, err = l.opts.Asks.ListRunsPage(ctx, l.opts.Workflow, platform.RunQuery{Sort: platform.Descending, PageSize: size})
+			return err
+		})
+		if size == 1 || happyrobot.ClassOf(err) != happyrobot.ClassTooLarge {
+			return page, err
+		}
+	}
+}
+
 // reaches says whether a page of the newest runs goes back to all that is wanted. An API
 // that gives another order than asked for shows that by its dates.
 func (l *listing) reaches(page platform.Page[platform.Run]) bool {
-	if page.MoreKnown && !page.More && (page.Records < 0 || page.Records <= len(page.Items)) || len(page.Items) == 0 {
+	if len(page.Items) == 0 {
+		return (!page.MoreKnown || !page.More) && page.Records <= 0
+	}
+	if page.MoreKnown && !page.More && (page.Records < 0 || page.Records <= len(page.Items)) {
 		return true
 	}
 	last := page.Items[0].Created
@@ -134,17 +156,19 @@ func (l *listing) take(run platform.Run) bool {
 		return true
 	}
 	l.seen[run.ID] = true
-	own := l.opts.Shared.ownRef(run.ID)
-	marked := false // with a reference, whosever
-	for text := range platform.Texts(run.Columns) {
-		text = strings.TrimSpace(text)
-		marked = marked || own != "" && text == own
-		if l.want.Ours(text) {
+	own, trigger := l.opts.Shared.ownRef(run.ID), l.opts.Shared.triggerID()
+	refs := l.places.inColumns(run.Columns, trigger)
+	marked := len(refs) > 0 && trigger != "" // with a reference, whosever
+	if len(refs) == 0 {
+		refs = quoted(run.Columns)
+	}
+	for _, ref := range refs {
+		if marked = marked || ref == own; l.want.Ours(ref) {
 			l.opts.Shared.columns.Store(true)
-			return l.give(run, text, nil)
+			return l.give(run, ref, nil)
 		}
 	}
-	if marked = marked || l.rest.marks(run.Columns, l.opts.Shared.triggerID()); marked {
+	if marked {
 		l.opts.Shared.columns.Store(true)
 	}
 	switch refs, read := l.opts.Shared.refsOf(run.ID); {
@@ -163,12 +187,10 @@ func (l *listing) take(run platform.Run) bool {
 	return true
 }
 
-// match gives a run whose references are known, if it is looked for.
+// match gives a run that has these references, if it is looked for.
 func (l *listing) match(run platform.Run, refs []string) bool {
-	for _, ref := range refs {
-		if l.want.Ours(ref) {
-			return l.give(run, ref, nil)
-		}
+	if i := slices.IndexFunc(refs, l.want.Ours); i >= 0 {
+		return l.give(run, refs[i], nil)
 	}
 	return true
 }
@@ -180,24 +202,6 @@ func (s *Starter) withoutColumn() {
 	}
 }
 
-// restOfKey are what the key of a column may be behind the id of its node: the path of the
-// reference, and the same where a hook nests what it was sent.
-type restOfKey [2]string
-
-func restsOfKey(field string) restOfKey { return restOfKey{field, "data." + field} }
-
-// marks says whether columns have a reference, as whoever started the run gave it. That is
-// the value at its own path alone: a lead may hold another thing of that name elsewhere. trigger is the node's
-// id, "" while it is not known.
-func (r restOfKey) marks(columns []byte, trigger string) (marked bool) {
-	gjson.ParseBytes(columns).ForEach(func(key, value gjson.Result) bool {
-		node, rest, found := strings.Cut(key.Str, ".")
-		marked = found && slices.Contains(r[:], rest) && (trigger == "" || strings.EqualFold(node, trigger)) && strings.TrimSpace(value.Str) != ""
-		return !marked
-	})
-	return marked
-}
-
 // notListed is the error of a list: of a key that may not list, waiting is no use.
 func notListed(err error) error {
 	var e *happyrobot.Error
@@ -206,7 +210,7 @@ func notListed(err error) error {
 		return err
 	case e.Status == http.StatusForbidden && !e.HTML:
 		return &dialer.Unlistable{Err: fmt.Errorf("%w; the key may not list runs, so give it a role that may", err)}
-	case e.Status == http.StatusNotFound:
+	case happyrobot.IsNotFound(err) && !e.HTML: // a page is not the API's
 		return &dialer.Unlistable{Err: fmt.Errorf("%w; there is no workflow of this id or slug to list runs of, or the key may not see it", err)}
 	}
 	return err

@@ -25,14 +25,25 @@ func newStarter(t *testing.T, opts platform.Options) (*starter.Starter, *platfor
 	t.Cleanup(func() { assert.NoError(t, srv.Close()) })
 	c, err := client.New(client.Options{Options: happyrobot.Options{APIKey: "k", BaseURL: srv.URL}})
 	require.NoError(t, err)
-	return starter.New(starter.Options{
+	s := starter.New(starter.Options{
 		Workflow: platform.DefaultWorkflow, Environment: client.Production, RefField: "dial_ref", Reads: c, Asks: c,
 		InitialInterval: time.Millisecond, MaxInterval: time.Millisecond,
 		Start: func(ctx context.Context, payload json.RawMessage) (client.TriggerReply, error) {
 			return c.Trigger(ctx, platform.DefaultWorkflow, client.Trigger{Payload: payload})
 		},
-	}), srv
+	})
+	preflight := s.NewPreflight(10*time.Second, time.Hour, silent{}, nil) // which tells the trigger
+	preflight.Start()
+	t.Cleanup(preflight.Stop)
+	require.NoError(t, preflight.First(t.Context()))
+	return s, srv
 }
+
+// silent is a log that nobody reads.
+type silent struct{}
+
+func (silent) Infof(string, ...any) {}
+func (silent) Warnf(string, ...any) {}
 
 func ref(digit string) string { return strings.Repeat(digit, 32) }
 

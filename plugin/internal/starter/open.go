@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/gjson"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot/platform"
@@ -27,8 +28,10 @@ func (l *listing) open(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err == nil && unread == nil:
-			l.opts.Shared.read(run.ID, refs)
+		case err == nil && (unread == nil || slices.ContainsFunc(refs, l.want.Ours)):
+			if unread == nil {
+				l.opts.Shared.read(run.ID, refs)
+			}
 			if !l.match(run, refs) {
 				return nil
 			}
@@ -57,17 +60,15 @@ func (l *listing) open(ctx context.Context) error {
 	return nil
 }
 
-// refText is the form of a reference.
-var refText = regexp.MustCompile(`^[0-9a-f]{32}$`)
-
 // Why what a run was started with cannot be read.
 var (
-	errNoTriggerYet = errors.New("its trigger has no output yet")
-	errDeleted      = errors.New("its data is deleted, since it is older than the workflow keeps it")
+	errNoTriggerYet   = errors.New("its trigger has no output yet")
+	errTriggerUnknown = errors.New("which of its nodes is the trigger is not known")
+	errDeleted        = errors.New("its data is deleted, since it is older than the workflow keeps it")
 )
 
-// given are the references in what the trigger of a run was given. unread is why that is
-// not there.
+// given are the references in what the trigger of a run was given. unread is why others may
+// be there, or come: then a reference counts, and that there is none does not.
 func (s *Starter) given(ctx context.Context, run string) (refs []string, unread, err error) {
 	trigger := s.opts.Shared.triggerID()
 	var nodes []platform.RunNode
@@ -78,15 +79,13 @@ func (s *Starter) given(ctx context.Context, run string) (refs []string, unread,
 	if err != nil {
 		return nil, nil, err
 	}
-	at := slices.IndexFunc(nodes, func(n platform.RunNode) bool {
-		return n.OutputID != "" && (trigger == "" || n.PersistentID == "" || strings.EqualFold(n.PersistentID, trigger))
-	})
-	if at < 0 {
+	node, certain := outputOf(nodes, trigger)
+	if node.OutputID == "" {
 		return nil, errNoTriggerYet, nil
 	}
 	var output platform.NodeOutput
 	err = s.ask(ctx, func() (err error) {
-		output, err = s.opts.Asks.GetRunOutput(ctx, run, nodes[at].OutputID)
+		output, err = s.opts.Asks.GetRunOutput(ctx, run, node.OutputID)
 		return err
 	})
 	switch {
@@ -94,14 +93,40 @@ func (s *Starter) given(ctx context.Context, run string) (refs []string, unread,
 		return nil, nil, err
 	case output.Deleted:
 		return nil, errDeleted, nil
-	case len(output.Data) == 0:
-		return nil, errNoTriggerYet, nil
 	}
-	refs = []string{}
-	for text := range platform.Texts(output.Data) {
-		if text = strings.TrimSpace(text); refText.MatchString(text) {
-			refs = append(refs, text)
+	refs, final := s.refsGiven(output)
+	switch {
+	case !certain:
+		unread = errTriggerUnknown
+	case !final:
+		unread = errNoTriggerYet
+	}
+	return refs, unread, nil
+}
+
+// outputOf is the trigger among the nodes that ran, which has no OutputID if it has no output
+// yet. certain says that it is the trigger: else it is only the first node with an output.
+func outputOf(nodes []platform.RunNode, trigger string) (node platform.RunNode, certain bool) {
+	for _, n := range nodes {
+		switch {
+		case n.OutputID == "":
+		case trigger != "" && strings.EqualFold(n.PersistentID, trigger):
+			return n, true
+		case node.OutputID == "" && (trigger == "" || n.PersistentID == ""):
+			node = n
 		}
 	}
-	return refs, nil, nil
+	return node, false
+}
+
+// refsGiven are the references in an output. They are final if one is at its own place, or
+// if the node is over and gave anything: an output that is read early may be the envelope
+// without the payload.
+func (s *Starter) refsGiven(output platform.NodeOutput) (refs []string, final bool) {
+	if ref := s.places.inData(output.Data); ref != "" {
+		return []string{ref}, true
+	}
+	data := gjson.ParseBytes(output.Data)
+	final = platform.RunStatus(output.Status).Over() && data.IsObject() && len(data.Map()) > 0
+	return quoted(output.Data), final
 }

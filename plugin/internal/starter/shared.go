@@ -13,7 +13,7 @@ const mostKnown = 25_000
 type Shared struct {
 	mu     sync.Mutex
 	own    recent[string]   // the reference with which this process started a run, by the run's id
-	opened recent[[]string] // the references in what the trigger of a run was given, by the run's id
+	opened recent[[]string] // the references that the trigger of a run was given for good, by the run's id
 
 	first chan struct{} // closed with the first run that this process started; nil while nobody waits for that
 
@@ -40,12 +40,16 @@ func (r *recent[V]) add(id string, v V) {
 	r.now[id] = v
 }
 
-// started notes the runs that a request of this process started.
+// started notes the run that a request of this process started. Of an answer that names
+// several nobody knows which are its own: they are looked at like any other's. So is a run
+// that an earlier answer named, of which the first reference stays.
 func (s *Shared) started(ref string, runs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range runs {
-		s.own.add(id, ref)
+	if len(runs) == 1 {
+		if _, known := s.own.get(runs[0]); !known {
+			s.own.add(runs[0], ref)
+		}
 	}
 	if s.first == nil {
 		s.first = make(chan struct{})
@@ -75,6 +79,7 @@ func (s *Shared) ownRef(run string) string {
 	return ref
 }
 
+// read notes the references of a run, which stay as they are.
 func (s *Shared) read(run string, refs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,8 +40,8 @@ type Options struct {
 
 // Starter starts runs of a workflow and finds them. Safe for concurrent use.
 type Starter struct {
-	opts Options
-	rest restOfKey
+	opts   Options
+	places ownPlaces
 
 	preflight *Preflight // nil: none
 }
@@ -51,7 +51,7 @@ func New(opts Options) *Starter {
 	if opts.Shared == nil {
 		opts.Shared = &Shared{}
 	}
-	return &Starter{opts: opts, rest: restsOfKey(opts.RefField)}
+	return &Starter{opts: opts, places: placesOf(opts.RefField)}
 }
 
 var _ dialer.API = (*Starter)(nil)
