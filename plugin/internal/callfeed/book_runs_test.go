@@ -12,7 +12,7 @@ import (
 )
 
 // runRules are those of a feed of runs.
-var runRules = rules{poll: 15 * time.Second, maxAge: 168 * time.Hour, partsTimeout: 2 * time.Minute, unreadTimeout: 30 * time.Minute}
+var runRules = rules{poll: 15 * time.Second, maxAge: 168 * time.Hour, partsTimeout: 2 * time.Minute, unreadTimeout: 30 * time.Minute, queues: true}
 
 func runItem(id string, status platform.RunStatus, created time.Time) *Item {
 	item := (&Runs{}).item(platform.Run{ID: id, Status: status, Created: created})
@@ -98,6 +98,19 @@ func TestARunThatTurnsOutToBeOfAnotherEnvironmentIsNotEmitted(t *testing.T) {
 	assert.Nil(t, b.looked("r", item, now).event)
 	assert.Zero(t, b.watched())
 	assert.Nil(t, b.listed("r", item, b.from, now).event)
+}
+
+// Those that waited in line make room from the start of the next process on.
+func TestRunsThatWaitInLineLeaveRoomForOthersAfterARestart(t *testing.T) {
+	now := time.Now()
+	s := state{From: millis(now.Add(-time.Hour))}
+	for n := range MaxWatched {
+		s.Open = append(s.Open, openRec{ID: fmt.Sprint(n), Created: millis(now.Add(-time.Hour)), Since: millis(now.Add(-time.Minute))})
+	}
+	assert.False(t, bookFrom(runRules, s).full(now))
+	calls := runRules
+	calls.queues = false
+	assert.True(t, bookFrom(calls, s).full(now), "calls were due by then")
 }
 
 // The patience with parts that cannot be read counts no time in which nobody tried.

@@ -149,7 +149,7 @@ func openBook(ctx context.Context, opts Options) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout, unreadTimeout: opts.UnreadTimeout}
+	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout, unreadTimeout: opts.UnreadTimeout, queues: opts.Unit.Queues}
 	if !found {
 		// A state has no room for dates before 1970.
 		if opts.Start.UnixMilli() < 1 {

@@ -54,5 +54,6 @@ type Unit struct {
 	Part      string // a part that Options.Parts reads
 	Parts     string // the same of several
 	Advice    string // what a user can do about a status that is not documented
+	Queues    bool   // some of them wait in line
 	SamePage  error  // what ends a pass in which the API gives the same page twice
 }

@@ -16,6 +16,7 @@ type rules struct {
 	partsTimeout time.Duration
 
 	unreadTimeout time.Duration // 0 for partsTimeout
+	queues        bool          // some calls wait in line
 }
 
 // verdict is what an observed call asks for: to be emitted, to be finished, or else

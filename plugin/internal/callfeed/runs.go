@@ -14,7 +14,7 @@ import (
 // RunUnit is the unit of Runs.
 var RunUnit = Unit{
 	One: "run", Many: "runs", MaxAge: "max_run_age", Dropped: words.MetricRunsDropped,
-	Part: "sessions", Parts: "sessions",
+	Part: "sessions", Parts: "sessions", Queues: true,
 	Advice:   "One that keeps it until max_run_age is emitted as expired then.",
 	SamePage: unusableList("%w", platform.ErrSamePage),
 }

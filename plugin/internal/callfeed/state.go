@@ -90,6 +90,7 @@ func bookFrom(r rules, s state) *book {
 		}
 		// Only a scheduled call's age counts from later than its creation.
 		c.later = c.ended.IsZero() && !c.created.IsZero() && c.since.After(c.created)
+		c.queued = b.rules.queues && c.later // or was, until the next look
 		b.open[r.ID] = c
 	}
 	for i, id := range s.Done.IDs {
