@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -16,9 +17,11 @@ func TestACallbackOfAWorkflowBecomesAMessage(t *testing.T) {
 	body := example(t, "webhook.workflow-callback.json")
 	a := h.pass(body)
 	assert.Equal(t, body, a.content)
+	id := a.meta["happyrobot_event_id"]
+	assert.Regexp(t, "^[0-9a-f]{32}$", id)
 	assert.Equal(t, map[string]string{
 		"happyrobot_event_kind": "callback", "happyrobot_event_type": "completed",
-		"happyrobot_event_id": runOfPlatform + ":completed", "happyrobot_run_id": runOfPlatform,
+		"happyrobot_event_id": id, "happyrobot_run_id": runOfPlatform,
 	}, a.meta)
 
 	a = h.pass(`{"run_id":"r","session_id":"s","status":"completed"}`)
@@ -95,6 +98,20 @@ func TestACallbackIsKnownByItsRunAndType(t *testing.T) {
 		assert.Equal(t, http.StatusServiceUnavailable, (<-done).status)
 		h.pass(`{"run_id":"c","event_type":"completed"}`)
 	})
+}
+
+// The callbacks of all runs of such a workflow have one id: none of them is another's.
+func TestAPlaceholderForARunIDSwallowsNoCallback(t *testing.T) {
+	h := hook(t, "cache_resources:\n  - label: events\n    memory: {}\n", "cache: events")
+	for _, id := range []string{"undefined", "{{run_id}}"} {
+		for lead := range 3 {
+			h.pass(fmt.Sprintf(`{"run_id":%q,"event_type":"completed","lead":%d}`, id, lead))
+		}
+	}
+	assert.Equal(t, http.StatusOK, h.post(`{"lead":1,"run_id":"undefined","event_type":"completed"}`).status)
+	h.nothing()
+	assert.Equal(t, 1, strings.Count(h.logs.String(), "placeholder"))
+	assert.NotContains(t, h.logs.String(), "undefined")
 }
 
 func TestABadRunIDPathIsRefusedAtTheStart(t *testing.T) {

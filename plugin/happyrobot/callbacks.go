@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/Jeffail/gabs/v2"
 	"github.com/tidwall/gjson"
 )
 
@@ -21,16 +21,26 @@ const Callback EventKind = "callback"
 var ErrNoRunID = errors.New("the body has no run id")
 
 // Names under which authors of workflows put the type of an event, the state that it
-// reports, and the session that it is about. The first that is there as text counts.
+// reports, and the session that it is about: folded, so in any spelling. The first that
+// is there counts.
 var (
-	callbackTypes    = []string{"event_type", "eventType", "event", "type"}
+	callbackTypes    = []string{"eventtype", "event", "type"}
 	callbackStates   = []string{"status", "status.current"}
-	callbackSessions = []string{"session_id", "sessionId"}
+	callbackSessions = []string{"sessionid", "session.id"}
 )
 
-// loggedType is the one type that is known to be posted many times in a run, each time
-// with other contents (the vendor's demonstration).
-const loggedType = "log"
+// progressTypes are types, folded, that are posted many times in a run, each time with
+// other contents.
+var progressTypes = []string{"log", "logs", "progress", "running"}
+
+// placeholderIDs are what stands, folded, where a workflow did not fill in the id.
+var placeholderIDs = []string{"undefined", "null", "none", "nil", "nan", "runid", "currentrunid"}
+
+// IsPlaceholder reports whether an id is none, but what stands where a workflow filled in
+// nothing, such as undefined or {{run_id}}.
+func IsPlaceholder(id string) bool {
+	return strings.ContainsAny(id, "{}<>") || slices.Contains(placeholderIDs, Fold(id))
+}
 
 // ParseCallback reads the body of a callback, whose run id stands at a path of names with
 // dots between them. What it tells beside that stands next to the run id or, for want of
@@ -39,8 +49,9 @@ const loggedType = "log"
 //
 // A callback has no id of its own, so one is made: of the run and the type, and of the
 // state and the session where the body tells them, since one type may report several of
-// either. Without a type, and with that of a log, the contents take part, in any order of
-// members: two bodies are then the same event only if they say the same.
+// either. Without a type, with one of progress, and where the run's id IsPlaceholder, the
+// contents take part, in any order of members: two bodies are then the same event only if
+// they say the same.
 func ParseCallback(body []byte, runIDPath string) (Event, error) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	if !utf8.Valid(body) || !json.Valid(body) {
@@ -49,7 +60,7 @@ func ParseCallback(body []byte, runIDPath string) (Event, error) {
 	if !isObject(body) || runIDPath == "" {
 		return Event{}, ErrNoRunID
 	}
-	raw := Redact(withoutTriggerHeaders(body))
+	raw := RedactPlatform(body)
 	top := gjson.ParseBytes(raw)
 	run := textAt(top, runIDPath)
 	if ValidateOpaqueID(run) != nil {
@@ -59,18 +70,21 @@ func ParseCallback(body []byte, runIDPath string) (Event, error) {
 	if dot := strings.LastIndexByte(runIDPath, '.'); dot >= 0 {
 		beside = append(membersAt(top, runIDPath[:dot]), top)
 	}
-	e := Event{Kind: Callback, RunID: run, Type: firstText(beside, callbackTypes), Raw: bytes.Clone(raw)}
-	if session := firstText(beside, callbackSessions); ValidateOpaqueID(session) == nil {
+	e := Event{Kind: Callback, RunID: run, Type: firstText(beside, callbackTypes, false), Raw: bytes.Clone(raw)}
+	session := firstText(beside, callbackSessions, true)
+	if ValidateOpaqueID(session) == nil {
 		e.SessionID = session
 	}
-	e.ID = e.RunID + ":" + e.Type
-	told := []any{firstText(beside, callbackStates), e.SessionID}
-	switch {
-	case e.Type == "" || strings.EqualFold(e.Type, loggedType):
-		e.ID += ":" + digest(inOneOrder(raw))
-	case told[0] != "" || told[1] != "":
-		e.ID += ":" + digest(told)
+	known := []any{run, e.Type, firstText(beside, callbackStates, true), session}
+	if e.Type == "" || slices.Contains(progressTypes, Fold(e.Type)) || IsPlaceholder(run) {
+		known = append(known, inOneOrder(raw))
 	}
+	written, err := json.Marshal(known)
+	if err != nil {
+		return Event{}, ErrNoJSON
+	}
+	sum := sha256.Sum256(written)
+	e.ID = hex.EncodeToString(sum[:16])
 	return e, nil
 }
 
@@ -85,15 +99,41 @@ func textAt(object gjson.Result, path string) (text string) {
 }
 
 // firstText is the first text under one of the names, in one object after the other.
-func firstText(objects []gjson.Result, names []string) string {
+// Where numbers do as well, they are the text that they are written as.
+func firstText(objects []gjson.Result, names []string, numbers bool) string {
 	for _, object := range objects {
 		for _, name := range names {
-			if text := strings.TrimSpace(textAt(object, name)); text != "" {
-				return text
+			found := ""
+			for _, value := range foldedAt(object, name) {
+				switch {
+				case value.Type == gjson.String:
+					found = strings.TrimSpace(value.Str)
+				case value.Type == gjson.Number && numbers:
+					found = value.Raw
+				}
+			}
+			if found != "" {
+				return found
 			}
 		}
 	}
 	return ""
+}
+
+// foldedAt is membersAt for a path of folded names.
+func foldedAt(object gjson.Result, path string) (values []gjson.Result) {
+	first, rest, deeper := strings.Cut(path, ".")
+	object.ForEach(func(name, value gjson.Result) bool {
+		switch {
+		case Fold(name.Str) != first:
+		case !deeper:
+			values = append(values, value)
+		case value.IsObject():
+			values = append(values, foldedAt(value, rest)...)
+		}
+		return true
+	})
+	return values
 }
 
 // inOneOrder decodes JSON, whose objects are encoded in one order of members.
@@ -114,38 +154,4 @@ func digest(value any) string {
 	}
 	sum := sha256.Sum256(written)
 	return hex.EncodeToString(sum[:6])
-}
-
-// withoutTriggerHeaders removes the headers of the request that started the run, where the
-// author of a workflow hands on the output of its trigger: they hold the trigger's key.
-// That output is known by its method beside the headers.
-func withoutTriggerHeaders(body []byte) []byte {
-	if !bytes.Contains(body, []byte("headers")) || !bytes.Contains(body, []byte("method")) {
-		return body
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	whole, err := gabs.ParseJSONDecoder(dec)
-	if err != nil || !dropTriggerHeaders(whole) {
-		return body
-	}
-	return whole.EncodeJSON()
-}
-
-func dropTriggerHeaders(value *gabs.Container) (dropped bool) {
-	switch value.Data().(type) {
-	case map[string]any:
-		of := value.ChildrenMap()
-		if of["headers"] != nil && of["method"] != nil {
-			dropped = value.Delete("headers") == nil
-		}
-		for _, member := range of {
-			dropped = dropTriggerHeaders(member) || dropped
-		}
-	case []any:
-		for _, item := range value.Children() {
-			dropped = dropTriggerHeaders(item) || dropped
-		}
-	}
-	return dropped
 }

@@ -3,7 +3,6 @@ package happyrobot_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -26,7 +25,7 @@ func TestACallbackIsWhatHasARunIDAtItsPath(t *testing.T) {
 	e := callback(t, string(shipped), "run_id")
 	assert.Equal(t, runID, e.RunID)
 	assert.Equal(t, "completed", e.Type)
-	assert.Equal(t, runID+":completed", e.ID)
+	assert.Regexp(t, "^[0-9a-f]{32}$", e.ID)
 	assert.Equal(t, string(shipped), string(e.Raw), "as it came")
 
 	for _, tc := range []struct{ path, body, event, session string }{ // forms of different authors
@@ -44,6 +43,16 @@ func TestACallbackIsWhatHasARunIDAtItsPath(t *testing.T) {
 	} {
 		e := callback(t, tc.body, tc.path)
 		assert.Equal(t, "r", e.RunID, tc.body)
+		assert.Equal(t, tc.event, e.Type, tc.body)
+		assert.Equal(t, tc.session, e.SessionID, tc.body)
+	}
+	for _, tc := range []struct{ body, event, session string }{ // names in other spellings
+		{`{"run_id":"r","Event-Type":"failed","sessionID":"s"}`, "failed", "s"},
+		{`{"run_id":"r","TYPE":"failed","Session_Id":"s"}`, "failed", "s"},
+		{`{"run_id":"r","session":{"id":"s"}}`, "", "s"},
+		{`{"run_id":"r","session":{"ID":12}}`, "", "12"},
+	} {
+		e := callback(t, tc.body, "run_id")
 		assert.Equal(t, tc.event, e.Type, tc.body)
 		assert.Equal(t, tc.session, e.SessionID, tc.body)
 	}
@@ -86,6 +95,21 @@ func TestACallbacksIDIsItsRunAndType(t *testing.T) {
 		{`{"run_id":"r","status":"completed","data":1}`},
 		{`{"run_id":"r","event_type":"log","data":"a"}`, `{"data":"a","run_id":"r","event_type":"log"}`},
 		{`{"run_id":"r","event_type":"log","data":"b"}`},
+		{`{"run_id":"r","event_type":"Logs","data":"a"}`},
+		{`{"run_id":"r","event_type":"Logs","data":"b"}`},
+		{`{"run_id":"r","event_type":"progress","step":1}`},
+		{`{"run_id":"r","event_type":"progress","step":2}`},
+		{`{"run_id":"r","event_type":"running","step":1}`, `{"step":1,"event_type":"running","run_id":"r"}`},
+		{`{"run_id":"r","event_type":"running","step":2}`},
+		// Sessions and states in other forms.
+		{`{"run_id":"r","event_type":"call_ended","session":{"id":"1"}}`, `{"run_id":"r","event_type":"call_ended","sessionID":"1"}`, `{"run_id":"r","event_type":"call_ended","session_id":1}`},
+		{`{"run_id":"r","event_type":"call_ended","session":{"id":"2"}}`},
+		{`{"run_id":"r","event_type":"call_ended","session":{"id":"a/b"}}`},
+		{`{"run_id":"r","event_type":"webhook","status":200}`, `{"run_id":"r","event_type":"webhook","status":"200","at":1}`},
+		{`{"run_id":"r","event_type":"webhook","status":500}`},
+		// What is joined in another way.
+		{`{"run_id":"a:b","event_type":"c"}`},
+		{`{"run_id":"a","event_type":"b:c"}`},
 	} {
 		first := id(same[0])
 		for _, body := range same {
@@ -96,14 +120,38 @@ func TestACallbacksIDIsItsRunAndType(t *testing.T) {
 	}
 }
 
+// Where a workflow fills in no id, all its runs post the same one.
+func TestAPlaceholderIsTheIDOfNoRun(t *testing.T) {
+	for _, id := range []string{"undefined", "null", "NULL", "None", "{{run_id}}", "{current.run_id}", "<run_id>", "run_id", "${run}"} {
+		assert.True(t, happyrobot.IsPlaceholder(id), id)
+		one := callback(t, `{"run_id":"`+id+`","event_type":"completed","lead":1}`, "run_id")
+		other := callback(t, `{"run_id":"`+id+`","event_type":"completed","lead":2}`, "run_id")
+		again := callback(t, `{"lead":1,"run_id":"`+id+`","event_type":"completed"}`, "run_id")
+		assert.NotEqual(t, one.ID, other.ID, id)
+		assert.Equal(t, one.ID, again.ID, id)
+	}
+	for _, id := range []string{runID, "r", "nothing", "0", "run-17"} {
+		assert.False(t, happyrobot.IsPlaceholder(id), id)
+	}
+}
+
 func TestACallbackLosesTheKeyOfItsTrigger(t *testing.T) {
 	e := callback(t, `{"run_id":"r","trigger":{"data":{"headers":"mine","phone":"x"},"method":"POST","query":{},"headers":{"x-api-key":"sk-secret"}},"api_key":"sk-secret","n":1.10}`, "run_id")
 	assert.NotContains(t, string(e.Raw), "sk-secret")
 	assert.JSONEq(t, `{"run_id":"r","trigger":{"data":{"headers":"mine","phone":"x"},"method":"POST","query":{}},"n":1.10}`, string(e.Raw))
-	again := callback(t, string(e.Raw), "run_id")
-	assert.Equal(t, e.ID, again.ID)
+	other := callback(t, `{"run_id":"r","trigger":{"data":{"headers":"mine","phone":"x"},"method":"POST","query":{},"headers":{"x-api-key":"another"}},"n":1.10}`, "run_id")
+	assert.Equal(t, e.ID, other.ID, "secrets are no part of the id")
 
-	kept := `{"run_id":"r","headers":["Name","Phone"]}`
+	for _, secrets := range []string{
+		`"Authorization":"Bearer sk-secret"`, `"headers":{"x-api-key":"sk-secret"}`, `"API-Key":"sk-secret"`,
+		`"trigger":{"Headers":{"x-api-key":"sk-secret"},"Method":"POST"}`, `"x":[{"request.headers.x":"sk-secret"}]`,
+	} {
+		raw := string(callback(t, `{"run_id":"r","n":1,`+secrets+`}`, "run_id").Raw)
+		assert.NotContains(t, raw, "sk-secret")
+		assert.Contains(t, raw, `"n":1`)
+	}
+
+	kept := `{"run_id":"r","fields":["Name","Phone"]}`
 	assert.Equal(t, kept, string(callback(t, kept, "run_id").Raw))
 }
 
@@ -120,12 +168,12 @@ func FuzzCallbacks(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if e.Kind != happyrobot.Callback || happyrobot.ValidateOpaqueID(e.RunID) != nil || !strings.HasPrefix(e.ID, e.RunID+":") {
+		if e.Kind != happyrobot.Callback || happyrobot.ValidateOpaqueID(e.RunID) != nil || len(e.ID) != 32 {
 			t.Fatalf("a callback without %+v", e)
 		}
 		again, err := happyrobot.ParseCallback(e.Raw, path)
-		if err != nil || again.ID != e.ID {
-			t.Fatalf("taking out the secrets changed the callback: %v", err)
+		if err != nil || again.RunID != e.RunID {
+			t.Fatalf("without its secrets it is none: %v", err)
 		}
 	})
 }

@@ -22,7 +22,7 @@ const (
 // Event is what the API posts to a webhook. Types and statuses are open words.
 type Event struct {
 	Kind       EventKind
-	ID         string // of the sender; of a hook and a callback, which have none, made from its contents
+	ID         string // of the sender; of a hook and a callback, which have none, made from their contents
 	Source     string // of a CloudEvent
 	Type       string // such as session.status_changed, start, end: documented ones in the documented spelling; of a callback the author's, which may be empty
 	Status     string // of a hook and a CloudEvent

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
@@ -41,6 +42,7 @@ type Handler struct {
 	events  *Deliveries
 
 	missing, wrong *pause.Tally // of secrets
+	unfilled       sync.Once    // the warning of a run id that a workflow did not fill in
 }
 
 // NewHandler makes the handler of the requests whose events enter by deliveries. Whoever
@@ -130,6 +132,11 @@ func (h *Handler) result(w http.ResponseWriter, req *http.Request) Result {
 	if errors.Is(err, happyrobot.ErrNoEvent) {
 		// What was an event without callbacks stays what it is, whatever it holds beside.
 		event, err = happyrobot.ParseCallback(body, h.o.RunIDPath)
+		if err == nil && happyrobot.IsPlaceholder(event.RunID) {
+			h.unfilled.Do(func() {
+				h.o.Log.Warnf("A callback has no run id but a placeholder at %s. Fill current.run_id in there in the workflow's Webhook node, or its run cannot be read. Such callbacks are taken, each that says something else; this is logged once.", h.o.RunIDPath)
+			})
+		}
 	}
 	switch {
 	case errors.Is(err, happyrobot.ErrNoJSON):
