@@ -90,7 +90,7 @@ func (c *Careful) List(ctx context.Context, want dialer.Listing) iter.Seq2[diale
 	return func(yield func(dialer.PlacedCall, error) bool) {
 		var doubts []error
 		if want.Final && c.opts.Hook && c.opts.Asks != nil {
-			if err := c.prove(ctx); err != nil {
+			if err := c.prove(ctx, want); err != nil {
 				doubts = append(doubts, err)
 			}
 		}
@@ -129,7 +129,7 @@ func (c *Careful) sharing(ours func(ref string) bool) bool {
 }
 
 // prove says why nobody knows that the hook starts runs of the workflow; nil if it does.
-func (c *Careful) prove(ctx context.Context) error {
+func (c *Careful) prove(ctx context.Context, want dialer.Listing) error {
 	c.mu.Lock()
 	id, proven := c.run, c.proven
 	c.mu.Unlock()
@@ -139,8 +139,9 @@ func (c *Careful) prove(ctx context.Context) error {
 	case id == "":
 		return errNoProof
 	}
+	l := &listing{Starter: c.Starter, want: want}
 	var run platform.Run
-	err := c.ask(ctx, func() (err error) {
+	err := l.ask(ctx, func() (err error) {
 		run, err = c.opts.Asks.GetRun(ctx, id)
 		return err
 	})
@@ -149,7 +150,7 @@ func (c *Careful) prove(ctx context.Context) error {
 	}
 	if run.WorkflowID == "" || !strings.EqualFold(run.WorkflowID, c.opts.Workflow) {
 		var workflow platform.Workflow
-		err := c.ask(ctx, func() (err error) {
+		err := l.ask(ctx, func() (err error) {
 			workflow, err = c.opts.Asks.GetWorkflow(ctx, c.opts.Workflow)
 			return err
 		})
