@@ -139,3 +139,19 @@ func TestAFirewallsPageFromAHookWithoutAKeyHoldsTheLead(t *testing.T) {
 	assert.Equal(t, "not_looked_up", held["@happyrobot_reason"])
 	assert.Contains(t, s.logs.String(), "Dialing paused (setup): ")
 }
+
+// A list that is limited keeps up only the leads in doubt, and the log says why.
+func TestALimitedListOfRunsPausesNoOtherLead(t *testing.T) {
+	t.Parallel()
+	srv := startPlatformSim(t, platform.Options{})
+	srv.Sim.Inject(platform.Fault{Operation: "listRuns", Kind: platform.Refuse, Status: http.StatusTooManyRequests})
+	srv.Sim.Inject(platform.Fault{Kind: platform.LoseAnswer, To: "+12025550101", Times: 1})
+	s := run(t, workflowParts(srv.URL))
+	verdict := delivers(s, lead("a", "+12025550101"))
+	awaitLog(t, s, "Cannot look up calls with an unknown outcome; they wait: ")
+	assert.Contains(t, s.logs.String(), "status 429")
+	require.NoError(t, s.deliver(lead("b", "+12025550102")))
+	srv.Sim.ClearFaults()
+	require.NoError(t, verdict())
+	assert.Equal(t, map[string]int{"a": 1, "b": 1}, srv.Sim.RunsBy("lead_id"))
+}

@@ -44,6 +44,9 @@ type Listing struct {
 	Final bool
 	// Once says that requests which fail are not to be repeated.
 	Once bool
+	// Asked may be told of each request: nil where it was answered, and where it is repeated
+	// why. Who lists by requests that give no call should tell.
+	Asked func(err error)
 }
 
 // Unlistable is an error of a list that says: this key, or this config, can never list calls.
@@ -75,7 +78,7 @@ type PlacedCall struct {
 	ID      string          // "" if it cannot be read: the call exists, and cannot be recorded
 	Ref     string          // Call.Ref; "" if the API did not hand it back
 	More    []string        // further ids that the API gave for it
-	NoRef   error           // why it did not, if that is known
+	NoRef   error           // why it did not, if that is known; such a call may be any, whenever it was created
 	Number  string          // that is called, in any punctuation
 	Created time.Time       // by the API's clock
 	Raw     json.RawMessage // the whole of it, secrets removed; nil if nobody wants it

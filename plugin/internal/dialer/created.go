@@ -123,7 +123,7 @@ func (r *run) nothingGotIn(ctx context.Context, jobs []*job, e evidence) bool {
 	if r.partialRefusals.Load() {
 		return false
 	}
-	hits, l, err := r.listed(ctx, jobs, e.began, e.settled, true)
+	hits, l, err := r.listed(ctx, jobs, e.began, e.settled, true, func(error) {})
 	if err != nil {
 		shut := happyrobot.IsNotLetIn(err) && happyrobot.IsNotLetIn(e.failed) && e.status != http.StatusPaymentRequired
 		return !l.partly && (shut || happyrobot.LeadsNowhere(e.failed, err))

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
@@ -51,6 +52,7 @@ type look struct {
 	lead  chan struct{} // closed: it is your turn to list for all
 	done  chan struct{} // closed: the rest is known
 	gone  bool          // nobody waits for it any more
+	asked func(error)   // see Listing; of whoever leads
 
 	began  time.Time // the listing did not begin before
 	listed int       // calls that it went through
@@ -222,6 +224,14 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 		Ours:  func(text string) bool { return byRef[text] != nil },
 		Final: slices.ContainsFunc(looks, func(l *look) bool { return !l.until.After(now) }),
 		Once:  once,
+		Asked: func(err error) {
+			if err == nil || happyrobot.ClassOf(err).Declined() {
+				s.hear(time.Now())
+			}
+			for _, l := range looks {
+				l.asked(err)
+			}
+		},
 	}
 	for call, err := range api.List(ctx, want) {
 		if err != nil {
@@ -266,10 +276,12 @@ func (s *Shared) goThrough(ctx context.Context, api API, looks []*look, once boo
 
 // unmark notes that calls cannot be ruled out: those that may have been created when a
 // call without a reference was. The list goes back further, for others who look for calls
-// in it, and since the API is not bound to heed the time from which it is asked.
+// in it, and since the API is not bound to heed the time from which it is asked. Where the
+// reference cannot be read, calls do not show the API's clock either: only a proxy's Date
+// may be known, so their time rules out nothing.
 func unmark(calls []*sought, by PlacedCall) {
 	for _, one := range calls {
-		if by.Created.IsZero() || !by.Created.Before(one.from) {
+		if by.NoRef != nil || by.Created.IsZero() || !by.Created.Before(one.from) {
 			one.unmarked, one.noRef = true, by.NoRef
 		}
 	}

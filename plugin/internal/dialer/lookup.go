@@ -34,7 +34,7 @@ func (r *run) lookUp(ctx context.Context, jobs []*job, since, settled time.Time,
 	wait := cmp.Or(r.opts.LookAgain, r.opts.InitialInterval)
 	for {
 		late := r.reportSilence(waiter)
-		hits, l, err := r.listed(ctx, jobs, since, settled, false)
+		hits, l, err := r.listed(ctx, jobs, since, settled, false, waiter.Trouble)
 		late()
 		var never *Unlistable
 		switch {
@@ -109,9 +109,17 @@ func (d *Dialer) LookedFor() int { return int(d.looked.Load()) }
 
 // listed looks for the jobs in a list that begins from now on; with once, a page that
 // fails is not asked for again. If it begins at settled or later, what it lacks was not
-// created. With an error, only l.partly says something.
-func (r *run) listed(ctx context.Context, jobs []*job, since, settled time.Time, once bool) (hits []hit, l *look, err error) {
-	l = &look{since: since, until: settled, limit: r.opts.ListLimit}
+// created. With an error, only l.partly says something. failed is told of each request that
+// is repeated.
+func (r *run) listed(ctx context.Context, jobs []*job, since, settled time.Time, once bool, failed func(error)) (hits []hit, l *look, err error) {
+	l = &look{since: since, until: settled, limit: r.opts.ListLimit, asked: func(err error) {
+		if err == nil || happyrobot.ClassOf(err).Declined() {
+			r.gate.heard()
+		}
+		if err != nil {
+			failed(err)
+		}
+	}}
 	for _, j := range jobs {
 		l.calls = append(l.calls, sought{refs: j.refs(), number: digits(j.call.Number)})
 	}

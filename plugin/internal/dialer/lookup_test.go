@@ -161,3 +161,69 @@ func TestARunIsCalledARun(t *testing.T) {
 		require.ErrorContains(t, dial(t, d, one)[0].Err, "the run may have been started, and 20s later the API did not list it; it is not started again")
 	})
 }
+
+// A Date may be a proxy's. Where no call shows the API's own clock, the time of a call whose
+// reference cannot be read says nothing.
+func TestACallThatCannotBeReadIsNotOlderForAProxysDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, shared := &fakeAPI{onPost: first(answer{err: lost})}, &Shared{}
+		f.clock = func() time.Duration { return -time.Hour }
+		proxy := &dated{f, &shared.Clock, func() (time.Time, bool) { return time.Now(), true }}
+		one := lead(t, 1)
+		d := open(t, unreadableOf{proxy}, ledger.NewMemory(), redial, func(o *Options) { o.Shared = shared })
+		assert.Equal(t, []Outcome{Held}, outcomes(dial(t, d, one)))
+		assert.Equal(t, 1, f.callsOf(one))
+	})
+}
+
+// unreadableOf is unreadable for any API.
+type unreadableOf struct{ API }
+
+func (u unreadableOf) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
+	return func(yield func(PlacedCall, error) bool) {
+		for c, err := range u.API.List(ctx, want) {
+			c.Ref, c.Number, c.NoRef = "", "", errors.New("it may not be read")
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// asking repeats what is limited by itself, and tells of that.
+type asking struct {
+	*fakeAPI
+	limited time.Duration
+}
+
+func (a asking) List(ctx context.Context, want Listing) iter.Seq2[PlacedCall, error] {
+	return func(yield func(PlacedCall, error) bool) {
+		for began := time.Now(); time.Since(began) < a.limited; time.Sleep(time.Second) {
+			want.Asked(&happyrobot.Error{Op: "list", Status: http.StatusTooManyRequests})
+		}
+		for c, err := range a.fakeAPI.List(ctx, want) {
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// An API that limits its list is there: others are dialed meanwhile, and the log says why
+// those in doubt wait.
+func TestALimitedListKeepsUpOnlyThoseInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said reports
+		api, began := asking{&fakeAPI{onPost: first(answer{err: lost})}, time.Hour}, time.Now()
+		d := open(t, api, ledger.NewMemory(), said.to)
+		done := make(chan []Result, 1)
+		go func() { done <- dial(t, d, lead(t, 1)) }()
+		synctest.Wait()
+		assert.Equal(t, []Outcome{Accepted}, outcomes(dial(t, d, lead(t, 2))))
+		assert.Less(t, time.Since(began), time.Minute)
+		assert.Equal(t, []Outcome{Accepted}, outcomes(<-done))
+		assert.GreaterOrEqual(t, time.Since(began), time.Hour)
+		assert.Len(t, said.said("look_ups begins: list: status 429"), 1)
+		assert.Len(t, said.said("look_ups ends"), 1)
+	})
+}

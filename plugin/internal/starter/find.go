@@ -217,16 +217,27 @@ func notListed(err error) error {
 }
 
 // ask repeats a read that is made once until it is answered: what it is refused for is
-// seen, not waited for.
-func (s *Starter) ask(ctx context.Context, read func() error) error {
-	between := pause.NewGrowing(s.opts.InitialInterval, s.opts.MaxInterval)
+// seen, not waited for. Whoever looks is told of each try.
+func (l *listing) ask(ctx context.Context, read func() error) error {
+	told := l.want.Asked
+	if told == nil {
+		told = func(error) {}
+	}
+	between := pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
 	for {
 		err := read()
 		switch happyrobot.ClassOf(err) {
 		case happyrobot.ClassOutage, happyrobot.ClassSlow, happyrobot.ClassThrottled, happyrobot.ClassNotSent:
 		default:
+			if err == nil {
+				told(nil)
+			}
 			return err
 		}
+		if ctx.Err() != nil {
+			return err
+		}
+		told(err)
 		wait := between.Next()
 		var e *happyrobot.Error
 		if errors.As(err, &e) {

@@ -69,11 +69,11 @@ var (
 
 // given are the references in what the trigger of a run was given. unread is why others may
 // be there, or come: then a reference counts, and that there is none does not.
-func (s *Starter) given(ctx context.Context, run string) (refs []string, unread, err error) {
-	trigger := s.opts.Shared.triggerID()
+func (l *listing) given(ctx context.Context, run string) (refs []string, unread, err error) {
+	trigger := l.opts.Shared.triggerID()
 	var nodes []platform.RunNode
-	err = s.ask(ctx, func() (err error) {
-		nodes, err = s.opts.Asks.ListRunNodes(ctx, run, trigger)
+	err = l.ask(ctx, func() (err error) {
+		nodes, err = l.opts.Asks.ListRunNodes(ctx, run, trigger)
 		return err
 	})
 	if err != nil {
@@ -84,8 +84,8 @@ func (s *Starter) given(ctx context.Context, run string) (refs []string, unread,
 		return nil, errNoTriggerYet, nil
 	}
 	var output platform.NodeOutput
-	err = s.ask(ctx, func() (err error) {
-		output, err = s.opts.Asks.GetRunOutput(ctx, run, node.OutputID)
+	err = l.ask(ctx, func() (err error) {
+		output, err = l.opts.Asks.GetRunOutput(ctx, run, node.OutputID)
 		return err
 	})
 	switch {
@@ -94,7 +94,7 @@ func (s *Starter) given(ctx context.Context, run string) (refs []string, unread,
 	case output.Deleted:
 		return nil, errDeleted, nil
 	}
-	refs, final := s.refsGiven(output)
+	refs, final := l.refsGiven(output)
 	switch {
 	case !certain:
 		unread = errTriggerUnknown

@@ -322,3 +322,28 @@ func TestAPageInPlaceOfTheListIsAnOutage(t *testing.T) {
 		assert.Equal(t, tc.never, errors.As(err, &unlistable), "%s: %v", name, err)
 	}
 }
+
+// Whoever looks is told of each request: what was answered, and why one is repeated.
+func TestEachRequestOfALookIsTold(t *testing.T) {
+	t.Parallel()
+	api := &scripted{columns: `{}`, output: func(int) string { return outputOver(withOurs) }}
+	refused := 0
+	s := starterOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused++; refused <= 2 {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		api.ServeHTTP(w, r)
+	}), "trig")
+	var told []happyrobot.Class
+	want := dialer.Listing{
+		From: func(time.Time) time.Time { return time.Time{} }, Ours: func(text string) bool { return text == ours }, Final: true,
+		Asked: func(err error) { told = append(told, happyrobot.ClassOf(err)) },
+	}
+	for call, err := range s.List(t.Context(), want) {
+		require.NoError(t, err)
+		assert.Equal(t, ours, call.Ref)
+	}
+	const limited, answered = happyrobot.ClassThrottled, happyrobot.ClassAnswered
+	assert.Equal(t, []happyrobot.Class{limited, limited, answered, answered, answered}, told, "the list, the nodes and the output")
+}
