@@ -37,7 +37,7 @@ const missingFor = time.Hour
 //	missing         being read -> watched; after an hour handed out as it was when
 //	                it was seen over, or forgotten
 //	unread          being read -> watched; done if it is too old and refused
-//	withoutParts    handed out -> put off; after PartsTimeout it stays
+//	withoutParts    handed out -> put off; it stays when its parts were waited for in vain
 //	acknowledged    handed out -> done, or watched if the call is not over
 //	refused         handed out -> put off
 //
@@ -61,12 +61,15 @@ type book struct {
 type openCall struct {
 	key        string
 	created    time.Time // zero when the API does not say
+	known      time.Time // its creation, or when it was met first
 	since      time.Time // what its age counts from: its creation, or when it is due
 	later      bool      // it was scheduled for then when it was observed last
+	queued     bool      // it waited for its turn then
 	sinceSaved time.Time
 	emitted    happyrobot.Status // the last status acknowledged, when changes are emitted
 	ended      time.Time         // when it was first seen over, if it waits for its parts
-	unread     time.Time         // since when its parts cannot be read; zero when they can
+	unread     time.Time         // since when its parts cannot be read; zero when they can, or it is not known
+	barred     time.Time         // likewise, when no parts can be read
 	out        bool              // being read or handed out
 	next       time.Time         // when it is looked at
 	notBefore  time.Time         // when it may be handed out again
@@ -126,7 +129,7 @@ func (b *book) listed(key string, call *Item, from, now time.Time) finding {
 		if c.since.IsZero() {
 			c.since = now
 		}
-		c.sinceSaved = c.since
+		c.known, c.sinceSaved = c.since, c.since
 		b.open[key] = c
 		b.changes++
 	}
@@ -206,8 +209,8 @@ func (b *book) shown(key string, call *Item, now time.Time) finding {
 func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 	c.missed, c.seen = time.Time{}, nil
 	b.fail(c, callUnread, false)
-	v := b.rules.judge(c.since, c.emitted, call, now)
-	c.later = v.later
+	v := b.rules.judge(c.known, c.since, c.emitted, call, now)
+	c.later, c.queued = v.later, v.queued
 	// A saved state need not follow each look at a call that is due some day.
 	if c.since = v.since; c.since.Sub(c.sinceSaved).Abs() > 10*time.Minute {
 		c.sinceSaved = c.since
@@ -215,6 +218,8 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 	}
 	found := finding{unknown: !call.Known}
 	switch {
+	case call.Foreign: // which nothing showed before
+		b.finish(c)
 	case v.outcome != "":
 		c.out = true
 		found.event = &Event{Item: *call, Outcome: v.outcome, Previous: c.emitted, key: c.key}
@@ -225,12 +230,24 @@ func (b *book) observe(c *openCall, call *Item, now time.Time) finding {
 		}
 	default:
 		b.fail(c, partsUnread, false)
+		if c.unread, c.barred = (time.Time{}), (time.Time{}); !c.ended.IsZero() { // it goes on
+			c.ended = time.Time{}
+			b.changes++
+		}
 		if c.next = v.next; v.emitted != c.emitted {
 			c.emitted = v.emitted
 			b.changes++
 		}
 	}
 	return found
+}
+
+// lost says whether missing would give a call up by now without an event.
+func (b *book) lost(key string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.open[key]
+	return c != nil && c.seen == nil && !c.missed.IsZero() && now.Sub(c.missed) >= missingFor
 }
 
 // missing notes that the API does not know a call. One that was seen over before it
@@ -271,51 +288,9 @@ func (b *book) unread(key string, wait time.Duration, refused bool, now time.Tim
 		return finding{dropped: dropExpired}
 	}
 	b.fail(c, callUnread, true)
+	c.unread = time.Time{} // nobody asked for its parts
 	c.out, c.next = false, now.Add(max(b.rules.interval(c.since, now), wait))
 	return finding{}
-}
-
-// withoutParts notes that what belongs to an event's call is not all there, or could
-// not be read, and that the call was over for so long when that was noticed first. It
-// reports whether to hand the event out as it is, as NotReady.
-func (b *book) withoutParts(e *Event, unreadable bool, over time.Duration, now time.Time) (ready bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.open[e.key]
-	if c == nil {
-		return false
-	}
-	if c.ended.IsZero() {
-		c.ended = now.Add(-over)
-		b.changes++
-	}
-	since, most := c.ended, b.rules.partsTimeout
-	if unreadable && b.rules.unreadTimeout > 0 {
-		if c.unread.IsZero() {
-			c.unread = now
-		}
-		since, most = c.unread, max(most, b.rules.unreadTimeout)
-	} else {
-		c.unread = time.Time{}
-	}
-	again, waits := b.rules.partsInterval(now.Sub(since), most)
-	b.fail(c, partsUnread, unreadable && waits)
-	if !waits {
-		return true
-	}
-	c.out, c.next = false, now.Add(again)
-	c.notBefore = c.next
-	c.seen = &Event{Item: e.Item, Content: e.Content, Outcome: NotReady, Previous: e.Previous, key: e.key}
-	return false
-}
-
-// withParts notes that all that belongs to an event's call was read.
-func (b *book) withParts(e *Event) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.open[e.key]; c != nil {
-		b.fail(c, partsUnread, false)
-	}
 }
 
 // acknowledged ends an event, and answers which change has to be saved for that.

@@ -26,7 +26,7 @@ func (b *book) full(now time.Time) bool {
 	}
 	waiting := 0
 	for _, c := range b.open {
-		if b.rules.waits(c, now) {
+		if c.queued || b.rules.waits(c, now) {
 			waiting++
 		}
 	}

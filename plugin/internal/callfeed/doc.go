@@ -8,12 +8,13 @@
 //	event.go    a call that is emitted, until it is acknowledged or refused
 //	loop.go     lists, looks and hands events out, in turns
 //	pass.go     one reading of the list, page by page, without gaps
+//	gaps.go     pages that do not show all of their places
 //	paging.go   how large pages are; offsets.go makes an offset a numbered page
 //	crowd.go    calls of one date for which no page has room
 //	look.go     reading open calls by themselves; relist.go lists them together instead
 //	parts.go    transcripts and the like, waited for within bounds
-//	book.go     the calls that are known, open or done with, and what moves them; counts.go
-//	            counts them
+//	book.go     the calls that are known, open or done with, and what moves them;
+//	            book_parts.go: while they wait for their parts; counts.go counts them
 //	window.go   from when on calls are listed, what the book may forget by then, and what
 //	            is known of the API's clock
 //	judge.go    what an observed call asks for

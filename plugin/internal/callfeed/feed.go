@@ -70,8 +70,9 @@ type Options struct {
 	// time, and ends soon after its context does.
 	Parts        func(context.Context, Item) (content any, complete bool, err error)
 	PartsTimeout time.Duration
-	// UnreadTimeout is that for parts that cannot be read, from the first failure on; 0 is
-	// PartsTimeout, however they fail.
+	// UnreadTimeout is that for parts that cannot be read, from the first failure on. An
+	// error that is not of this request alone does not count: until MaxAge, it is waited for
+	// its end. 0 is PartsTimeout, however they fail.
 	UnreadTimeout time.Duration
 
 	// CauseOf is what is waited for after an error of the API. Wait makes one who may
@@ -99,12 +100,14 @@ type Feed struct {
 	fate   error         // why; set before ended is closed
 
 	// Only the loop's.
-	size     pageLimit
-	clock    apiClock
-	lists    bool      // the last pass did not fail
-	lookedAt time.Time // when open calls were
-	failedAt int       // how deep in the list the last pass that failed did
-	caughtUp time.Time // when the list was last read to its end; zero before the first time
+	size        pageLimit
+	clock       apiClock
+	lists       bool      // the last pass did not fail
+	relistMost  int       // how large pages are that show open calls
+	relistTried time.Time // when a larger one failed
+	lookedAt    time.Time // when open calls were
+	failedAt    int       // how deep in the list the last pass that failed did
+	caughtUp    time.Time // when the list was last read to its end; zero before the first time
 
 	stop   context.CancelFunc
 	loop   sync.WaitGroup
@@ -146,7 +149,7 @@ func openBook(ctx context.Context, opts Options) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout, unreadTimeout: opts.UnreadTimeout}
+	r := rules{statuses: opts.Statuses, changes: opts.Changes, poll: opts.Poll, maxAge: opts.MaxAge, partsTimeout: opts.PartsTimeout, unreadTimeout: opts.UnreadTimeout, queues: opts.Unit.Queues}
 	if !found {
 		// A state has no room for dates before 1970.
 		if opts.Start.UnixMilli() < 1 {

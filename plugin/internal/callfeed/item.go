@@ -18,6 +18,7 @@ type Item struct {
 	Ended   time.Time         // when it was over; zero when the API does not say
 	Later   bool              // it waits for its time
 	Due     time.Time         // which is then; zero when the API does not say
+	Queued  bool              // its time is when its turn comes: nobody says when
 	Listed  bool              // a list shows more of it than it tells by itself, and did
 	Foreign bool              // it was not asked for: it is listed, and never handed out
 
@@ -39,6 +40,10 @@ type Page struct {
 	Items []Item
 	// Room is how many items the page has room for: with fewer, it may be the last one.
 	Room int
+	// Gaps says that some of the places of the page show no item. Then Items may begin
+	// before the offset, the next page begins Room further on, and More says whether it
+	// may show anything.
+	Gaps, More bool
 }
 
 // Unit is how a feed speaks of what it lists.
@@ -49,5 +54,6 @@ type Unit struct {
 	Part      string // a part that Options.Parts reads
 	Parts     string // the same of several
 	Advice    string // what a user can do about a status that is not documented
+	Queues    bool   // some of them wait in line
 	SamePage  error  // what ends a pass in which the API gives the same page twice
 }

@@ -16,13 +16,15 @@ type rules struct {
 	partsTimeout time.Duration
 
 	unreadTimeout time.Duration // 0 for partsTimeout
+	queues        bool          // some calls wait in line
 }
 
 // verdict is what an observed call asks for: to be emitted, to be finished, or else
 // to be watched.
 type verdict struct {
-	since time.Time // what its age counts from
-	later bool      // it is scheduled for then
+	since  time.Time // what its age counts from
+	later  bool      // it is scheduled for then
+	queued bool      // it waits for its turn
 
 	outcome  string // emit it as this; "" for not now
 	finished bool   // it is done with
@@ -33,9 +35,9 @@ type verdict struct {
 	next    time.Time         // when to look at it
 }
 
-// judge decides about an observed call whose age counts from since, and of which the
-// status emitted was acknowledged last.
-func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *Item, now time.Time) verdict {
+// judge decides about an observed call that is known from a time on, whose age counts from
+// since, and of which the status emitted was acknowledged last.
+func (r *rules) judge(known, since time.Time, emitted happyrobot.Status, call *Item, now time.Time) verdict {
 	s, v := call.Status, verdict{since: since, emitted: emitted}
 	if since.After(now) && !call.Later {
 		v.since = now // it did not wait for its time
@@ -49,6 +51,9 @@ func (r *rules) judge(since time.Time, emitted happyrobot.Status, call *Item, no
 			v.finished = true
 		}
 		return v
+	}
+	if v.queued = call.Queued; v.queued {
+		quietSince = known // the longer it waited, the less often it is looked at
 	}
 	if call.Later {
 		if v.since = call.Due; v.since.IsZero() {

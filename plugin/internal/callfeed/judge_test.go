@@ -46,7 +46,7 @@ func TestWhatAnObservedCallIsEmittedAs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			since := now.Add(-tc.age)
-			got := tc.rules.judge(since, tc.emitted, itemOf(tc.rules, happyrobot.Call{Status: tc.status}), now)
+			got := tc.rules.judge(since, since, tc.emitted, itemOf(tc.rules, happyrobot.Call{Status: tc.status}), now)
 			assert.True(t, got.since.Equal(since))
 			watched := tc.want.outcome == "" && !tc.want.finished
 			assert.True(t, !watched || got.next.After(now), "it is looked at again")
@@ -71,11 +71,11 @@ func TestACallIsLookedAtTheLessOftenTheOlderItIs(t *testing.T) {
 	}
 	due := now.Add(40 * time.Hour).UTC().Truncate(time.Second)
 	call := happyrobot.Call{Status: happyrobot.StatusScheduled, Raw: json.RawMessage(fmt.Sprintf(`{"scheduled_for":%q}`, due.Format(time.RFC3339)))}
-	v := r.judge(now.Add(-1000*time.Hour), "", itemOf(r, call), now)
+	v := r.judge(now.Add(-1000*time.Hour), now.Add(-1000*time.Hour), "", itemOf(r, call), now)
 	assert.True(t, v.since.Equal(due), "its age counts from when it is due")
 	assert.False(t, v.finished)
 	call.Raw = json.RawMessage(`{"scheduled_for":5}`)
-	assert.True(t, r.judge(now.Add(-1000*time.Hour), "", itemOf(r, call), now).since.Equal(now), "it may be due any day")
+	assert.True(t, r.judge(now.Add(-1000*time.Hour), now.Add(-1000*time.Hour), "", itemOf(r, call), now).since.Equal(now), "it may be due any day")
 }
 
 // itemOf is a call as the rules get it.

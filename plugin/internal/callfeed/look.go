@@ -30,12 +30,15 @@ func (f *Feed) lookAtDue(ctx context.Context) int {
 	}
 	var mu sync.Mutex
 	var gone []*Event
+	var unsure []dueCall
 	events, rest := f.relist(ctx, due)
 	forEach(rest, func(c dueCall) {
-		e, vanished := f.look(ctx, c.key)
+		e, vanished := f.look(ctx, c)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
+		case e == nil && vanished:
+			unsure = append(unsure, c)
 		case e == nil:
 		case vanished:
 			gone = append(gone, e)
@@ -43,6 +46,11 @@ func (f *Feed) lookAtDue(ctx context.Context) int {
 			events = append(events, e)
 		}
 	})
+	for _, c := range unsure {
+		if e := f.lookInList(ctx, c); e != nil {
+			events = append(events, e)
+		}
+	}
 	f.noteReads()
 	f.saver.nudge()
 	f.hand(ctx, append(f.complete(ctx, events), gone...))
@@ -50,8 +58,9 @@ func (f *Feed) lookAtDue(ctx context.Context) int {
 }
 
 // look reads one open call, and answers the event that it asks for. Of a call that has
-// vanished, nothing more can be read.
-func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
+// vanished, nothing more can be read; one without an event is to be looked for in the list.
+func (f *Feed) look(ctx context.Context, c dueCall) (e *Event, vanished bool) {
+	key := c.key
 	call, err := f.opts.API.Get(ctx, key)
 	if err == nil && call.ID != key {
 		err = errors.New("the API answers with something else than this " + f.opts.Unit.One)
@@ -61,7 +70,11 @@ func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
 	case ctx.Err() != nil:
 		return nil, false
 	case happyrobot.IsNotFound(err):
-		return f.act(key, &call, f.book.missing(key, now)), true
+		if f.opts.Relist > 0 && !c.created.IsZero() && f.book.lost(key, now) {
+			return nil, true
+		}
+		e = f.act(key, &call, f.book.missing(key, now))
+		return e, e != nil
 	case err != nil:
 		// An outage is no reason to give up one call.
 		refused := happyrobot.ClassOf(err).OfThisRequest()
@@ -72,6 +85,26 @@ func (f *Feed) look(ctx context.Context, key string) (e *Event, vanished bool) {
 		return f.act(key, &call, found), false
 	}
 	return f.act(key, &call, f.book.looked(key, &call, now)), false
+}
+
+// lookInList looks for a call in the list that the API has not known by itself for so long
+// that it is given up unless the list shows it, and answers the event that it asks for.
+func (f *Feed) lookInList(ctx context.Context, c dueCall) *Event {
+	page, err := f.listOpen(ctx, c.created)
+	now := time.Now()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		f.notices.calls.met(f.unread(c.key, err))
+		return f.act(c.key, &Item{}, f.book.unread(c.key, retryAfter(err), false, now))
+	}
+	for i := range page.Items {
+		if item := &page.Items[i]; keyOf(item) == c.key {
+			return f.act(c.key, item, f.book.looked(c.key, item, now))
+		}
+	}
+	return f.act(c.key, &Item{}, f.book.missing(c.key, now))
 }
 
 // retryAfter is how long an error asks to wait.

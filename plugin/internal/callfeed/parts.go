@@ -3,6 +3,8 @@ package callfeed
 import (
 	"context"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 // complete adds their parts to the events of calls that are over, and answers the
@@ -39,11 +41,15 @@ func (f *Feed) addParts(ctx context.Context, e *Event) (ready bool) {
 	case ctx.Err() != nil:
 		return false
 	}
+	lacks := partsMissing
 	if err != nil {
+		if lacks = partsBarred; happyrobot.ClassOf(err).OfThisRequest() {
+			lacks = partsRefused
+		}
 		f.notices.parts.met(f.unread(e.key, err))
 	}
 	now := time.Now()
-	if !f.book.withoutParts(e, err != nil, f.overFor(e.Item, now), now) {
+	if !f.book.withoutParts(e, lacks, f.overFor(e.Item, now), now) {
 		return false
 	}
 	e.Outcome = NotReady

@@ -34,9 +34,16 @@ func (f *Feed) pass(ctx context.Context) (more bool, err error) {
 		p.askNewest(ctx) // so that it is known what is long over
 	}
 	for !p.broken {
-		page, err := p.read(ctx)
+		answer, err := p.read(ctx)
 		if err != nil {
 			return false, err
+		}
+		page := answer.Items
+		if answer.Gaps {
+			if done, more, err := p.takeWithGaps(ctx, answer); done || err != nil {
+				return more, err
+			}
+			continue
 		}
 		if p.tied(page) || p.skipped(page) {
 			continue
@@ -101,14 +108,14 @@ type mark struct {
 }
 
 // read asks for the next page, for a smaller one if a large one fails.
-func (p *pass) read(ctx context.Context) ([]Item, error) {
+func (p *pass) read(ctx context.Context) (Page, error) {
 	size := &p.feed.size
 	for {
 		p.query.Limit = size.calls
 		page, err := p.feed.opts.API.List(ctx, p.query)
 		p.took, p.room = time.Since(p.began), page.Room
 		if err == nil || ctx.Err() != nil || !size.shrink(err, time.Now()) {
-			return page.Items, err
+			return page, err
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 )
 
 const (
@@ -30,7 +32,7 @@ func (f *Feed) relist(ctx context.Context, due []dueCall) (events []*Event, rest
 	}
 	rest, due = due[:undated:undated], due[undated:]
 	for poor := 0; len(due) >= worthAPage && poor < poorPages; {
-		page, err := f.opts.API.List(ctx, Query{From: listFrom(due[0].created), Limit: min(f.opts.Relist, f.size.most), Once: true})
+		page, err := f.listOpen(ctx, due[0].created)
 		if err != nil || len(page.Items) == 0 {
 			break // what the trouble is, reading them one by one tells
 		}
@@ -45,6 +47,22 @@ func (f *Feed) relist(ctx context.Context, due []dueCall) (events []*Event, rest
 		rest, due = append(rest, missed...), left
 	}
 	return events, append(rest, due...)
+}
+
+// listOpen lists open calls from a date on, in a smaller page if a larger one fails. A size
+// that failed is tried again after a while.
+func (f *Feed) listOpen(ctx context.Context, from time.Time) (Page, error) {
+	if time.Since(f.relistTried) >= smallAgain {
+		f.relistMost = f.opts.Relist
+	}
+	for {
+		limit := max(min(f.relistMost, f.size.most), 1)
+		page, err := f.opts.API.List(ctx, Query{From: listFrom(from), Limit: limit, Once: true})
+		if c := happyrobot.ClassOf(err); c != happyrobot.ClassTooLarge && c != happyrobot.ClassRefused || limit < 2*worthAPage || ctx.Err() != nil {
+			return page, err
+		}
+		f.relistMost, f.relistTried = limit/2, time.Now()
+	}
 }
 
 // listFrom is the bound to send for a list from a date on, a little earlier, since nobody

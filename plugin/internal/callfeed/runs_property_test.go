@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,7 +42,9 @@ const (
 	capsAndTells = iota + 1 // smaller pages, and says so
 	capsInSilence
 	refusesLarge
-	tellsNothing // pages as it is asked to, without a word on what follows
+	tellsNothing  // pages as it is asked to, without a word on what follows
+	capsAndEchoes // smaller pages, and says that they are as it is asked to
+	hidesSome     // cuts runs out of its pages
 	pagingForms
 )
 
@@ -77,16 +81,21 @@ type moodyRuns struct {
 }
 
 func (m *moodyRuns) ListRunsPage(ctx context.Context, workflow string, q platform.RunQuery) (platform.Page[platform.Run], error) {
+	asked := q.PageSize
 	if m.newestFirst {
 		q.Sort = platform.Descending
 	}
 	switch {
 	case m.form == refusesLarge && q.PageSize > m.most:
 		return platform.Page[platform.Run]{}, &happyrobot.Error{Op: "listRuns", Status: http.StatusUnprocessableEntity, Err: errors.New("page_size")}
-	case m.form == capsAndTells || m.form == capsInSilence:
+	case m.form == capsAndTells || m.form == capsInSilence || m.form == capsAndEchoes:
 		q.PageSize = min(q.PageSize, m.most)
 	}
 	page, err := m.Client.ListRunsPage(ctx, workflow, q)
+	if m.form == capsAndEchoes && page.Size > 0 {
+		page.Size = asked
+	}
+	page.Items = slices.DeleteFunc(page.Items, func(r platform.Run) bool { return m.hides(r.ID) })
 	if m.form == capsInSilence || m.form == tellsNothing {
 		page.Pagination = platform.Pagination{Records: -1}
 	}
@@ -94,6 +103,13 @@ func (m *moodyRuns) ListRunsPage(ctx context.Context, workflow string, q platfor
 		m.trial.arrive(m.rng, 1+m.rng.IntN(3))
 	}
 	return page, err
+}
+
+// hides says whether a run is cut out of pages.
+func (m *moodyRuns) hides(id string) bool {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(id))
+	return m.form == hidesSome && sum.Sum32()%3 == 0
 }
 
 func newRunTrial(t *testing.T, seed uint64) *runTrial {
@@ -142,7 +158,7 @@ func (tr *runTrial) run() {
 			assert.False(tr.t, tr.sent[r.ID], "nobody wants runs of %s", r.Environment)
 			continue
 		}
-		if !r.Over {
+		if !r.Over || tr.list.hides(r.ID) {
 			continue
 		}
 		ended++

@@ -84,9 +84,13 @@ func bookFrom(r rules, s state) *book {
 		if c.since = c.created; r.Since != 0 {
 			c.since = fromMillis(r.Since)
 		}
-		c.sinceSaved = c.since
+		c.known, c.sinceSaved = c.created, c.since
+		if c.known.IsZero() {
+			c.known = c.since
+		}
 		// Only a scheduled call's age counts from later than its creation.
 		c.later = c.ended.IsZero() && !c.created.IsZero() && c.since.After(c.created)
+		c.queued = b.rules.queues && c.later // or was, until the next look
 		b.open[r.ID] = c
 	}
 	for i, id := range s.Done.IDs {
