@@ -19,6 +19,7 @@ import (
 type runLists struct {
 	api      [32]byte
 	workflow string
+	hook     string // its URL; "" for the API. A list that proves something of one proves nothing of another
 }
 
 // runsShared is for the dialers and the starters of a workflow.
@@ -27,8 +28,8 @@ type runsShared struct {
 	starts starter.Shared
 }
 
-func sharedRuns(c clientConfig, workflow string) *runsShared {
-	shared, _ := lists.LoadOrStore(runLists{c.api, workflow}, &runsShared{})
+func sharedRuns(c clientConfig, workflow, hook string) *runsShared {
+	shared, _ := lists.LoadOrStore(runLists{c.api, workflow, hook}, &runsShared{})
 	return shared.(*runsShared)
 }
 
@@ -54,7 +55,7 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 		return nil, err
 	}
 	e.requests = payloads
-	shared := sharedRuns(client, w.workflow)
+	shared := sharedRuns(client, w.workflow, w.hookURL)
 	clock := newClockReport(res, &shared.dials.Clock)
 	client.options.OnDate = clock.sawDate
 
@@ -72,13 +73,21 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 	if err != nil {
 		return nil, err
 	}
+	api := starts.Careful(starter.CarefulReports{
+		OtherWorkflow: func(why error) {
+			log.Warnf("`hook` was not seen to start runs of `workflow`: %v. A run of unknown outcome is `held`.", why)
+		},
+		SameRun: func() {
+			log.Warn("Two leads were answered with one run. The second is in doubt, and is `held`, since nobody knows whether the run reaches both. The trigger may put several leads into one run: its multi_event_behavior must not be group.")
+		},
+	})
 	e.closes = append(e.closes, clock.close, client.close)
 	if !client.keyed() {
 		if w.maxBacklog > 0 {
 			return nil, fmt.Errorf("%s: needs %s, with which the length of the queue is asked", wfFieldMaxBacklog, cfFieldAPIKey)
 		}
 		log.Warn("No `api_key` is set beside `hook`: a run of unknown outcome cannot be looked up, and its lead is `held` at once. Nothing is checked before the first run.")
-		return e, e.open(conf, res, client, starts, opts)
+		return e, e.open(conf, res, client, api, opts)
 	}
 	preflight := starts.NewPreflight(opts.Timeout, opts.Settle, log, e.pauses.notice(words.CauseSetup))
 	if !opts.DryRun {
@@ -102,7 +111,7 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 		}
 		return preflight.First(ctx)
 	}
-	return e, e.open(conf, res, client, starts, opts)
+	return e, e.open(conf, res, client, api, opts)
 }
 
 // newStarter makes what starts runs and finds them.

@@ -35,8 +35,8 @@ func (b *payloadBuilder) fromParsed(conf *service.ParsedConfig, w workflowConfig
 	if b.phoneField, err = pathFromParsed(conf, wfFieldPhone); err != nil {
 		return err
 	}
-	if b.phoneField == w.refField {
-		return fmt.Errorf("%s: must not be that of %s", wfFieldPhone, wfFieldRef)
+	if within(b.phoneField, w.refField) || within(w.refField, b.phoneField) {
+		return fmt.Errorf("%s and %s: must not be the same member, nor one within the other: the reference would replace the number", wfFieldPhone, wfFieldRef)
 	}
 	if b.phoneField != "" {
 		b.phonePath = strings.Split(b.phoneField, ".")
@@ -45,6 +45,9 @@ func (b *payloadBuilder) fromParsed(conf *service.ParsedConfig, w workflowConfig
 	b.identity = "run\x00" + w.workflow + "\x00" + string(w.environment) + "\x00"
 	return b.leadRules.fromParsed(conf)
 }
+
+// within says whether a path is another, or leads through it.
+func within(path, other string) bool { return strings.HasPrefix(path+".", other+".") }
 
 // of implements requestBuilder.
 func (b *payloadBuilder) of(batch service.MessageBatch) func(i int) (dialer.Call, error) {

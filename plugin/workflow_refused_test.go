@@ -187,3 +187,29 @@ func TestPreflightIsRepeatedWhileTheAPIIsAway(t *testing.T) {
 	awaitLog(t, s, "Dialing paused (setup): the trigger puts several leads into one run")
 	assert.Equal(t, 4, srv.Sim.RequestsOf("describeApiKey"))
 }
+
+// A workflow that is published after the start is checked before its first run.
+func TestAWorkflowThatIsPublishedLaterIsCheckedBeforeItsFirstRun(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []string{"getWorkflow", "triggerRun"} {
+		t.Run(refused, func(t *testing.T) {
+			t.Parallel()
+			flow := platform.Workflow{Slug: platform.DefaultWorkflow, MultiEvent: platform.Group}
+			if refused == "triggerRun" {
+				flow.MultiEvent = platform.Parallel
+			}
+			srv := startPlatformSim(t, platform.Options{Workflows: []platform.Workflow{flow}})
+			srv.Sim.Inject(platform.Fault{Operation: refused, Kind: platform.Refuse, Status: http.StatusNotFound, Times: 1})
+			s := run(t, workflowParts(srv.URL))
+			verdict := delivers(s, lead("a", "+12025550101"), lead("b", "+12025550102"))
+			if refused == "triggerRun" {
+				require.NoError(t, verdict())
+				assert.GreaterOrEqual(t, srv.Sim.RequestsOf("listVersionNodes"), 2, "checked again")
+				return
+			}
+			awaitLog(t, s, "Dialing paused (setup): the trigger puts several leads into one run")
+			assert.Empty(t, srv.Sim.Runs())
+			go func() { _ = verdict() }()
+		})
+	}
+}

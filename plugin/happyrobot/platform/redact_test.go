@@ -63,3 +63,9 @@ func TestSecretsAreRemovedFromEveryObject(t *testing.T) {
 		require.Error(t, err, name)
 	}
 }
+
+func TestAPathThatIsRemovedIsKnown(t *testing.T) {
+	for path, want := range map[string]bool{"headers": true, "a.Headers.b": true, "x-api_key": true, "dial_ref": false, "headers_of": false, "meta.ref": false} {
+		assert.Equal(t, want, platform.Hides(path), path)
+	}
+}

@@ -5,6 +5,7 @@
 //	find.go       finds runs by the reference in their payload: among the columns of the list,
 //	              else in what the trigger was given
 //	open.go       reads what the trigger of a run was given
+//	proof.go      what the answers and the list do not prove
 //	reference.go  where a run shows the reference that it was started with
 //	shared.go     what all who start runs of a workflow know together
 //	preflight.go  what can be checked before the first run

@@ -18,17 +18,21 @@ import (
 const (
 	// expiresSoon is how long before its end a key is warned of.
 	expiresSoon = 14 * 24 * time.Hour
-	// againAfter is how soon a workflow that must not be started is looked at again.
+	// againAfter is how soon a workflow that cannot or must not be started is looked at again.
 	againAfter = 30 * time.Second
+	// laterAfter is how soon, in multiples of that, what the API would not tell is.
+	laterAfter = 10
 )
 
 // Preflight checks, before the first run is started, what can be checked: the key, the
 // workflow, that it is live, and its trigger. What the API does not answer is checked again
-// until it does; no run waits for that, but for the first try.
+// until it does; no run waits for that, but for the first try, and a run after the
+// workflow was found unknown or not live: it may have been published meanwhile.
 type Preflight struct {
 	s       *Starter
 	timeout time.Duration
 	settle  time.Duration
+	again   time.Duration // againAfter
 	log     pause.Logger
 	grouped *pause.Notice
 
@@ -36,11 +40,14 @@ type Preflight struct {
 	stop  context.CancelFunc // nil: it was not started
 	ended chan struct{}
 	first chan struct{} // closed: the first try is over
+	wake  chan struct{} // holds one token: it is time to check again
+	turn  chan struct{} // holds one token, whose owner checks before a run
 
 	mu      sync.Mutex
 	summary string
-	groups  error           // why nothing may be started
-	said    map[string]bool // of run alone
+	groups  error // why nothing may be started, as the trigger was read last
+	doubted bool  // what was found may have changed: check before the next run
+	said    map[string]bool
 }
 
 // NewPreflight makes the preflight of a starter. It takes a timeout at most for one try, and
@@ -48,9 +55,11 @@ type Preflight struct {
 // may be started.
 func (s *Starter) NewPreflight(timeout, settle time.Duration, log pause.Logger, grouped *pause.Notice) *Preflight {
 	p := &Preflight{
-		s: s, timeout: timeout, settle: settle, log: log, grouped: grouped, said: map[string]bool{},
-		ended: make(chan struct{}), first: make(chan struct{}), summary: "preflight is not over",
+		s: s, timeout: timeout, settle: settle, log: log, grouped: grouped, said: map[string]bool{}, again: againAfter,
+		ended: make(chan struct{}), first: make(chan struct{}), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		summary: "preflight is not over",
 	}
+	p.turn <- struct{}{}
 	s.preflight = p
 	return p
 }
@@ -113,10 +122,10 @@ func (p *Preflight) Summary() string {
 
 func (p *Preflight) run(ctx context.Context) {
 	defer close(p.ended)
+	var looks sync.WaitGroup
+	looks.Go(func() { p.lookForColumn(ctx) })
 	p.checkAll(ctx)
-	if ctx.Err() == nil {
-		p.lookForColumn(ctx)
-	}
+	looks.Wait()
 }
 
 // mostColumnLooks is how often the first runs are looked for in the list.
@@ -154,7 +163,7 @@ func (p *Preflight) lookForColumn(ctx context.Context) {
 	}
 }
 
-// checkAll checks until all is answered.
+// checkAll checks until all is answered, and whenever it is woken.
 func (p *Preflight) checkAll(ctx context.Context) {
 	waiter := p.grouped.Waiter()
 	defer func() { waiter.Stop() }()
@@ -164,12 +173,10 @@ func (p *Preflight) checkAll(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		p.mu.Lock()
-		p.summary, p.groups = f.summary(), f.groups
-		p.mu.Unlock()
-		p.say(f)
-		if f.groups != nil {
-			waiter.Trouble(f.groups)
+		p.note(f)
+		groups := p.mayNot()
+		if groups != nil {
+			waiter.Trouble(groups)
 		} else {
 			waiter.Recovered()
 			waiter = p.grouped.Waiter()
@@ -177,18 +184,83 @@ func (p *Preflight) checkAll(ctx context.Context) {
 		if first {
 			close(p.first)
 		}
-		wait := againAfter
+		var due <-chan time.Time // nil: all is known
 		switch {
-		case f.groups != nil:
-		case f.away == nil:
-			return
-		default:
-			wait = between.Next()
+		case f.away != nil:
+			due = time.After(between.Next())
+		case groups != nil || f.again:
+			due = time.After(p.again)
+		case !f.read:
+			due = time.After(laterAfter * p.again)
 		}
-		if pause.Sleep(ctx, wait) != nil {
+		select {
+		case <-due:
+		case <-p.wake:
+		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// note keeps what one try found. Only a trigger that was read says whether it puts several
+// leads into one run.
+func (p *Preflight) note(f findings) {
+	p.mu.Lock()
+	p.summary = f.summary()
+	if f.read {
+		p.groups = f.groups
+	}
+	p.doubted = f.again || p.doubted
+	warnings, known := p.news(f)
+	p.mu.Unlock()
+	for _, warning := range warnings {
+		p.log.Warnf("%s.", warning)
+	}
+	if known != "" {
+		p.log.Infof("%s.", known)
+	}
+}
+
+// doubt says that what was found may have changed.
+func (p *Preflight) doubt() {
+	p.mu.Lock()
+	p.doubted = true
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *Preflight) doubtful() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doubted
+}
+
+// checkDoubt checks now, if what was found may have changed. An error is that of ctx.
+func (p *Preflight) checkDoubt(ctx context.Context) error {
+	if !p.doubtful() {
+		return nil
+	}
+	select {
+	case <-p.turn:
+		defer func() { p.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if !p.doubtful() {
+		return nil // another one checked meanwhile
+	}
+	f := p.check(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p.note(f)
+	p.mu.Lock()
+	p.doubted = false // a run may start: the next 404, or the next check, says so again
+	p.mu.Unlock()
+	return nil
 }
 
 // findings are what one try found.
@@ -196,7 +268,9 @@ type findings struct {
 	known     []string // what is as it should be
 	unchecked []string // and why
 	warnings  []string
-	groups    error // the trigger puts several leads into one run
+	read      bool  // the trigger of the version that is live here was read
+	groups    error // it puts several leads into one run
+	again     bool  // nothing can be started now, which may change
 	away      error // the API did not answer: it is tried again
 }
 
@@ -211,8 +285,8 @@ func (f *findings) summary() string {
 	return "preflight found: " + strings.Join(parts, "; ")
 }
 
-// say logs what was found, each thing once.
-func (p *Preflight) say(f findings) {
+// news is what is to be said of what was found, each thing once. The lock is held.
+func (p *Preflight) news(f findings) (warnings []string, known string) {
 	once := func(text string) bool {
 		before := p.said[text]
 		p.said[text] = true
@@ -220,19 +294,20 @@ func (p *Preflight) say(f findings) {
 	}
 	for _, warning := range f.warnings {
 		if once(warning) {
-			p.log.Warnf("Preflight: %s.", warning)
+			warnings = append(warnings, "Preflight: "+warning)
 		}
 	}
 	if len(f.unchecked) > 0 {
 		if text := strings.Join(f.unchecked, ", "); once(text) {
-			p.log.Warnf("Preflight could not check %s.", text)
+			warnings = append(warnings, "Preflight could not check "+text)
 		}
 	}
 	if f.away == nil && f.groups == nil && len(f.known) > 0 {
 		if text := strings.Join(f.known, "; "); once(text) {
-			p.log.Infof("Preflight: %s.", text)
+			known = "Preflight: " + text
 		}
 	}
+	return warnings, known
 }
 
 // check is one try.
@@ -282,22 +357,26 @@ func (p *Preflight) checkWorkflow(ctx context.Context, f *findings) {
 	switch {
 	case happyrobot.IsNotFound(err):
 		f.warnings = append(f.warnings, fmt.Sprintf("there is no workflow %s in this workspace and cluster, or the key may not see it: nothing can be started", name))
+		f.again = true
 		return
 	case err != nil:
 		f.missed("the workflow, that it is live, and its trigger", err)
 		return
 	}
-	live := workflow.LiveIn(in)
-	switch live {
+	switch live := workflow.LiveIn(in); live {
 	case platform.Live:
 		f.known = append(f.known, fmt.Sprintf("the workflow is live in %s", in))
 	case platform.NotLive:
 		f.warnings = append(f.warnings, fmt.Sprintf("no version of the workflow is live: publish one into %s, or nothing can be started", in))
+		f.again = true
+		return
 	default:
-		f.unchecked = append(f.unchecked, fmt.Sprintf("that a version of the workflow is live in %s (the API tells of another one)", in))
+		// What another version has for a trigger says nothing of the one that is started.
+		f.unchecked = append(f.unchecked, fmt.Sprintf("that a version of the workflow is live in %s, and its trigger (the API tells of another version)", in))
+		return
 	}
-	if workflow.Latest == nil || workflow.Latest.ID == "" {
-		f.unchecked = append(f.unchecked, "the trigger (the workflow has no version)")
+	if workflow.Latest.ID == "" {
+		f.unchecked = append(f.unchecked, "the trigger (the API does not say which version is live)")
 		return
 	}
 	nodes, err := p.s.opts.Asks.ListVersionNodes(ctx, workflow.Latest.ID)
@@ -306,6 +385,7 @@ func (p *Preflight) checkWorkflow(ctx context.Context, f *findings) {
 		return
 	}
 	trigger, found := platform.FindTrigger(nodes)
+	f.read = found
 	switch {
 	case !found:
 		f.unchecked = append(f.unchecked, "the trigger (no node is the only one without a parent)")
@@ -342,8 +422,19 @@ func (g preflightGuard) Check(time.Time, *dialer.Call) dialer.Verdict {
 	return dialer.Verdict{}
 }
 
-func (preflightGuard) LookUp(context.Context, time.Time, []*dialer.Call) ([]dialer.Verdict, error) {
-	return nil, nil
+// LookUp implements dialer.Guard: what is in doubt is checked.
+func (g preflightGuard) LookUp(ctx context.Context, now time.Time, calls []*dialer.Call) ([]dialer.Verdict, error) {
+	if err := g.checkDoubt(ctx); err != nil {
+		return nil, err
+	}
+	if g.Check(now, nil).Ruling == dialer.Allow {
+		return nil, nil
+	}
+	verdicts := make([]dialer.Verdict, len(calls))
+	for i := range verdicts {
+		verdicts[i] = g.Check(now, calls[i])
+	}
+	return verdicts, nil
 }
 
 func (preflightGuard) Reserve(context.Context, time.Time, []*dialer.Call) ([]dialer.Verdict, error) {
