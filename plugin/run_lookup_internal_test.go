@@ -5,6 +5,7 @@ import (
 
 	"github.com/Jeffail/gabs/v2"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestLookupsOfOtherOutputsShareNoEntry(t *testing.T) {
@@ -25,7 +26,7 @@ func TestLookupsOfOtherOutputsShareNoEntry(t *testing.T) {
 func TestAnEntryWithoutItsIDIsNotUsed(t *testing.T) {
 	for entry, want := range map[string]bool{`{"id":"r","run_id":"r"}`: true, `{"run_id":"r"}`: false, `{"id":"","run_id":"r"}`: false, `{"id":null,"run_id":"r"}`: false, `{"id":"x","run_id":"r"}`: false} {
 		found, err := gabs.ParseJSON([]byte(entry))
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		assert.Equal(t, want, (&runLookup{}).usable(found, "r"), entry)
 		assert.Equal(t, want, sessionLookup{}.usable(found, "r"), entry)
 	}

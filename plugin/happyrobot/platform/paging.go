@@ -32,6 +32,7 @@ type Page[T any] struct {
 	Pagination
 
 	first json.RawMessage // the first item as it came
+	all   string          // the items as they came
 }
 
 // readPage reads a list: an object with data and pagination, or a bare list.
@@ -48,6 +49,7 @@ func readPage[T any](body []byte, read func([]byte) (T, error)) (page Page[T], e
 	if !list.IsArray() {
 		return page, errNoList
 	}
+	page.all = list.Raw
 	list.ForEach(func(_, item gjson.Result) bool {
 		if page.first == nil {
 			page.first = json.RawMessage(item.Raw)
@@ -98,7 +100,12 @@ const mostSizes = 4
 //
 // Pages are numbered in units of their size. So where the size changes, the page is asked
 // for in which the next item lies, and the items before it are passed over.
-func walk[T any](op string, size int, ask func(page, size int) (Page[T], error)) iter.Seq2[T, error] {
+//
+// unpaged says that the list may have no pages at all, and ignore that one is asked for: then
+// a page without pagination ends it that is byte for byte the one before, and that one was
+// shorter than it was asked for. Of other lists that is no end, but an error: what is
+// missing in them must not be taken for what is not there.
+func walk[T any](op string, size int, unpaged bool, ask func(page, size int) (Page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		fail := func(err error) {
@@ -108,6 +115,7 @@ func walk[T any](op string, size int, ask func(page, size int) (Page[T], error))
 		next := 0 // items that were given
 		var before json.RawMessage
 		beforeAt := 0
+		short := "" // a page without pagination that had fewer items than it was asked for
 		for {
 			number := next/size + 1
 			page, err := ask(number, size)
@@ -138,6 +146,9 @@ func walk[T any](op string, size int, ask func(page, size int) (Page[T], error))
 				continue // it lies in another page of this size
 			}
 			if found > 0 {
+				if at != beforeAt && page.all == short {
+					return // there are no more of them, and no pages
+				}
 				if at != beforeAt && bytes.Equal(page.first, before) {
 					fail(ErrSamePage)
 					return
@@ -148,6 +159,10 @@ func walk[T any](op string, size int, ask func(page, size int) (Page[T], error))
 				if !yield(item, nil) {
 					return
 				}
+			}
+			short = ""
+			if unpaged && page.Pagination == (Pagination{Records: -1}) && found < size {
+				short = page.all
 			}
 			if page.Size == 0 && found > 0 && found < size { // capped without a word, or the last
 				size, sizes = found, happyrobot.NewPageSize(found)

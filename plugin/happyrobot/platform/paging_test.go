@@ -3,6 +3,7 @@ package platform_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -199,6 +200,43 @@ func TestAnAPIThatIgnoresPagesIsNotListedForEver(t *testing.T) {
 	require.ErrorIs(t, err, platform.ErrSamePage)
 	assert.Equal(t, happyrobot.ClassUnreadable, happyrobot.ClassOf(err))
 	assert.Equal(t, idsOf(10), ids)
+
+	// Whether a page of runs that is shorter than asked for is all of them decides
+	// whether a lead is called.
+	s = &shelf{runs: manyRuns(3), ignore: true, say: func(int, int, int) string { return "" }}
+	_, err = s.listed(t, 10)
+	require.ErrorIs(t, err, platform.ErrSamePage)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// Sessions of a run are few, and nobody says that their list has pages.
+func TestAListWithoutPagesIsAllThereIs(t *testing.T) {
+	for n, want := range map[int]error{1: nil, 3: nil, 99: nil, 100: platform.ErrSamePage} {
+		items := make([]string, n)
+		for i := range items {
+			items[i] = fmt.Sprintf(`{"id":"s%d","run_id":"r"}`, i)
+		}
+		for _, form := range []string{`{"data":[%s]}`, `[%s]`} {
+			asked := 0
+			c, err := platform.New(platform.Options{Options: happyrobot.Options{APIKey: key, BaseURL: "https://api.example", Transport: roundTrip(func(req *http.Request) (*http.Response, error) {
+				asked++
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: -1, Request: req, Body: io.NopCloser(strings.NewReader(fmt.Sprintf(form, strings.Join(items, ","))))}, nil
+			})}})
+			require.NoError(t, err)
+			found, err := 0, error(nil)
+			for _, e := range c.ListRunSessions(t.Context(), "r") {
+				if err = e; e == nil {
+					found++
+				}
+			}
+			require.ErrorIs(t, err, want)
+			assert.Equal(t, n, found)
+			assert.Equal(t, 2, asked)
+		}
+	}
 }
 
 func TestAnAPIWhosePagesChangeTheirSizeAllTheTimeIsNotListedForEver(t *testing.T) {

@@ -235,7 +235,7 @@ func (c *Client) runsPage(ctx context.Context, workflow string, q RunQuery) (Pag
 // Paging is by number: in ascending order new runs do not shift pages. A run that moves
 // between pages while they are read can be given twice, or not at all.
 func (c *Client) ListRuns(ctx context.Context, workflow string, q RunQuery) iter.Seq2[Run, error] {
-	return walk(opListRuns, q.size(), func(page, size int) (Page[Run], error) {
+	return walk(opListRuns, q.size(), false, func(page, size int) (Page[Run], error) {
 		q.Page, q.PageSize = page, size
 		return c.ListRunsPage(ctx, workflow, q)
 	})

@@ -178,7 +178,7 @@ func (c *Client) sessions(ctx context.Context, op string, path map[string]string
 
 // listOf reads a list whose pages are small, as of sessions and messages.
 func listOf[T any](ctx context.Context, c *Client, op string, path map[string]string, query url.Values, read func([]byte) (T, error)) iter.Seq2[T, error] {
-	return walk(op, mostSessions, func(page, size int) (Page[T], error) {
+	return walk(op, mostSessions, true, func(page, size int) (Page[T], error) {
 		q := url.Values{"page": {strconv.Itoa(page)}, "page_size": {strconv.Itoa(size)}}
 		maps.Copy(q, query)
 		return pageOf(ctx, c, happyrobot.Request{Operation: operation(op), Path: path, Query: q}, read)

@@ -223,6 +223,7 @@ func TestALimitedListKeepsUpOnlyThoseInDoubt(t *testing.T) {
 		assert.Less(t, time.Since(began), time.Minute)
 		assert.Equal(t, []Outcome{Accepted}, outcomes(<-done))
 		assert.GreaterOrEqual(t, time.Since(began), time.Hour)
+		synctest.Wait() // a reminder may be reporting
 		assert.Len(t, said.said("look_ups begins: list: status 429"), 1)
 		assert.Len(t, said.said("look_ups ends"), 1)
 	})

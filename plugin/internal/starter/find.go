@@ -56,6 +56,7 @@ type listing struct {
 	from       time.Time
 	seen       map[string]bool
 	candidates []platform.Run
+	waited     int // for runs without an output, see givenSoon
 }
 
 func (l *listing) all(ctx context.Context) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot"
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/happyrobot/platform"
+	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/pause"
 )
 
 // open reads what the triggers of the candidates were given, from the oldest run on, until
@@ -23,7 +24,7 @@ func (l *listing) open(ctx context.Context) error {
 	}
 	slices.SortStableFunc(l.candidates, func(a, b platform.Run) int { return a.Created.Compare(b.Created) })
 	for i, run := range l.candidates {
-		refs, unread, err := l.given(ctx, run.ID)
+		refs, unread, err := l.givenSoon(ctx, run.ID)
 		var e *happyrobot.Error
 		switch {
 		case ctx.Err() != nil:
@@ -66,6 +67,25 @@ var (
 	errTriggerUnknown = errors.New("which of its nodes is the trigger is not known")
 	errDeleted        = errors.New("its data is deleted, since it is older than the workflow keeps it")
 )
+
+// mostEarlyReads is how often, in one listing, runs are read again that have no output of their trigger yet. One
+// that somebody else just started has it soon, and must keep no lead in doubt.
+const mostEarlyReads = 4
+
+// givenSoon is given, which waits a little for a list that must be final.
+func (l *listing) givenSoon(ctx context.Context, run string) (refs []string, unread, err error) {
+	between := pause.NewGrowing(l.opts.InitialInterval, l.opts.MaxInterval)
+	for {
+		refs, unread, err = l.given(ctx, run)
+		if !errors.Is(unread, errNoTriggerYet) || !l.want.Final || l.waited >= mostEarlyReads || slices.ContainsFunc(refs, l.want.Ours) {
+			return refs, unread, err
+		}
+		l.waited++
+		if stopped := pause.Sleep(ctx, between.Next()); stopped != nil {
+			return refs, unread, err
+		}
+	}
+}
 
 // given are the references in what the trigger of a run was given. unread is why others may
 // be there, or come: then a reference counts, and that there is none does not.

@@ -140,13 +140,22 @@ func TestAnOutputThatIsReadEarlyIsReadAgain(t *testing.T) {
 		all, err := listed(t, s, false)
 		require.NoError(t, err)
 		assert.Empty(t, all, early)
-		all, err = listed(t, s, true)
-		require.NoError(t, err)
-		assert.Equal(t, notYet, all, early)
+		assert.EqualValues(t, 1, api.outputs.Load(), "a list that need not be final waits for none")
 		all, err = listed(t, s, true)
 		require.NoError(t, err)
 		assert.Equal(t, foundR1, all, early)
+		assert.EqualValues(t, 3, api.outputs.Load())
 	}
+}
+
+// A run that has no output for long leaves a doubt, and keeps up a look but little.
+func TestARunThatGetsNoOutputIsNotWaitedForLong(t *testing.T) {
+	t.Parallel()
+	api := &scripted{columns: `{}`, output: func(int) string { return outputRunning(`{}`) }}
+	all, err := listed(t, starterOf(t, api, "trig"), true)
+	require.NoError(t, err)
+	assert.Equal(t, notYet, all)
+	assert.EqualValues(t, 1+mostEarlyReads, api.outputs.Load())
 }
 
 // What a trigger gave once it was over is final, and so is a reference at its own place.
