@@ -37,9 +37,9 @@ func before(t *testing.T, target string, own func(w http.ResponseWriter, r *http
 func answersWith(t *testing.T, target string, w http.ResponseWriter, r *http.Request, code int, contentType, body string) {
 	t.Helper()
 	at, err := url.Parse(target)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	on, err := http.NewRequestWithContext(r.Context(), r.Method, at.Scheme+"://"+at.Host+r.URL.RequestURI(), r.Body)
-	assert.NoError(t, err)
+	require.NoError(t, err)
 	on.Header = r.Header
 	answer, err := http.DefaultClient.Do(on)
 	if assert.NoError(t, err) {
