@@ -40,7 +40,7 @@ type dialEngine struct {
 func newDialEngine(res *service.Resources, component string, unit *dialUnit) *dialEngine {
 	return &dialEngine{
 		unit:     unit,
-		pauses:   newPauses(res, component),
+		pauses:   newPauses(res, component, unit),
 		log:      res.Logger(),
 		outcomes: fromZero(res.Metrics().NewCounter(words.MetricDialOutcomes, "outcome"), words.OutcomeNames(component)...),
 	}
@@ -67,7 +67,7 @@ func (e *dialEngine) open(conf *service.ParsedConfig, res *service.Resources, cl
 	} else if label != "" {
 		e.pauses.waitFor(fmt.Sprintf("cache %q", label), words.CauseLedger)
 	}
-	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered, words.CauseRefusals)
+	e.pauses.waitFor(client.options.BaseURL, words.CauseSetup, words.CauseRateLimited, words.CauseUnanswered, words.CauseRefusals, lookUps)
 	e.pauses.countLookUps(e.dialer.LookedFor)
 	e.pauses.count(func(cause string) int { return e.dialer.Waiting(dialer.Cause(cause)) })
 	return nil

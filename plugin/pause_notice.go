@@ -13,6 +13,9 @@ import (
 	"github.com/benthos-happyrobot/benthos-happyrobot/plugin/internal/words"
 )
 
+// lookUps is what look-ups wait for, beside the causes of pauses: a hook has its own host.
+const lookUps = "look_ups"
+
 // pauses reports why a component that dials is paused: in the log, with a notice for
 // each cause, and as a metric.
 type pauses struct {
@@ -29,7 +32,7 @@ type pauses struct {
 	records map[string]func() int          // records that wait to be written, by cause
 }
 
-func newPauses(res *service.Resources, component string) *pauses {
+func newPauses(res *service.Resources, component string, unit *dialUnit) *pauses {
 	p := &pauses{
 		log: res.Logger(), gauge: newPausedGauge(res, component),
 
@@ -37,9 +40,9 @@ func newPauses(res *service.Resources, component string) *pauses {
 	}
 	// Other calls may still be dialed meanwhile, so this is not said to be a pause.
 	p.lookUps = pause.NewNotice(p.log, pause.Wording{
-		Begins: "Cannot look up calls with an unknown outcome; they wait: %v",
-		Lasts:  "Still cannot look up calls with an unknown outcome, since %s; they wait: %v",
-		Ends:   "Calls with an unknown outcome can be looked up again, after %v.",
+		Begins: "Cannot look up " + unit.is.Call + "s with an unknown outcome; they wait: %v",
+		Lasts:  "Still cannot look up " + unit.is.Call + "s with an unknown outcome, since %s; they wait: %v",
+		Ends:   strings.ToUpper(unit.is.Call[:1]) + unit.is.Call[1:] + "s with an unknown outcome can be looked up again, after %v.",
 		More:   p.moreOfLookUps,
 	}, p.gauge.counts(string(dialer.Unanswered)))
 	return p
@@ -84,7 +87,7 @@ func (p *pauses) newNotice(cause string, more func(since time.Time) string) *pau
 // moreOfLookUps says where calls are looked up, and how many of them.
 func (p *pauses) moreOfLookUps(since time.Time) string {
 	p.mu.Lock()
-	where, looked := p.where[string(dialer.Unanswered)], p.looked
+	where, looked := p.where[lookUps], p.looked
 	p.mu.Unlock()
 	n := 0
 	if looked != nil {

@@ -40,7 +40,7 @@ func TestAPauseIsReportedWithItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lockedText{}
 		said := func(what string) int { synctest.Wait(); return count(log, what) }
-		p := newPauses(service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(log, nil))))), "happyrobot_dial")
+		p := newPauses(service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(log, nil))))), "happyrobot_dial", ofCalls)
 		assert.Empty(t, log.String(), "silence when all is well")
 		shared := p.notice("failures")
 		assert.Same(t, shared, p.notice("failures"), "all who wait share one")
@@ -75,7 +75,7 @@ func TestComponentsWithTheSameSeriesShowAPauseTogether(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int64{}
 	res := service.MockResources()
-	one, other := newPauses(res, "happyrobot_dial"), newPauses(res, "happyrobot_dial")
+	one, other := newPauses(res, "happyrobot_dial", ofCalls), newPauses(res, "happyrobot_dial", ofCalls)
 	shown := func() int64 { return seen["ledger"] }
 	look := func() {
 		one.gauge.series.mu.Lock()
@@ -87,7 +87,7 @@ func TestComponentsWithTheSameSeriesShowAPauseTogether(t *testing.T) {
 	one.notice("ledger").Recovered()
 	look()
 	assert.EqualValues(t, 1, shown(), "the other waits still")
-	third := newPauses(res, "happyrobot_dial")
+	third := newPauses(res, "happyrobot_dial", ofCalls)
 	look()
 	assert.EqualValues(t, 1, shown(), "one that starts hides nothing")
 	other.close()

@@ -87,7 +87,7 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 			return nil, fmt.Errorf("%s: needs %s, with which the length of the queue is asked", wfFieldMaxBacklog, cfFieldAPIKey)
 		}
 		log.Warn("No `api_key` is set beside `hook`: a run of unknown outcome cannot be looked up, and its lead is `held` at once. Nothing is checked before the first run.")
-		return e, e.open(conf, res, client, api, opts)
+		return e, e.openAt(w.hookHost(), conf, res, client, api, opts)
 	}
 	preflight := starts.NewPreflight(opts.Timeout, opts.Settle, log, e.pauses.notice(words.CauseSetup))
 	if !opts.DryRun {
@@ -111,7 +111,16 @@ func newRunEngine(conf *service.ParsedConfig, res *service.Resources) (*dialEngi
 		}
 		return preflight.First(ctx)
 	}
-	return e, e.open(conf, res, client, api, opts)
+	return e, e.openAt(w.hookHost(), conf, res, client, api, opts)
+}
+
+// openAt is open for runs that are started at a host of their own, "" for that of the API.
+func (e *dialEngine) openAt(host string, conf *service.ParsedConfig, res *service.Resources, client clientConfig, api dialer.API, opts dialer.Options) error {
+	if err := e.open(conf, res, client, api, opts); err != nil || host == "" {
+		return err
+	}
+	e.pauses.waitFor(host, words.CauseSetup, words.CauseUnanswered, words.CauseRefusals)
+	return nil
 }
 
 // newStarter makes what starts runs and finds them.

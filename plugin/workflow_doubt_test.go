@@ -214,7 +214,16 @@ func TestAHookThatIsWrongSaysWhat(t *testing.T) {
 			verdict := delivers(s, lead("a", "+12025550101"))
 			awaitLog(t, s, "Dialing paused (setup): ")
 			assert.Contains(t, s.logs.String(), tc.says)
+			assert.Contains(t, s.logs.String(), "("+hookHost(tc.hook)+")", "the host of the hook")
+			assert.NotContains(t, s.logs.String(), srv.HooksURL+"/", "the URL of a hook is kept")
 			go func() { _ = verdict() }()
 		})
 	}
+}
+
+// hookHost is the host of a hook's URL, as logs show it.
+func hookHost(hook string) string {
+	_, rest, _ := strings.Cut(hook, "http://")
+	host, _, _ := strings.Cut(rest, "/")
+	return "http://" + host
 }

@@ -171,6 +171,15 @@ func (w *workflowConfig) checkHook(cluster platform.Cluster) error {
 	return nil
 }
 
+// hookHost is where the hook is, without the slug of its trigger; "" for none.
+func (w *workflowConfig) hookHost() string {
+	u, err := url.Parse(w.hookURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // pathFromParsed reads a path of members.
 func pathFromParsed(conf *service.ParsedConfig, field string) (string, error) {
 	path, err := conf.FieldString(field)

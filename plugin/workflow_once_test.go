@@ -154,7 +154,7 @@ func TestALimitedListOfRunsPausesNoOtherLead(t *testing.T) {
 	srv.Sim.Inject(platform.Fault{Kind: platform.LoseAnswer, To: "+12025550101", Times: 1})
 	s := run(t, workflowParts(srv.URL))
 	verdict := delivers(s, lead("a", "+12025550101"))
-	awaitLog(t, s, "Cannot look up calls with an unknown outcome; they wait: ")
+	awaitLog(t, s, "Cannot look up runs with an unknown outcome; they wait: ")
 	assert.Contains(t, s.logs.String(), "status 429")
 	require.NoError(t, s.deliver(lead("b", "+12025550102")))
 	srv.Sim.ClearFaults()
