@@ -85,6 +85,9 @@ func (s *Sim) LoseAnswer(value string) { s.Inject(Fault{Kind: LoseAnswer, To: va
 // ClearFaults removes all rules, and with them how often they struck.
 func (s *Sim) ClearFaults() { s.rig.ClearFaults() }
 
+// ClearFault removes one rule, by the number that Inject returned.
+func (s *Sim) ClearFault(id int) { s.rig.ClearFault(id) }
+
 // Faults returns the rules and how often they struck, in the order they were added.
 func (s *Sim) Faults() []FaultState {
 	rules := s.rig.Faults()

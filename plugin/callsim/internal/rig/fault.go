@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -178,6 +179,14 @@ func (r *Rig) ClearFaults() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults = nil
+	r.Wake()
+}
+
+// ClearFault removes one rule, by the number that Inject returned.
+func (r *Rig) ClearFault(id int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = slices.DeleteFunc(r.faults, func(f *FaultState) bool { return f.ID == id })
 	r.Wake()
 }
 
