@@ -33,7 +33,7 @@ func (p *platformFlags) register(set *flag.FlagSet) {
 			return platform.Options{Workflows: o.Workflows}.Validate()
 		})
 	set.StringVar(&o.Role, "platform-role", "", "of the key: owner (default) or viewer, which may start nothing")
-	set.DurationVar(&p.expires, "platform-key-expires", 0, "from now until the key is good no more; 0 is never")
+	set.DurationVar(&p.expires, "platform-key-expires", 0, "how long from now the key is valid; 0 is for ever")
 	set.StringVar(&p.answers, "platform-answers", "", "forms of a trigger's answer, drawn for each, with a comma between them: run_id, queued_run_ids, both, two, none (default the first three)")
 	set.IntVar(&o.Concurrent, "platform-concurrent", 0, "runs at a time, the others wait as scheduled (default 100, negative for no limit)")
 	set.DurationVar(&o.OutputDelay, "platform-output-delay", 0, "simulated time from a run's end to the outputs of its last nodes (default 10s, negative for none)")

@@ -64,7 +64,7 @@ func (c Calls) item(call happyrobot.Call) Item {
 	item := Item{
 		ID: call.ID, Created: call.Created, Status: s, Known: s.Known(),
 		Over: s.Final() || !s.Known() && s.In(c.Statuses), Later: s.Is(happyrobot.StatusScheduled),
-		Foreign: c.Filter.Type != "" && call.Type != "" && call.Type != c.Filter.Type,
+		Foreign: c.Filter.Type != "" && call.Type != "" && happyrobot.Fold(string(call.Type)) != happyrobot.Fold(string(c.Filter.Type)),
 		Raw:     call.Raw, Object: call,
 	}
 	if item.Later {
