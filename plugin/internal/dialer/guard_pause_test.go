@@ -45,6 +45,7 @@ func TestAPauseHoldsTheStreamAndFailsNothing(t *testing.T) {
 				assert.Len(t, api.requests()[0].calls, 3)
 				assert.GreaterOrEqual(t, time.Since(began), time.Hour)
 				assert.LessOrEqual(t, time.Since(began), time.Hour+30*time.Second)
+				synctest.Wait() // for what is being reported
 				assert.Equal(t, []string{"switch begins: on request"}, told.said("switch begins"))
 				assert.Len(t, told.said("switch ends after 1h0m"), 1)
 				assert.Less(t, len(g.steps), 2*3*7200+100, "it is not asked without end")
